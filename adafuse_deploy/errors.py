@@ -1,0 +1,33 @@
+"""Errors a user can meet, each with the exit code of the command line.
+
+Every message is one sentence that names the cause and the way out.  The command line prints it
+without a traceback and exits with ``exit_code``; in Python the class tells what went wrong.
+"""
+
+from __future__ import annotations
+
+
+class AdaFuseError(Exception):
+    """Base class: the input is wrong or a check failed (exit code 1)."""
+
+    exit_code = 1
+
+
+class InputError(AdaFuseError):
+    """A file, flag or array given by the user cannot be used (exit code 1)."""
+
+
+class CheckFailed(AdaFuseError):
+    """A verification ran and its result is outside the thresholds (exit code 1)."""
+
+
+class MissingDependencyError(AdaFuseError):
+    """An optional runtime, package or operator library is not installed (exit code 3)."""
+
+    exit_code = 3
+
+
+class IncompatibleArtifactError(AdaFuseError):
+    """An engine or graph was made for other versions, hardware or operators (exit code 4)."""
+
+    exit_code = 4

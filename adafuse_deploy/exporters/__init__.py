@@ -1,0 +1,1 @@
+"""From PyTorch networks to portable ONNX graphs."""

@@ -1,0 +1,177 @@
+"""Multiply-accumulates of a clip under its policies, from a table of layers.  numpy only.
+
+The table travels in the metadata of every exported graph, so the same figure comes out of PyTorch,
+of a graph's policy outputs and of an engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from adafuse_deploy.prediction import KEEP, REUSE, SKIP
+
+
+@dataclass(frozen=True)
+class ChannelGate:
+    """Which channels of which gate decide over a layer's outputs or inputs.
+
+    Attributes:
+        gate: index of the gate in network order.
+        start, stop: the layer's channels are channels ``start``...``stop - 1`` of that gate.
+    """
+
+    gate: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The cost of one layer for one frame, and the gates that can spare a part of it.
+
+    Attributes:
+        name: the module's name in the network.
+        kind: "conv", "linear" or "pool".
+        macs: multiply-accumulates per frame when everything is computed.
+        bias_ops: one addition per output value if there is a bias, else 0.
+        norm_ops: operations of the normalisation that follows, or of the pooling itself, as the
+            official report counts them.  Deployment folds normalisation away.
+        output: the gate over the layer's output channels, or None.
+        input: the gate over its input channels, or None.
+        policy: whether the layer belongs to a policy network.
+    """
+
+    name: str
+    kind: str
+    macs: int
+    bias_ops: int = 0
+    norm_ops: int = 0
+    output: ChannelGate | None = None
+    input: ChannelGate | None = None
+    policy: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; absent gates and zero counts are left out."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Layer:
+        """Rebuild a layer from :meth:`to_dict`."""
+        gates = {
+            side: ChannelGate(**values[side]) for side in ("output", "input") if values.get(side)
+        }
+        return cls(**{"macs": 0, **values, **gates})
+
+
+def needed_channels(policy: np.ndarray) -> np.ndarray:
+    """Return which channels of a gated layer must be computed, bool (B, T, C).
+
+    Channel i of frame t is needed if frame t keeps it or frame t+1 reuses it (paper, section 3.1).
+
+    Args:
+        policy: (B, T, C) of KEEP/REUSE/SKIP.
+    """
+    needed = policy == KEEP
+    needed[:, :-1] |= policy[:, 1:] == REUSE
+    return needed
+
+
+def layer_macs(layers: Sequence[Layer], policies: Sequence[np.ndarray], frames: int) -> np.ndarray:
+    """Return the multiply-accumulates that every layer needs for every clip, int64 (B, layers).
+
+    A gated layer needs (computed output channels) x (input channels that are not skipped) in each
+    frame.  Without policies (a dense network) the result has B = 1.
+
+    Args:
+        layers: the network's table.
+        policies: per gate (B, T, C); empty for a dense network.
+        frames: T.
+    """
+    clips = len(policies[0]) if len(policies) else 1
+    table = np.zeros((clips, len(layers)), np.int64)
+    outputs = [needed_channels(policy) for policy in policies]
+    inputs = [policy != SKIP for policy in policies]
+    for column, layer in enumerate(layers):
+        unit, count = layer.macs, np.ones((clips, frames), np.int64)
+        for gate, masks in ((layer.output, outputs), (layer.input, inputs)):
+            if gate is not None:
+                unit //= gate.stop - gate.start
+                count = count * masks[gate.gate][:, :, gate.start : gate.stop].sum(-1)
+        table[:, column] = unit * count.sum(1)
+    return table
+
+
+def clip_macs(layers: Sequence[Layer], policies: Sequence[np.ndarray], frames: int) -> np.ndarray:
+    """Return the multiply-accumulates each clip needs, int64 (B,); see :func:`layer_macs`."""
+    return layer_macs(layers, policies, frames).sum(1)
+
+
+def dense_macs(layers: Sequence[Layer], frames: int, *, policy_networks: bool = False) -> int:
+    """Return the multiply-accumulates per clip when every channel is computed.
+
+    Args:
+        layers: the network's table.
+        frames: T.
+        policy_networks: count them too; without them this is the ungated network of the same
+            backbone.
+    """
+    return frames * sum(layer.macs for layer in layers if policy_networks or not layer.policy)
+
+
+def official_gflops(
+    layers: Sequence[Layer],
+    policies: Sequence[np.ndarray],
+    *,
+    upper_bound: bool = False,
+    official_last_frame: bool = True,
+) -> np.ndarray:
+    """Return the GFLOPs per frame of each clip as the public AdaFuse code reports them, (B,).
+
+    That report differs from :func:`clip_macs`: its base counts normalisation, pooling and biases,
+    and linear layers twice; savings on the outputs and the inputs of one layer are added instead of
+    multiplied; the second gate of a basic block is credited with the first convolution; and the
+    last frame's savings come from the second to last frame's policy, a leftover loop variable.
+
+    Args:
+        layers: the network's table.
+        policies: per gate (B, T, C).
+        upper_bound: count only what the next layer saves on skipped inputs (``upb`` loss).
+        official_last_frame: keep the leftover; False uses the last frame's own policy.
+    """
+    base = sum(
+        layer.macs * (2 if layer.kind == "linear" else 1) + layer.bias_ops + layer.norm_ops
+        for layer in layers
+    )
+    gflops = np.full(len(policies[0]) if len(policies) else 1, base / 1e9)
+    spared = [_official_spared(policy, official_last_frame) for policy in policies]
+    skipped = [(policy == SKIP).mean((1, 2)) for policy in policies]
+    for layer in layers:
+        cost = (layer.macs + layer.bias_ops) / 1e9
+        if layer.input is not None:
+            gflops = gflops - skipped[layer.input.gate] * cost
+        if layer.output is not None and not upper_bound:
+            gate = layer.output
+            credited = _credited_cost(layers, layer) / 1e9
+            gflops = gflops - spared[gate.gate][:, :, gate.start : gate.stop].mean((1, 2)) * credited
+    return gflops
+
+
+def _official_spared(policy: np.ndarray, official_last_frame: bool) -> np.ndarray:
+    spared = ~needed_channels(policy)
+    if official_last_frame and policy.shape[1] > 1:
+        spared[:, -1] = policy[:, -2] != KEEP
+    return spared
+
+
+def _credited_cost(layers: Sequence[Layer], layer: Layer) -> int:
+    """The public code credits a basic block's second gate with the block's first convolution."""
+    if layer.name.endswith(".conv2") and layer.input is not None:
+        block = layer.name.removesuffix("conv2")
+        siblings = {other.name: other for other in layers if other.name.startswith(block)}
+        if f"{block}conv3" not in siblings:
+            layer = siblings[f"{block}conv1"]
+    return layer.macs + layer.bias_ops

@@ -1,0 +1,1 @@
+"""PyTorch networks: backbones with gates, consensus, checkpoints."""

@@ -1,0 +1,166 @@
+"""One pass of frames through a network: takes the policies, runs conditional layers, counts them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor, nn
+
+from adafuse_deploy.macs import ChannelGate, Layer
+from adafuse_deploy.models.gate import Decide, PolicyNetwork
+from adafuse_deploy.models.layers import ConvBN
+from adafuse_deploy.ops.conv import fuse, gated_conv, previous_frame, skip_conv
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The decisions of one gate, or those over a slice of its channels.
+
+    Attributes:
+        values: int32 (N, T, C) of actions (hard), or weights (N, T, C, 3) of them (soft).
+        channels: where the values stand in the gate.
+    """
+
+    values: Tensor
+    channels: ChannelGate
+
+    @property
+    def soft(self) -> bool:
+        """Whether gradients may flow through the values."""
+        return self.values.is_floating_point()
+
+    def slice(self, start: int, stop: int) -> Policy:
+        """Return the decisions over channels ``start``...``stop - 1``."""
+        first = self.channels.start
+        where = replace(self.channels, start=first + start, stop=first + stop)
+        return Policy(self.values[:, :, start:stop], where)
+
+    def fuse(self, y: Tensor) -> Tensor:
+        """Return this frame's, the previous frame's or zero activations, as decided.
+
+        Args:
+            y: raw activations (N * T, C, H, W).
+        """
+        if not self.soft:
+            return fuse(y, self.values)
+        keep, reuse, _ = self.values.flatten(0, 1)[..., None, None, :].unbind(-1)
+        return y * keep + previous_frame(y, self.values.shape[1]) * reuse
+
+
+class ForwardPass:
+    """What the layers of a network share while one batch runs through it.
+
+    Attributes:
+        frames: T.
+        policies: the gates' decisions so far, in network order (hard or soft, see
+            :data:`adafuse_deploy.models.gate.Decide`).
+        layers: cost of the layers run so far; filled only when ``names`` is given.
+    """
+
+    def __init__(
+        self, frames: int, decide: Decide, names: dict[nn.Module, str] | None = None
+    ) -> None:
+        self.frames = frames
+        self.policies: list[Tensor] = []
+        self.layers: list[Layer] = []
+        self._decide = decide
+        self._names = names
+
+    def gate(self, network: PolicyNetwork, x: Tensor) -> Policy:
+        """Let ``network`` decide over a layer from the block input x (N * T, C, H, W)."""
+        self._count_linear(network.fc0, f"{self._name(network)}.fc0", network.bn)
+        self._count_linear(network.fc1, f"{self._name(network)}.fc1")
+        values = self._decide(network(x, self.frames))
+        self.policies.append(values)
+        return Policy(values, ChannelGate(len(self.policies) - 1, 0, network.channels))
+
+    def conv(
+        self,
+        x: Tensor,
+        layer: ConvBN,
+        *,
+        relu: bool = True,
+        output: Policy | None = None,
+        input: Policy | None = None,
+    ) -> Tensor:
+        """Run convolution, normalisation, ReLU and fusion; conditionally under hard policies.
+
+        Args:
+            x: (N * T, Cin, H, W).
+            layer: the convolution.
+            relu: apply ReLU (before the fusion; it commutes with a hard one).
+            output: decisions over the output channels.
+            input: decisions that made x, so that skipped channels need not be read.
+        """
+        hard = next((p for p in (output, input) if p is not None and not p.soft), None)
+        if hard is None:
+            y = layer(x)
+            y = y.relu() if relu else y
+            y = y if output is None else output.fuse(y)
+        else:
+            weight, bias = layer.folded()
+            stride, padding = list(layer.conv.stride), list(layer.conv.padding)
+            promise = None if input is None else input.values
+            if output is not None:
+                y = gated_conv(x, weight, bias, output.values, promise, stride, padding)
+            else:
+                assert promise is not None
+                y = skip_conv(x, weight, bias, promise, stride, padding)
+            y = y.relu() if relu else y
+        self._count_conv(layer, y, output, input)
+        return y
+
+    def linear(self, x: Tensor, layer: nn.Linear) -> Tensor:
+        """Run a linear layer over frames' features (N * T, C)."""
+        self._count_linear(layer, self._name(layer), policy=False)
+        return layer(x)
+
+    def pool(self, x: Tensor) -> Tensor:
+        """Average over space: (N * T, C, H, W) to (N * T, C)."""
+        if self._names is not None:
+            channels, height, width = x.shape[1:]
+            cost = channels * (height * width + 1)
+            self.layers.append(Layer("avgpool", "pool", 0, norm_ops=cost))
+        return x.mean((2, 3))
+
+    def count(self, layer: nn.Module, macs: int) -> None:
+        """Add a layer of another kind (an LSTM) to the table."""
+        if self._names is not None:
+            self.layers.append(Layer(self._name(layer), "linear", macs))
+
+    def _name(self, module: nn.Module) -> str:
+        return "" if self._names is None else self._names[module]
+
+    def _count_conv(
+        self, layer: ConvBN, y: Tensor, output: Policy | None, input: Policy | None
+    ) -> None:
+        if self._names is None:
+            return
+        conv, values = layer.conv, y[0].numel()
+        taps = conv.weight[0].numel()
+        self.layers.append(
+            Layer(
+                self._name(layer),
+                "conv",
+                values * taps,
+                bias_ops=0 if conv.bias is None else values,
+                norm_ops=0 if layer.bn is None else 2 * values,
+                output=None if output is None else output.channels,
+                input=None if input is None else input.channels,
+            )
+        )
+
+    def _count_linear(
+        self,
+        layer: nn.Linear,
+        name: str,
+        bn: nn.BatchNorm1d | None = None,
+        *,
+        policy: bool = True,
+    ) -> None:
+        if self._names is None:
+            return
+        norm = 0 if bn is None else 2 * bn.num_features
+        macs = layer.in_features * layer.out_features
+        self.layers.append(Layer(name, "linear", macs, norm_ops=norm, policy=policy))
+

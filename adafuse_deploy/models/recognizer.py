@@ -1,0 +1,129 @@
+"""The whole network: backbone on every frame, then consensus."""
+
+from __future__ import annotations
+
+import copy
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from adafuse_deploy.config import ModelConfig
+from adafuse_deploy.errors import InputError
+from adafuse_deploy.macs import Layer, clip_macs
+from adafuse_deploy.models.bninception import BNInception
+from adafuse_deploy.models.consensus import AverageConsensus, LSTMConsensus
+from adafuse_deploy.models.forward import ForwardPass
+from adafuse_deploy.models.gate import Decide, PolicyNetwork, argmax
+from adafuse_deploy.models.layers import ConvBN
+from adafuse_deploy.models.resnet import ResNet
+from adafuse_deploy.prediction import Prediction
+
+
+class Output(NamedTuple):
+    """What a forward pass returns.
+
+    Attributes:
+        logits: (N, K).
+        frame_logits: (N, T, K).
+        policies: per gate int32 (N, T, C) of actions, or (N, T, C, 3) of weights in training.
+    """
+
+    logits: Tensor
+    frame_logits: Tensor
+    policies: list[Tensor]
+
+
+class VideoRecognizer(nn.Module):
+    """An AdaFuse, TSN or TSM network for action recognition.
+
+    Args:
+        config: what to build; kept as ``self.config``.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = BNInception(config) if config.backbone == "bninception" else ResNet(config)
+        consensus = LSTMConsensus if config.consensus == "lstm" else AverageConsensus
+        self.consensus = consensus(config, self.backbone.channels)
+        self._layers: dict[int, list[Layer]] = {}
+
+    def forward(self, frames: Tensor, decide: Decide = argmax) -> Output:
+        """Run clips through the network.
+
+        Args:
+            frames: normalised float (N, T, 3, H, W).
+            decide: how gates turn logits into policies, see :mod:`adafuse_deploy.models.gate`.
+        """
+        return self._run(frames, ForwardPass(frames.shape[1], decide))
+
+    def _run(self, frames: Tensor, run: ForwardPass) -> Output:
+        features = run.pool(self.backbone(frames.flatten(0, 1), run))
+        logits, frame_logits = self.consensus(features, run)
+        return Output(logits, frame_logits, run.policies)
+
+    @torch.no_grad()
+    def predict(self, frames: np.ndarray | Tensor, decide: Decide = argmax) -> Prediction:
+        """Recognise normalised clips with hard policies.
+
+        Args:
+            frames: float32 (B, T, 3, H, W), normalised as ``config.preprocessing`` says; T must be
+                ``config.num_segments``.
+            decide: argmax as in deployment, or ``gate.sampled()`` as in the paper's evaluation.
+
+        Raises:
+            InputError: the array has another shape.
+        """
+        frames = torch.as_tensor(frames)
+        check_clip_shape(tuple(frames.shape), self.config.num_segments)
+        device = next(self.parameters()).device
+        was_training = self.training
+        self.eval()
+        try:
+            output = self(frames.to(device, torch.float32), decide)
+        finally:
+            self.train(was_training)
+        policies = [policy.cpu().numpy().astype(np.uint8) for policy in output.policies]
+        macs = clip_macs(self.layers(frames.shape[-1]), policies, frames.shape[1])
+        return Prediction(
+            output.logits.float().cpu().numpy(),
+            output.frame_logits.float().cpu().numpy(),
+            policies,
+            np.broadcast_to(macs, len(frames)).copy(),
+        )
+
+    def layers(self, size: int | None = None) -> list[Layer]:
+        """Return the cost table of the network for ``size`` x ``size`` frames.
+
+        ``size`` is ``config.preprocessing.crop`` unless given.
+        """
+        size = self.config.preprocessing.crop if size is None else size
+        if size not in self._layers:
+            # On the meta device shapes are computed and nothing else is.
+            model = copy.deepcopy(self).to("meta").eval()
+            names = {module: name for name, module in model.named_modules()}
+            run = ForwardPass(self.config.num_segments, argmax, names)
+            with torch.no_grad():
+                clip = torch.empty(1, self.config.num_segments, 3, size, size, device="meta")
+                model._run(clip, run)
+            self._layers[size] = run.layers
+        return self._layers[size]
+
+    def deployed(self) -> VideoRecognizer:
+        """Return a copy for inference: evaluation mode, every normalisation merged."""
+        model = copy.deepcopy(self).eval()
+        for module in model.modules():
+            if isinstance(module, (ConvBN, PolicyNetwork)):
+                module.fold()
+        return model.requires_grad_(False)
+
+
+def check_clip_shape(shape: tuple[int, ...], frames: int) -> None:
+    """Raise :class:`InputError` unless ``shape`` is (B, ``frames``, 3, H, W)."""
+    if len(shape) != 5 or shape[1] != frames or shape[2] != 3:
+        raise InputError(
+            f"Clips must have shape (B, {frames}, 3, H, W), not {tuple(shape)}; "
+            "adafuse_deploy.data.open_clip prepares a video that way."
+        )

@@ -1,0 +1,71 @@
+"""Models by name: ``create_model("adafuse_tsm_resnet50", num_classes=174)``.
+
+Names are ``[adafuse_]<tsn|tsm|tsm_online>[_last]_<backbone>``: with gates or dense, with the
+temporal shift of TSM or without, gates in the last stage only or in all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adafuse_deploy.config import BACKBONES, ModelConfig, preprocessing_for
+from adafuse_deploy.errors import InputError
+from adafuse_deploy.models.recognizer import VideoRecognizer
+
+# The paper's networks share policy networks and bound their size, except with gates in the last
+# stage only (public training scripts).
+_SHARED = {"gate_hidden": 0, "gate_quota": 196608, "shared_policy": True}
+_LAST = {"gated_stages": (4,), "gate_hidden": 1024}
+_SHIFTS = {"tsn": "none", "tsm": "bidirectional", "tsm_online": "online"}
+
+
+def _variants() -> dict[str, dict[str, Any]]:
+    variants: dict[str, dict[str, Any]] = {}
+    for backbone in BACKBONES:
+        if backbone == "bninception":
+            quota = {"gate_hidden": 0, "gate_quota": 196608, "gated_stages": (3, 4, 5)}
+            variants["tsn_bninception"] = {"backbone": backbone, "gated_stages": ()}
+            variants["adafuse_tsn_bninception"] = {"backbone": backbone, **quota}
+            continue
+        for system, shift in _SHIFTS.items():
+            common = {"backbone": backbone, "temporal_shift": shift}
+            variants[f"{system}_{backbone}"] = {**common, "gated_stages": ()}
+            variants[f"adafuse_{system}_{backbone}"] = {**common, **_SHARED}
+            variants[f"adafuse_{system}_last_{backbone}"] = {**common, **_LAST}
+    return variants
+
+
+_VARIANTS = _variants()
+
+
+def model_names() -> list[str]:
+    """Return every registered name, sorted."""
+    return sorted(_VARIANTS)
+
+
+def model_config(name: str, *, size: int = 224, **overrides: Any) -> ModelConfig:
+    """Return the configuration of a registered model.
+
+    Args:
+        name: one of :func:`model_names`.
+        size: side of the square input in pixels; sets the preprocessing unless overridden.
+        overrides: fields of :class:`~adafuse_deploy.config.ModelConfig`.
+
+    Raises:
+        InputError: the name is not registered.
+    """
+    if name not in _VARIANTS:
+        raise InputError(f"There is no model {name!r}; choose one of {', '.join(model_names())}.")
+    values = {**_VARIANTS[name], **overrides}
+    values.setdefault("preprocessing", preprocessing_for(values["backbone"], size))
+    return ModelConfig(**values)
+
+
+def create_model(name: str, **overrides: Any) -> VideoRecognizer:
+    """Build a registered model with random weights; arguments as in :func:`model_config`."""
+    return VideoRecognizer(model_config(name, **overrides))
+
+
+def dense_counterpart(config: ModelConfig) -> ModelConfig:
+    """Return the configuration of the same network without gates."""
+    return ModelConfig.from_dict({**config.to_dict(), "gated_stages": []})

@@ -1,0 +1,139 @@
+"""ResNet-18/34/50/101 (arXiv 1512.03385) with AdaFuse gates inside the residual blocks."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from adafuse_deploy.config import ModelConfig
+from adafuse_deploy.models.forward import ForwardPass, Policy
+from adafuse_deploy.models.gate import PolicyNetworks
+from adafuse_deploy.models.layers import ConvBN, temporal_shift
+
+DEPTHS = {
+    "resnet18": (2, 2, 2, 2),
+    "resnet34": (3, 4, 6, 3),
+    "resnet50": (3, 4, 6, 3),
+    "resnet101": (3, 4, 23, 3),
+}
+
+
+class ResidualBlock(nn.Module):
+    """What basic and bottleneck blocks share: shift, gates and shortcut.
+
+    The temporal shift applies to everything that reads the block's input except an identity
+    shortcut: the convolutions, the gate and the downsampling shortcut.
+    """
+
+    expansion: int
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        in_channels: int,
+        channels: int,
+        stride: int,
+        policies: PolicyNetworks | None,
+    ) -> None:
+        super().__init__()
+        self.shift, self.shift_div = config.temporal_shift, config.shift_div
+        out_channels = channels * self.expansion
+        self.downsample = None
+        if stride != 1 or in_channels != out_channels:
+            self.downsample = ConvBN(in_channels, out_channels, 1, stride)
+        self.gate1 = None if policies is None else policies.make(in_channels, channels)
+        self.gate2 = None
+        if policies is not None and config.dense_gates:
+            self.gate2 = policies.make(channels, channels)
+
+    def forward(self, x: Tensor, run: ForwardPass) -> Tensor:
+        shifted = temporal_shift(x, run.frames, self.shift, self.shift_div)
+        first = None if self.gate1 is None else run.gate(self.gate1, shifted)
+        y = self.residual(shifted, run, first)
+        if self.downsample is not None:
+            x = run.conv(shifted, self.downsample, relu=False)
+        return (y + x).relu()
+
+    def residual(self, x: Tensor, run: ForwardPass, first: Policy | None) -> Tensor:
+        """Run the block's convolutions, the first of them under the decisions ``first``."""
+        raise NotImplementedError
+
+    def _second(self, y: Tensor, run: ForwardPass) -> Policy | None:
+        return None if self.gate2 is None else run.gate(self.gate2, y)
+
+
+class BasicBlock(ResidualBlock):
+    """Two 3x3 convolutions; a dense second gate stands before the residual sum, without ReLU."""
+
+    expansion = 1
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        in_channels: int,
+        channels: int,
+        stride: int,
+        policies: PolicyNetworks | None,
+    ) -> None:
+        super().__init__(config, in_channels, channels, stride, policies)
+        self.conv1 = ConvBN(in_channels, channels, 3, stride)
+        self.conv2 = ConvBN(channels, channels, 3)
+
+    def residual(self, x: Tensor, run: ForwardPass, first: Policy | None) -> Tensor:
+        y = run.conv(x, self.conv1, output=first)
+        return run.conv(y, self.conv2, relu=False, output=self._second(y, run), input=first)
+
+
+class Bottleneck(ResidualBlock):
+    """1x1, 3x3 (with the stride) and 1x1 convolutions; a dense second gate follows the 3x3."""
+
+    expansion = 4
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        in_channels: int,
+        channels: int,
+        stride: int,
+        policies: PolicyNetworks | None,
+    ) -> None:
+        super().__init__(config, in_channels, channels, stride, policies)
+        self.conv1 = ConvBN(in_channels, channels, 1)
+        self.conv2 = ConvBN(channels, channels, 3, stride)
+        self.conv3 = ConvBN(channels, channels * self.expansion, 1)
+
+    def residual(self, x: Tensor, run: ForwardPass, first: Policy | None) -> Tensor:
+        y = run.conv(x, self.conv1, output=first)
+        second = self._second(y, run)
+        y = run.conv(y, self.conv2, output=second, input=first)
+        return run.conv(y, self.conv3, relu=False, input=second)
+
+
+class ResNet(nn.Module):
+    """Frames (N * T, 3, H, W) to feature maps (N * T, ``channels``, H / 32, W / 32)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        small = config.backbone in ("resnet18", "resnet34")
+        block = BasicBlock if small else Bottleneck
+        policies = PolicyNetworks(config)
+        base = max(8, round(64 * config.width))
+        self.conv1 = ConvBN(3, base, 7, 2)
+        in_channels = base
+        for stage, depth in enumerate(DEPTHS[config.backbone], 1):
+            channels = base << (stage - 1)
+            gates = policies if stage in config.gated_stages else None
+            blocks = []
+            for index in range(depth):
+                stride = 2 if stage > 1 and index == 0 else 1
+                blocks.append(block(config, in_channels, channels, stride, gates))
+                in_channels = channels * block.expansion
+            setattr(self, f"layer{stage}", nn.ModuleList(blocks))
+        self.channels = in_channels
+
+    def forward(self, x: Tensor, run: ForwardPass) -> Tensor:
+        x = F.max_pool2d(run.conv(x, self.conv1), 3, 2, 1)
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            for block in stage:
+                x = block(x, run)
+        return x

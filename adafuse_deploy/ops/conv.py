@@ -1,0 +1,91 @@
+"""PyTorch operators ``adafuse::gated_conv`` and ``adafuse::skip_conv``.
+
+Frames are flattened batch-major: row ``n * T + t`` is frame t of clip n.  Policies are int32
+(N, T, C) of KEEP/REUSE/SKIP.  These are the reference semantics of the operator domain: they
+compute every channel and mask, so their value is correctness, not speed.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from adafuse_deploy.prediction import KEEP, REUSE
+
+
+def previous_frame(y: Tensor, frames: int) -> Tensor:
+    """Return each frame's predecessor inside its clip, zeros for the first.
+
+    Args:
+        y: (N * T, C, ...).
+        frames: T.
+    """
+    clips = y.unflatten(0, (-1, frames))
+    # Concatenation, not slice assignment: the latter is traced into constants by exporters.
+    return torch.cat([torch.zeros_like(clips[:, :1]), clips[:, :-1]], 1).flatten(0, 1)
+
+
+def fuse(y: Tensor, policy: Tensor) -> Tensor:
+    """Return what the next layer sees: this frame's channel, the previous frame's, or zero.
+
+    Args:
+        y: raw activations (N * T, C, H, W).
+        policy: int (N, T, C) of KEEP/REUSE/SKIP.
+    """
+    action = policy.flatten(0, 1)[:, :, None, None]
+    reused = torch.where(action == REUSE, previous_frame(y, policy.shape[1]), 0.0)
+    return torch.where(action == KEEP, y, reused.to(y.dtype))
+
+
+@torch.library.custom_op("adafuse::gated_conv", mutates_args=())
+def gated_conv(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    policy: Tensor,
+    input_policy: Tensor | None,
+    stride: list[int],
+    padding: list[int],
+) -> Tensor:
+    """Convolve and fuse: only channels kept now or reused by the next frame are needed.
+
+    Args:
+        x: (N * T, Cin, H, W), float.
+        weight: (Cout, Cin, kH, kW).
+        bias: (Cout,).
+        policy: int32 (N, T, Cout).
+        input_policy: int32 (N, T, Cin) promising that skipped input channels (and reused ones of
+            the first frame) are zero, or None.
+        stride, padding: per spatial axis.
+
+    Returns:
+        (N * T, Cout, H', W').
+    """
+    return fuse(F.conv2d(x, weight, bias, stride, padding), policy)
+
+
+@gated_conv.register_fake
+def _(x, weight, bias, policy, input_policy, stride, padding):  # type: ignore[no-untyped-def]
+    return F.conv2d(x, weight, bias, stride, padding)
+
+
+@torch.library.custom_op("adafuse::skip_conv", mutates_args=())
+def skip_conv(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    input_policy: Tensor,
+    stride: list[int],
+    padding: list[int],
+) -> Tensor:
+    """Convolve an input whose skipped channels are zero and need not be read.
+
+    Args and result as in :func:`gated_conv`; all output channels are computed.
+    """
+    return F.conv2d(x, weight, bias, stride, padding)
+
+
+@skip_conv.register_fake
+def _(x, weight, bias, input_policy, stride, padding):  # type: ignore[no-untyped-def]
+    return F.conv2d(x, weight, bias, stride, padding)
