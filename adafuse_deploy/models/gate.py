@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from adafuse_deploy.config import ModelConfig
+from adafuse_deploy.ops.conv import previous_frame
 
 Decide = Callable[[Tensor], Tensor]
 """From logits (N, T, C, 3) to a policy: int32 (N, T, C) of actions when hard, or weights of the
@@ -35,9 +36,8 @@ class PolicyNetwork(nn.Module):
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
         """Return logits (N, T, C, 3) for block inputs x (N * T, Cin, H, W)."""
-        current = x.mean((2, 3)).unflatten(0, (-1, frames))
-        previous = torch.cat([torch.zeros_like(current[:, :1]), current[:, :-1]], 1)
-        hidden = self.fc0(torch.cat([previous, current], -1).flatten(0, 1))
+        current = x.mean((2, 3))
+        hidden = self.fc0(torch.cat([previous_frame(current, frames), current], -1))
         if self.bn is not None:
             hidden = self.bn(hidden)
         return self.fc1(hidden.relu()).unflatten(0, (-1, frames)).unflatten(-1, (-1, 3))

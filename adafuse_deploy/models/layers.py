@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from adafuse_deploy.ops.conv import shift_frames
+
 
 class ConvBN(nn.Module):
     """A convolution and the batch normalisation behind it, which :meth:`fold` can merge."""
@@ -67,15 +69,13 @@ def temporal_shift(x: Tensor, frames: int, kind: str, div: int) -> Tensor:
         return x
     fold = x.shape[1] // div
     clips = x.unflatten(0, (-1, frames))
-    zeros = torch.zeros_like(clips[:, :1, :fold])
-
-    def from_previous(start: int) -> Tensor:
-        return torch.cat([zeros, clips[:, :-1, start : start + fold]], 1)
-
-    # Built from slices, never by assignment into one: exporters turn that into constants.
+    # Built from padded slices, never by assignment into a slice: exporters make constants of that.
     if kind == "online":
-        parts = [from_previous(0), clips[:, :, fold:]]
+        parts = [shift_frames(clips[:, :, :fold], 1), clips[:, :, fold:]]
     else:
-        from_next = torch.cat([clips[:, 1:, :fold], zeros], 1)
-        parts = [from_next, from_previous(fold), clips[:, :, 2 * fold :]]
+        parts = [
+            shift_frames(clips[:, :, :fold], -1),
+            shift_frames(clips[:, :, fold : 2 * fold], 1),
+            clips[:, :, 2 * fold :],
+        ]
     return torch.cat(parts, 2).flatten(0, 1)

@@ -14,16 +14,26 @@ from torch import Tensor
 from adafuse_deploy.prediction import KEEP, REUSE
 
 
+def shift_frames(clips: Tensor, by: int) -> Tensor:
+    """Give every frame the values of the one ``by`` (1 or -1) before it, zeros beyond the clip.
+
+    Args:
+        clips: (N, T, ...).
+        by: 1 for the previous frame's values, -1 for the next one's.
+    """
+    kept = clips[:, :-1] if by > 0 else clips[:, 1:]
+    ends = (1, 0) if by > 0 else (0, 1)
+    return F.pad(kept, (0, 0) * (clips.ndim - 2) + ends)
+
+
 def previous_frame(y: Tensor, frames: int) -> Tensor:
     """Return each frame's predecessor inside its clip, zeros for the first.
 
     Args:
-        y: (N * T, C, ...).
+        y: (N * T, ...).
         frames: T.
     """
-    clips = y.unflatten(0, (-1, frames))
-    # Concatenation, not slice assignment: the latter is traced into constants by exporters.
-    return torch.cat([torch.zeros_like(clips[:, :1]), clips[:, :-1]], 1).flatten(0, 1)
+    return shift_frames(y.unflatten(0, (-1, frames)), 1).flatten(0, 1)
 
 
 def fuse(y: Tensor, policy: Tensor) -> Tensor:

@@ -1,0 +1,113 @@
+"""What a graph says about itself, so that no side file is needed to run it right."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from adafuse_deploy import __version__
+from adafuse_deploy.config import ModelConfig
+from adafuse_deploy.errors import IncompatibleArtifactError, InputError
+from adafuse_deploy.macs import Layer
+
+KEY = "adafuse"
+"""The entry of ``metadata_props`` that holds everything as JSON."""
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class GraphMetadata:
+    """Everything an engine needs to know about a graph beyond the graph itself.
+
+    Attributes:
+        config: the network, its preprocessing and class names.
+        layers: the cost table for the graph's frame size, see :mod:`adafuse_deploy.macs`.
+        gates: names of the gates in network order; policy i is the output ``policy_<i>``.
+        checkpoint_sha256: hash of the file the weights came from, or "" for a model in memory.
+        mode: "clip": T frames in, logits out.
+        precision: "fp32", "fp16" or "bf16": arithmetic of the convolutions.
+        operators: domain -> version of the operators outside standard ONNX.
+        state: names of state inputs and outputs; empty in clip mode.
+        action_order: the numbering of policies.
+        tool_version: adafuse-deploy that wrote the graph.
+        schema: version of this record.
+    """
+
+    config: ModelConfig
+    layers: list[Layer]
+    gates: list[str]
+    checkpoint_sha256: str = ""
+    mode: str = "clip"
+    precision: str = "fp32"
+    operators: dict[str, int] = field(default_factory=dict)
+    state: list[str] = field(default_factory=list)
+    action_order: list[str] = field(default_factory=lambda: ["keep", "reuse", "skip"])
+    tool_version: str = __version__
+    schema: int = SCHEMA
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int]:
+        """(T, 3, H, W) of one clip."""
+        crop = self.config.preprocessing.crop
+        return self.config.num_segments, 3, crop, crop
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the graph's outputs in order."""
+        return ["logits", "frame_logits", *(policy_name(i) for i in range(len(self.gates)))]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        values = {**self.__dict__, "config": self.config.to_dict()}
+        return {**values, "layers": [layer.to_dict() for layer in self.layers]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], source: str) -> GraphMetadata:
+        """Rebuild the record from :meth:`to_dict`.
+
+        Raises:
+            IncompatibleArtifactError: another adafuse-deploy wrote it in another schema.
+        """
+        if values.get("schema") != SCHEMA:
+            raise IncompatibleArtifactError(
+                f"{source} has metadata schema {values.get('schema')} (adafuse-deploy "
+                f"{values.get('tool_version')}), this one reads {SCHEMA}; export it again."
+            )
+        known = {
+            **values,
+            "config": ModelConfig.from_dict(values["config"]),
+            "layers": [Layer.from_dict(layer) for layer in values["layers"]],
+        }
+        return cls(**known)
+
+    def to_props(self) -> dict[str, str]:
+        """Return the entries for ``metadata_props``."""
+        return {KEY: json.dumps(self.to_dict(), separators=(",", ":"))}
+
+    @classmethod
+    def from_props(cls, props: Mapping[str, str], source: str) -> GraphMetadata:
+        """Read the record out of a graph's ``metadata_props``.
+
+        Raises:
+            InputError: the graph was not exported by adafuse-deploy.
+            IncompatibleArtifactError: see :meth:`from_dict`.
+        """
+        if KEY not in props:
+            raise InputError(
+                f"{source} carries no adafuse-deploy metadata; make it with 'adafuse-deploy "
+                "export' (other ONNX files do not say their preprocessing and policies)."
+            )
+        try:
+            values = json.loads(props[KEY])
+            return cls.from_dict(values, source)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"The adafuse-deploy metadata of {source} is damaged ({error}); export it again."
+            ) from error
+
+
+def policy_name(gate: int) -> str:
+    """Return the name of a gate's policy output."""
+    return f"policy_{gate:02d}"

@@ -1,0 +1,148 @@
+"""Export a network to one ONNX file that runs everywhere, checked before it exists.
+
+Every gate decides by argmax.  Gated convolutions become nodes of the operator domain that take the
+policy as an input, and the file carries their function bodies in standard operators.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from adafuse_deploy.errors import CheckFailed, MissingDependencyError
+from adafuse_deploy.exporters.metadata import GraphMetadata
+from adafuse_deploy.files import atomic_path
+from adafuse_deploy.models.gate import PolicyNetwork
+from adafuse_deploy.models.recognizer import VideoRecognizer
+from adafuse_deploy.ops import onnx_ops
+
+MAX_LOGITS_ERROR = 1e-4
+"""Largest difference of logits from PyTorch, relative to their RMS, that an export may have."""
+
+
+def export(
+    model: VideoRecognizer, path: str | os.PathLike[str], *, checkpoint_sha256: str = ""
+) -> GraphMetadata:
+    """Write ``model`` to ``path`` as ONNX, after checking the graph against PyTorch.
+
+    The graph takes ``frames`` float32 (N, T, 3, H, W), N dynamic, and gives ``logits`` (N, K),
+    ``frame_logits`` (N, T, K) and per gate ``policy_<i>`` int32 (N, T, C).  It is checked with
+    onnx.checker and strict shape inference, and run on a random clip in ONNX Runtime on its
+    function bodies and, where the operator library is built, on our kernels.
+
+    Args:
+        model: a trained network; it is not changed.
+        path: the file to make; nothing is left there unless all checks pass.
+        checkpoint_sha256: hash of the file the weights came from, for the metadata.
+
+    Returns:
+        The metadata stored in the graph.
+
+    Raises:
+        CheckFailed: the graph does not reproduce PyTorch.
+        InputError: ``path`` cannot be written.
+    """
+    deployed = model.deployed()
+    gates = [name for name, m in deployed.named_modules() if isinstance(m, PolicyNetwork)]
+    metadata = GraphMetadata(
+        config=model.config,
+        layers=model.layers(),
+        gates=gates,
+        checkpoint_sha256=checkpoint_sha256,
+        operators={onnx_ops.DOMAIN: onnx_ops.VERSION} if gates else {},
+    )
+    proto = _trace(deployed, metadata)
+    if gates:
+        proto.functions.extend(onnx_ops.function_bodies())
+    onnx.helper.set_model_props(proto, metadata.to_props())
+    proto.producer_name = "adafuse-deploy"
+    proto.producer_version = metadata.tool_version
+    proto.doc_string = "AdaFuse video recognition (arXiv 2102.05775)"
+    with atomic_path(path) as temporary:
+        onnx.save(proto, temporary)
+        onnx.checker.check_model(str(temporary), full_check=True)
+        _check_against_pytorch(temporary, deployed, metadata)
+    return metadata
+
+
+class _Outputs(nn.Module):
+    """The network with its outputs as one flat tuple, which is what a graph can return."""
+
+    def __init__(self, model: VideoRecognizer) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
+        output = self.model(frames)
+        return output.logits, output.frame_logits, *output.policies
+
+
+def _trace(model: VideoRecognizer, metadata: GraphMetadata) -> onnx.ModelProto:
+    # Two clips: a batch of one would be traced as a constant.
+    frames = torch.zeros(2, *metadata.input_shape)
+    with _quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            _Outputs(model).eval(),
+            (frames,),
+            dynamo=True,
+            opset_version=onnx_ops.OPSET,
+            custom_translation_table=onnx_ops.translation_table(),
+            input_names=["frames"],
+            output_names=metadata.outputs,
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto
+
+
+def _check_against_pytorch(
+    path: Path, model: VideoRecognizer, metadata: GraphMetadata
+) -> None:
+    from adafuse_deploy.engines.loader import load_engine
+
+    clip = np.random.default_rng(0).standard_normal((1, *metadata.input_shape), np.float32)
+    expected = model.predict(clip)
+    rms = float(np.sqrt(np.mean(expected.logits**2))) or 1.0
+    for library in (False, True) if metadata.operators else (False,):
+        try:
+            engine = load_engine(path, operator_library=library)
+        except MissingDependencyError:
+            if library:  # A build without native code still exports; the plain form was checked.
+                continue
+            raise
+        with engine:
+            got = engine.run(clip)
+        flips = sum(int((a != b).sum()) for a, b in zip(got.policies, expected.policies, strict=True))
+        error = float(np.abs(got.logits - expected.logits).max()) / rms
+        if flips or not error <= MAX_LOGITS_ERROR:
+            form = "with the operator library" if library else "in plain ONNX Runtime"
+            raise CheckFailed(
+                f"The exported graph {form} differs from PyTorch ({flips} decisions, logits by "
+                f"{error:.1e} of their RMS), so nothing was written; please report this with the "
+                "versions that 'adafuse-deploy doctor' prints."
+            )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the exporter's progress text and notices about packages nobody here uses."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
