@@ -1,0 +1,94 @@
+"""Networks that tests share: small, untrained, with policies that differ between frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from adafuse_deploy.models.gate import PolicyNetwork
+from adafuse_deploy.models.recognizer import VideoRecognizer
+from adafuse_deploy.models.registry import create_model
+
+torch.set_num_threads(1)
+
+
+def enliven(model: VideoRecognizer, seed: int = 0) -> VideoRecognizer:
+    """Give an untrained network the statistics of a trained one.
+
+    Fresh policy networks answer the same for every frame, fresh normalisation does nothing; both
+    would hide mistakes.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for module in model.modules():
+        if isinstance(module, PolicyNetwork):
+            torch.nn.init.normal_(module.fc0.weight, 0, 0.5, generator)
+            torch.nn.init.normal_(module.fc1.weight, 0, 1, generator)
+            torch.nn.init.normal_(module.fc1.bias, 0, 0.5, generator)
+        if isinstance(module, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
+            assert module.running_mean is not None and module.running_var is not None
+            torch.nn.init.normal_(module.running_mean, 0, 0.1, generator)
+            torch.nn.init.uniform_(module.running_var, 0.5, 1.5, generator)
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5, generator)
+            torch.nn.init.normal_(module.bias, 0, 0.1, generator)
+        if isinstance(module, torch.nn.Linear) and module.out_features == model.config.num_classes:
+            torch.nn.init.normal_(module.weight, 0, 0.1, generator)
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def make_model() -> Callable[..., VideoRecognizer]:
+    """Build a registered network with lively random weights."""
+
+    def make(name: str, seed: int = 0, **overrides: Any) -> VideoRecognizer:
+        torch.manual_seed(seed)
+        return enliven(create_model(name, **overrides), seed)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_model(make_model: Callable[..., VideoRecognizer]) -> VideoRecognizer:
+    """AdaFuse TSM ResNet-18, an eighth of the width, 4 frames of 32 x 32, 5 classes."""
+    return make_model(
+        "adafuse_tsm_resnet18",
+        size=32,
+        width=0.125,
+        num_segments=4,
+        num_classes=5,
+        gate_hidden=16,
+        class_names=("left", "right", "up", "down", "still"),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tiny_model: VideoRecognizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny network saved."""
+    from adafuse_deploy.models.checkpoint import save_checkpoint
+
+    path = tmp_path_factory.mktemp("checkpoint") / "tiny.pt"
+    save_checkpoint(tiny_model, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_graph(
+    tiny_model: VideoRecognizer, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The tiny network exported."""
+    from adafuse_deploy.exporters.onnx_exporter import export
+    from adafuse_deploy.files import sha256
+
+    path = tmp_path_factory.mktemp("graph") / "tiny.onnx"
+    export(tiny_model, path, checkpoint_sha256=sha256(tiny_checkpoint))
+    return path
+
+
+@pytest.fixture
+def tiny_clips(tiny_model: VideoRecognizer) -> np.ndarray:
+    """Three random clips for the tiny network, float32 (3, 4, 3, 32, 32)."""
+    return np.random.default_rng(3).standard_normal((3, 4, 3, 32, 32), np.float32)
