@@ -82,8 +82,8 @@ _skip_conv = values.Op(_opset, "SkipConv", SKIP_CONV)
 
 
 def _gated_conv_node(x, weight, bias, policy, input_policy, stride, padding):  # type: ignore[no-untyped-def]
-    inputs = [x, weight, bias, policy] + ([] if input_policy is None else [input_policy])
-    return _gated_conv(*inputs, strides=list(stride), pads=list(padding) * 2)
+    attributes = {"strides": list(stride), "pads": list(padding) * 2}
+    return _gated_conv(x, weight, bias, policy, input_policy, **attributes)
 
 
 def _skip_conv_node(x, weight, bias, input_policy, stride, padding):  # type: ignore[no-untyped-def]

@@ -1,0 +1,80 @@
+"""The options by which a verb takes a checkpoint, ours or an official one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from adafuse_deploy.errors import InputError
+
+if TYPE_CHECKING:
+    from adafuse_deploy.models.recognizer import VideoRecognizer
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_OPTIONS = [
+    click.option("--official", is_flag=True, help="CHECKPOINT was written by the public code."),
+    click.option(
+        "--temporal-shift", is_flag=True, help="With --official: it was trained with --shift (TSM)."
+    ),
+    click.option(
+        "--num-segments", type=click.IntRange(1), help="With --official: frames per clip [8]."
+    ),
+    click.option("--size", type=click.IntRange(1), help="Side of the input in pixels [224]."),
+    click.option("--classes", help="File with the names of the classes."),
+]
+
+
+def checkpoint_options(command: Command) -> Command:
+    """Add ``--official`` and the options that only make sense with it, ``--size``, ``--classes``."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def load_checkpoint(
+    path: str,
+    *,
+    official: bool,
+    temporal_shift: bool,
+    num_segments: int | None,
+    size: int | None,
+    classes: str | None,
+) -> VideoRecognizer:
+    """Load the network that the options of :func:`checkpoint_options` describe.
+
+    Raises:
+        InputError: the checkpoint or class file cannot be used, or an option contradicts it.
+    """
+    from adafuse_deploy.config import Preprocessing
+    from adafuse_deploy.data.lists import read_class_names
+    from adafuse_deploy.models.checkpoint import load_model
+    from adafuse_deploy.models.official import load_official
+
+    names = read_class_names(classes) if classes else ()
+    if official:
+        return load_official(
+            path,
+            temporal_shift=temporal_shift,
+            num_segments=num_segments or 8,
+            size=size or 224,
+            class_names=names,
+        )
+    if temporal_shift or num_segments:
+        raise InputError(
+            "--temporal-shift and --num-segments describe an official checkpoint; this one records "
+            "them itself: leave them out or add --official."
+        )
+    model = load_model(path)
+    config = model.config
+    if names:
+        config = replace(config, class_names=names)
+    if size:
+        old = config.preprocessing
+        resized = {**old.__dict__, "crop": size, "resize": round(size * old.resize / old.crop)}
+        config = replace(config, preprocessing=Preprocessing(**resized))
+    model.config = config
+    return model
