@@ -35,7 +35,7 @@ _HOME = {
     "load_official": "models.official",
     "open_clip": "data.clips",
 }
-__all__ = [  # noqa: F822 -- found by __getattr__
+__all__ = [
     "KEEP",
     "REUSE",
     "SKIP",

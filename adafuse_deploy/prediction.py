@@ -35,5 +35,5 @@ class Prediction:
         return exponent / exponent.sum(-1, keepdims=True)
 
     def top(self, count: int = 5) -> np.ndarray:
-        """Return the indices of the ``count`` best classes per clip, best first: int64 (B, count)."""
+        """Return the ``count`` best classes per clip, best first: int64 (B, count)."""
         return np.argsort(-self.logits, axis=-1, kind="stable")[:, :count]

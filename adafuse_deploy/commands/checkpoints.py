@@ -29,7 +29,7 @@ _OPTIONS = [
 
 
 def checkpoint_options(command: Command) -> Command:
-    """Add ``--official`` and the options that only make sense with it, ``--size``, ``--classes``."""
+    """Add ``--official`` with the options that describe such a file, ``--size``, ``--classes``."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

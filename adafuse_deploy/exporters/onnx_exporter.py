@@ -110,9 +110,7 @@ def _trace(model: VideoRecognizer, metadata: GraphMetadata) -> onnx.ModelProto:
     return proto
 
 
-def _check_against_pytorch(
-    path: Path, model: VideoRecognizer, metadata: GraphMetadata
-) -> None:
+def _check_against_pytorch(path: Path, model: VideoRecognizer, metadata: GraphMetadata) -> None:
     from adafuse_deploy.engines.loader import load_engine
 
     clip = np.random.default_rng(0).standard_normal((1, *metadata.input_shape), np.float32)
@@ -127,7 +125,9 @@ def _check_against_pytorch(
             raise
         with engine:
             got = engine.run(clip)
-        flips = sum(int((a != b).sum()) for a, b in zip(got.policies, expected.policies, strict=True))
+        flips = sum(
+            int((a != b).sum()) for a, b in zip(got.policies, expected.policies, strict=True)
+        )
         error = float(np.abs(got.logits - expected.logits).max()) / rms
         if flips or not error <= MAX_LOGITS_ERROR:
             form = "with the operator library" if library else "in plain ONNX Runtime"

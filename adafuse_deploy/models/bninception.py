@@ -57,7 +57,9 @@ BLOCKS = (
 class InceptionBlock(nn.Module):
     """Up to four branches side by side, concatenated in the order 1x1, 3x3, double 3x3, pool."""
 
-    def __init__(self, shape: BlockShape, in_channels: int, policies: PolicyNetworks | None) -> None:
+    def __init__(
+        self, shape: BlockShape, in_channels: int, policies: PolicyNetworks | None
+    ) -> None:
         super().__init__()
         self.pool = shape.pool
         self.stride = 1 if shape.direct else 2

@@ -21,9 +21,7 @@ FORMAT = "adafuse-deploy"
 VERSION = 1
 
 
-def save_checkpoint(
-    model: VideoRecognizer, path: str | os.PathLike[str], **extra: Any
-) -> None:
+def save_checkpoint(model: VideoRecognizer, path: str | os.PathLike[str], **extra: Any) -> None:
     """Write ``model`` to ``path``, atomically.
 
     Args:

@@ -1,4 +1,4 @@
-"""One pass of frames through a network: takes the policies, runs conditional layers, counts them."""
+"""One pass of frames through a network: decides, runs conditional layers, counts their cost."""
 
 from __future__ import annotations
 
@@ -163,4 +163,3 @@ class ForwardPass:
         norm = 0 if bn is None else 2 * bn.num_features
         macs = layer.in_features * layer.out_features
         self.layers.append(Layer(name, "linear", macs, norm_ops=norm, policy=policy))
-

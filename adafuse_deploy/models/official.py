@@ -168,7 +168,9 @@ def infer_config(
 def _backbone(weights: dict[str, Tensor]) -> str:
     if "base_model.conv1_7x7_s2.weight" in weights:
         return "bninception"
-    blocks = {m.group(1, 2) for key in weights if (m := re.match(r"base_model\.layer(\d)\.(\d+)\.", key))}
+    blocks = {
+        m.group(1, 2) for key in weights if (m := re.match(r"base_model\.layer(\d)\.(\d+)\.", key))
+    }
     depths = Counter(stage for stage, _ in blocks)
     shape = tuple(depths[stage] for stage in "1234")
     bottleneck = any(re.search(r"layer\d\.\d+\.conv3\.", key) for key in weights)

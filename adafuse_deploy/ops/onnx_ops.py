@@ -103,9 +103,7 @@ def function_bodies() -> list[onnx.FunctionProto]:
     return [_gated_conv_body(), _skip_conv_body()]
 
 
-def _function(
-    schema: onnx.defs.OpSchema, nodes: list[onnx.NodeProto]
-) -> onnx.FunctionProto:
+def _function(schema: onnx.defs.OpSchema, nodes: list[onnx.NodeProto]) -> onnx.FunctionProto:
     return helper.make_function(
         DOMAIN,
         schema.name,
@@ -167,4 +165,3 @@ def _gated_conv_body() -> onnx.FunctionProto:
         node("Reshape", ["fused", "raw_shape"], "Y"),
     ]
     return _function(GATED_CONV, nodes)
-

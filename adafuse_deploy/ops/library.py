@@ -1,0 +1,83 @@
+"""The operator library for ONNX Runtime: where it is and how a session gets it.
+
+Any program can use the library without Python through ONNX Runtime's RegisterCustomOpsLibrary.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import adafuse_deploy
+from adafuse_deploy.errors import MissingDependencyError
+from adafuse_deploy.files import sha256
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+FILE_NAME = "libadafuse_onnxruntime.so"
+ENVIRONMENT_VARIABLE = "ADAFUSE_OPERATOR_LIBRARY"
+"""Names a library file to use instead of the installed one."""
+
+
+def operator_library_path() -> Path:
+    """Return the absolute path of the operator library.
+
+    That is the file named by ``ADAFUSE_OPERATOR_LIBRARY`` if the variable is set, otherwise the one
+    installed with this package.
+
+    Raises:
+        MissingDependencyError: there is no such file.
+    """
+    override = os.environ.get(ENVIRONMENT_VARIABLE)
+    if override:
+        return _existing(Path(override), f"named by {ENVIRONMENT_VARIABLE}")
+    # An editable install has two folders: the sources and, for what was built, site-packages.
+    candidates = [Path(folder, "lib", FILE_NAME) for folder in adafuse_deploy.__path__]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate.absolute()
+    raise MissingDependencyError(
+        f"The operator library {FILE_NAME} is not installed in {candidates[0].parent}: install "
+        "adafuse-deploy again with pip, which builds it with a C++ compiler, or run without it "
+        "(operator_library=False)."
+    )
+
+
+def register(
+    session_options: onnxruntime.SessionOptions, path: str | os.PathLike[str] | None = None
+) -> None:
+    """Let sessions made with ``session_options`` run GatedConv and SkipConv on native kernels.
+
+    Args:
+        session_options: options to be passed to an ``onnxruntime.InferenceSession``.
+        path: library file; :func:`operator_library_path` by default.
+
+    Raises:
+        MissingDependencyError: the library does not exist or cannot be loaded.
+    """
+    library = operator_library_path() if path is None else _existing(Path(path), "given")
+    try:
+        session_options.register_custom_ops_library(str(library))
+    except Exception as error:  # onnxruntime has no common class for its errors
+        raise MissingDependencyError(
+            f"ONNX Runtime cannot load the operator library {library}: {error}. It was probably "
+            "built for another kind of processor, a newer C library or a newer ONNX Runtime (1.20 "
+            "is the oldest that works), or is no operator library: install adafuse-deploy again "
+            "on this machine."
+        ) from error
+
+
+def library_hash(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a library file, which engines record, as 64 hexadecimal digits."""
+    return sha256(path)
+
+
+def _existing(path: Path, origin: str) -> Path:
+    if not path.is_file():
+        raise MissingDependencyError(
+            f"The operator library {path}, {origin}, is not a file: correct the path or leave it "
+            "out to use the installed library."
+        )
+    return path.absolute()
