@@ -26,7 +26,7 @@ demo: install  ## Export, build, verify and run the shipped network on a video
 	$(BIN)/python scripts/demo.py demo
 
 test: install  ## Run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 lint: install  ## Check form and types
 	$(BIN)/ruff check .

@@ -61,14 +61,15 @@ def export(
         checkpoint_sha256=checkpoint_sha256,
         operators={onnx_ops.DOMAIN: onnx_ops.VERSION} if gates else {},
     )
-    proto = _trace(deployed, metadata)
-    if gates:
-        proto.functions.extend(onnx_ops.function_bodies())
-    onnx.helper.set_model_props(proto, metadata.to_props())
-    proto.producer_name = "adafuse-deploy"
-    proto.producer_version = metadata.tool_version
-    proto.doc_string = "AdaFuse video recognition (arXiv 2102.05775)"
+    # The output is opened first, so that a path that cannot be written fails before the work.
     with atomic_path(path) as temporary:
+        proto = _trace(deployed, metadata)
+        if gates:
+            proto.functions.extend(onnx_ops.function_bodies())
+        onnx.helper.set_model_props(proto, metadata.to_props())
+        proto.producer_name = "adafuse-deploy"
+        proto.producer_version = metadata.tool_version
+        proto.doc_string = "AdaFuse video recognition (arXiv 2102.05775)"
         onnx.save(proto, temporary)
         onnx.checker.check_model(str(temporary), full_check=True)
         _check_against_pytorch(temporary, deployed, metadata)

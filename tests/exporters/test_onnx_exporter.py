@@ -19,7 +19,7 @@ from adafuse_deploy.exporters.metadata import KEY, GraphMetadata
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.ops import onnx_ops
 from adafuse_deploy.prediction import Prediction
-from tests.models.test_official import FULL, fill, load
+from tests.golden import FOLDER, FULL, fill, load
 
 Make = Callable[..., VideoRecognizer]
 
@@ -80,7 +80,7 @@ def test_official_checkpoints_keep_their_policies_in_onnx(name: str, tmp_path: P
     path = tmp_path / "model.onnx"
     onnx_exporter.export(model, path)
     clips = fill.golden_clip(size).reshape(2, 8, 3, size, size)
-    golden = np.load(Path(__file__).parents[1] / "data" / "golden" / f"{name}.npz")
+    golden = np.load(FOLDER / f"{name}.npz")
     for library in (False, True):
         with adafuse_deploy.load_engine(path, operator_library=library) as engine:
             prediction = engine.run(clips)

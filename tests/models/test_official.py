@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,11 +12,8 @@ import torch
 from adafuse_deploy.errors import InputError
 from adafuse_deploy.macs import official_gflops
 from adafuse_deploy.models.official import load_official
-from adafuse_deploy.models.recognizer import VideoRecognizer
+from tests.golden import FOLDER, FULL, fill, load, spec, write_official
 
-GOLDEN = Path(__file__).parents[1] / "data" / "golden"
-SHIFT = {"adatsm50", "adatsm50last"}
-FULL = {"adatsn18": 112, "adatsm50": 224}
 EXPECTED = {
     "adatsn18": ("resnet18", (1, 2, 3, 4), False, False),
     "adatsn18dense": ("resnet18", (1, 2, 3, 4), True, False),
@@ -28,37 +22,6 @@ EXPECTED = {
     "adatsm50last": ("resnet50", (4,), False, False),
     "adabninc": ("bninception", (3, 4, 5), False, False),
 }
-
-
-def _fill() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("fill", GOLDEN / "fill.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-fill = _fill()
-
-
-def _spec(name: str) -> dict[str, Any]:
-    file = GOLDEN / (f"{name}.json" if name in FULL else f"{name}.keys.json")
-    spec: dict[str, Any] = json.loads(file.read_text())
-    return {"aliases": {}, "salts": {}, **spec}
-
-
-def write_official(name: str, folder: Path) -> Path:
-    """Write the configuration's weights as the public code would."""
-    path = folder / f"{name}.pth.tar"
-    weights = fill.fill_state_dict(_spec(name))
-    state = {f"module.{key.removeprefix('module.')}": torch.from_numpy(v) for key, v in weights.items()}
-    torch.save({"state_dict": state}, path)
-    return path
-
-
-def load(name: str, folder: Path) -> VideoRecognizer:
-    path = write_official(name, folder)
-    return load_official(path, temporal_shift=name in SHIFT, size=FULL.get(name, 224))
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -73,7 +36,7 @@ def test_configuration_is_inferred_from_keys(name: str, tmp_path: Path) -> None:
 def test_policies_logits_and_flops_equal_the_reference(name: str, tmp_path: Path) -> None:
     model = load(name, tmp_path)
     size = FULL[name]
-    golden = np.load(GOLDEN / f"{name}.npz")
+    golden = np.load(FOLDER / f"{name}.npz")
     clip = fill.golden_clip(size).reshape(2, 8, 3, size, size)
     prediction = model.predict(clip)
     for gate, policy in enumerate(prediction.policies):
@@ -84,7 +47,7 @@ def test_policies_logits_and_flops_equal_the_reference(name: str, tmp_path: Path
         error = np.abs(getattr(prediction, ours) - reference).max()
         assert error <= 1e-5 * np.sqrt(np.mean(reference**2))
 
-    for resolution, figures in _spec(name)["gflops"].items():
+    for resolution, figures in spec(name)["gflops"].items():
         layers = model.layers(int(resolution))
         upper, real = np.array(figures["per_clip_upperbound_real"]).T
         np.testing.assert_allclose(official_gflops(layers, prediction.policies), real, rtol=1e-5)
