@@ -40,9 +40,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        module = importlib.import_module(
-            f"adafuse_deploy.commands.{cmd_name.replace('-', '_')}"
-        )
+        module = importlib.import_module(f"adafuse_deploy.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

@@ -156,7 +156,9 @@ def official_gflops(
         if layer.output is not None and not upper_bound:
             gate = layer.output
             credited = _credited_cost(layers, layer) / 1e9
-            gflops = gflops - spared[gate.gate][:, :, gate.start : gate.stop].mean((1, 2)) * credited
+            gflops = (
+                gflops - spared[gate.gate][:, :, gate.start : gate.stop].mean((1, 2)) * credited
+            )
     return gflops
 
 

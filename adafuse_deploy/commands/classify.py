@@ -10,7 +10,9 @@ import click
 @click.command(epilog="Example: adafuse-deploy classify video.mp4 --model model.onnx --top 5")
 @click.argument("video")
 @click.option("--model", required=True, help="A graph, an engine or a checkpoint.")
-@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Classes to show.")
+@click.option(
+    "--top", type=click.IntRange(1), default=5, show_default=True, help="Classes to show."
+)
 @click.option(
     "--operator-library/--no-operator-library",
     default=True,
@@ -53,6 +55,7 @@ def command(
     for entry in ranked:
         click.echo(f"{entry['probability']:7.1%}  {entry['label']}")
     click.echo(
-        f"{needed / 1e9:.3f} of {dense / 1e9:.3f} GFLOPs (multiply-accumulates) on {name}.", err=True
+        f"{needed / 1e9:.3f} of {dense / 1e9:.3f} GFLOPs (multiply-accumulates) on {name}.",
+        err=True,
     )
     click.echo(f"Next: adafuse-deploy inspect {model}", err=True)

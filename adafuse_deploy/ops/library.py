@@ -62,10 +62,10 @@ def register(
         session_options.register_custom_ops_library(str(library))
     except Exception as error:  # onnxruntime has no common class for its errors
         raise MissingDependencyError(
-            f"ONNX Runtime cannot load the operator library {library}: {error}. It was probably "
-            "built for another kind of processor, a newer C library or a newer ONNX Runtime (1.20 "
-            "is the oldest that works), or is no operator library: install adafuse-deploy again "
-            "on this machine."
+            f"ONNX Runtime cannot load the operator library {library}: {error}. Usual causes: it "
+            "was built for another kind of processor or a newer C library, ONNX Runtime is older "
+            "than 1.20, or the file is no operator library. Install adafuse-deploy again on this "
+            "machine."
         ) from error
 
 

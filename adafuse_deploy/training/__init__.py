@@ -1,0 +1,1 @@
+"""Training: losses, schedules, gradient estimators, the loop, and the measurement of results."""

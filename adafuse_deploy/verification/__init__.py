@@ -1,0 +1,1 @@
+"""Comparing engines with the network as trained: decisions, logits, accuracy and latency."""

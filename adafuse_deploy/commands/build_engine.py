@@ -1,0 +1,82 @@
+"""``adafuse-deploy build-engine``: an exported graph becomes an engine with its sidecar."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+
+@click.command(
+    epilog="Example: adafuse-deploy build-engine model.onnx -o model.engine "
+    "--backend tensorrt-rtx --compute-capability 8.6 --fp16"
+)
+@click.argument("graph")
+@click.option("-o", "--output", help="The engine to make [GRAPH with .engine].")
+@click.option(
+    "--backend",
+    default="tensorrt",
+    show_default=True,
+    help="tensorrt builds for the GPU at hand; tensorrt-rtx needs none.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16"]),
+    help="Of feature maps and convolutions; policies are always decided in fp32 [fp32].",
+)
+@click.option("--fp16", is_flag=True, help="The same as --precision fp16.")
+@click.option(
+    "--compute-capability",
+    "compute_capabilities",
+    multiple=True,
+    help="GPU to build for with tensorrt-rtx, such as 8.6; repeatable [all from 8.0 on].",
+)
+@click.option("--min-batch", type=int, default=1, show_default=True, help="Clips at a time.")
+@click.option("--opt-batch", type=int, default=1, show_default=True, help="Tuned for this.")
+@click.option("--max-batch", type=int, default=8, show_default=True)
+@click.option("--workspace", type=click.IntRange(1), help="Builder's scratch memory in MiB.")
+@click.option("--timing-cache", help="File to keep kernel timings in, for faster builds.")
+def command(
+    graph: str,
+    output: str | None,
+    backend: str,
+    precision: str | None,
+    fp16: bool,
+    compute_capabilities: tuple[str, ...],
+    min_batch: int,
+    opt_batch: int,
+    max_batch: int,
+    workspace: int | None,
+    timing_cache: str | None,
+) -> None:
+    """Build an engine from GRAPH, an ONNX file made by 'adafuse-deploy export'.
+
+    A JSON sidecar beside the engine says what the engine fits; the two belong together.
+    """
+    from adafuse_deploy.engines.builder import BuildOptions, build_engine
+    from adafuse_deploy.engines.sidecar import BatchProfile, sidecar_path
+
+    if fp16 and precision == "fp32":
+        raise click.UsageError("--fp16 contradicts --precision fp32; give one of them.")
+    target = Path(output) if output else Path(graph).with_suffix(".engine")
+    options = BuildOptions(
+        precision="fp16" if fp16 else precision or "fp32",
+        compute_capabilities=compute_capabilities,
+        batch=BatchProfile(min_batch, opt_batch, max_batch),
+        workspace=workspace,
+        timing_cache=Path(timing_cache) if timing_cache else None,
+    )
+    click.echo(f"Building {target} with {backend} ...", err=True)
+    start = time.perf_counter()
+    sidecar = build_engine(graph, target, backend=backend, options=options)
+    seconds = time.perf_counter() - start
+    click.echo(
+        f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB, {seconds:.1f} s) and "
+        f"{sidecar_path(target)}: {sidecar.backend} {sidecar.backend_version}, "
+        f"{sidecar.precision}, compute capability {', '.join(sidecar.compute_capabilities)}, "
+        f"{sidecar.batch.min} to {sidecar.batch.max} clips."
+    )
+    click.echo(
+        f"Next, on such a GPU: adafuse-deploy verify {graph} {target} --checkpoint CHECKPOINT"
+    )

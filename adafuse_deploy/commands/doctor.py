@@ -1,0 +1,165 @@
+"""``adafuse-deploy doctor``: what this machine can do, and how to make it do more."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked for.
+
+    Attributes:
+        item: what.
+        found: whether it is there and works.
+        detail: version and properties, or why not.
+        use: what it enables, or how to get it.
+    """
+
+    item: str
+    found: bool
+    detail: str
+    use: str = ""
+
+
+@click.command(epilog="Example: adafuse-deploy doctor --json")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+def command(as_json: bool) -> None:
+    """List versions, runtimes, kernels, GPUs and codecs, and what each is good for."""
+    findings = [finding for check in _CHECKS for finding in check()]
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        return
+    for finding in findings:
+        mark = "yes" if finding.found else "no "
+        use = f"; {finding.use}" if finding.use else ""
+        click.echo(f"{mark}  {finding.item}: {finding.detail}{use}")
+    click.echo("Next: adafuse-deploy classify VIDEO --model MODEL")
+
+
+def _python() -> list[Finding]:
+    from adafuse_deploy import __version__
+
+    system = f"{platform.system()} {platform.machine()}"
+    return [
+        Finding("adafuse-deploy", True, __version__),
+        Finding("Python", True, f"{platform.python_version()} on {system}"),
+    ]
+
+
+def _processor() -> list[Finding]:
+    wanted = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "sve")
+    fields: dict[str, str] = {}
+    if (information := Path("/proc/cpuinfo")).is_file():
+        for line in information.read_text().splitlines():
+            name, _, value = line.partition(":")
+            fields.setdefault(name.strip(), value.strip())
+    flags = (fields.get("flags") or fields.get("Features") or "").split()
+    known = ", ".join(flag for flag in wanted if flag in flags) or "unknown vector instructions"
+    name = fields.get("model name") or platform.processor() or platform.machine()
+    return [
+        Finding("CPU", True, f"{name}, {_cores()} cores for this process, {known}"),
+    ]
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _packages() -> list[Finding]:
+    from adafuse_deploy.engines.backends import BACKENDS
+    from adafuse_deploy.errors import MissingDependencyError
+
+    findings = [_onnx()]
+    for backend in BACKENDS.values():
+        try:
+            module = backend.load()
+        except MissingDependencyError as error:
+            reason = str(error.__cause__)
+            way = f"pip install '{backend.package}'; it {backend.enables}"
+            findings.append(Finding(backend.title, False, reason, way))
+            continue
+        detail = str(module.__version__)
+        if backend.name == "onnxruntime":
+            detail += f" with {', '.join(module.get_available_providers())}"
+        elif backend.name == "openvino":
+            detail += f" with {', '.join(module.Core().available_devices)}"
+        elif backend.name == "torch":
+            cuda = module.version.cuda
+            detail += f" with CUDA {cuda}" if cuda else " for CPUs"
+        findings.append(Finding(backend.title, True, detail, backend.enables))
+    return findings
+
+
+def _onnx() -> Finding:
+    use = "reads and exports graphs"
+    try:
+        return Finding("ONNX", True, str(importlib.import_module("onnx").__version__), use)
+    except ImportError as error:
+        return Finding("ONNX", False, str(error), f"pip install onnx; it {use}")
+
+
+def _operator_library() -> list[Finding]:
+    from adafuse_deploy.engines.backends import BACKENDS
+    from adafuse_deploy.errors import MissingDependencyError
+    from adafuse_deploy.ops.library import library_hash, operator_library_path, register
+
+    item = "operator library"
+    try:
+        path = operator_library_path()
+        register(BACKENDS["onnxruntime"].load().SessionOptions(), path)
+    except MissingDependencyError as error:
+        return [Finding(item, False, str(error), "without it saved FLOPs save no time")]
+    detail = f"{path} loads, SHA-256 {library_hash(path)[:12]}..."
+    return [Finding(item, True, detail, "conditional kernels in ONNX Runtime on CPUs")]
+
+
+def _gpu() -> list[Finding]:
+    from adafuse_deploy.engines.cuda import Gpu
+    from adafuse_deploy.errors import MissingDependencyError
+
+    try:
+        gpu = Gpu()
+    except MissingDependencyError as error:
+        reason = str(error.__cause__)
+        return [Finding("NVIDIA GPU", False, reason, "needed to run engines of TensorRT")]
+    detail = f"{gpu.name}, compute capability {gpu.compute_capability}"
+    return [Finding("NVIDIA GPU", True, detail, "runs engines of TensorRT")]
+
+
+def _video() -> list[Finding]:
+    item = "PyAV (FFmpeg)"
+    try:
+        av = importlib.import_module("av")
+    except ImportError as error:
+        return [Finding(item, False, str(error), "pip install av; it reads video files")]
+    readable = []
+    for codec in ("h264", "hevc", "mpeg4", "vp8", "vp9", "av1"):
+        try:
+            av.codec.Codec(codec, "r")
+            readable.append(codec)
+        except ValueError:
+            continue
+    writable = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+    detail = f"{av.__version__}, reads {', '.join(readable)}, writes {writable}"
+    return [Finding(item, True, detail, "reads video files")]
+
+
+_CHECKS: tuple[Callable[[], list[Finding]], ...] = (
+    _python,
+    _processor,
+    _packages,
+    _operator_library,
+    _gpu,
+    _video,
+)

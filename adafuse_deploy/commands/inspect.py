@@ -1,0 +1,168 @@
+"""``adafuse-deploy inspect``: what a checkpoint, graph or engine is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from adafuse_deploy.commands.checkpoints import checkpoint_options
+
+if TYPE_CHECKING:
+    from adafuse_deploy.exporters.metadata import GraphMetadata
+
+
+@click.command(epilog="Example: adafuse-deploy inspect model.onnx")
+@click.argument("file")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+@checkpoint_options
+def command(file: str, as_json: bool, **options: Any) -> None:
+    """Describe FILE: a checkpoint, ours or an official one, a graph, or an engine.
+
+    No runtime is needed; of an engine the sidecar is read, after it was checked against the engine.
+    """
+    from adafuse_deploy.engines.loader import ENGINES, GRAPHS
+
+    suffix = Path(file).suffix
+    read = _graph if suffix in GRAPHS else _engine if suffix in ENGINES else None
+    kind, metadata, details = read(file) if read else _checkpoint(file, options)
+    if as_json:
+        values = {"file": file, "kind": kind, **details, "gflops_per_clip": _gflops(metadata)}
+        click.echo(json.dumps({**values, "metadata": metadata.to_dict()}, indent=2))
+        return
+    click.echo(f"{file}: {kind}")
+    for name, text in {**_describe(metadata), **details}.items():
+        click.echo(f"  {name.replace('_', ' ')}: {text}")
+    click.echo(f"Next: {_next_step(kind, file)}")
+
+
+def _graph(file: str) -> tuple[str, GraphMetadata, dict[str, Any]]:
+    from collections import Counter
+
+    from adafuse_deploy.engines.graph import read_graph
+    from adafuse_deploy.files import sha256
+
+    model, metadata = read_graph(file)
+    counts = Counter(node.op_type for node in model.graph.node)
+    convolutions = {name: counts[name] for name in ("Conv", "GatedConv", "SkipConv")}
+    operators = ", ".join(f"{domain} {version}" for domain, version in metadata.operators.items())
+    return (
+        "ONNX graph",
+        metadata,
+        {
+            "operators": operators or "standard ones only",
+            "convolutions": ", ".join(f"{count} {name}" for name, count in convolutions.items()),
+            "outputs": ", ".join(metadata.outputs[:2]) + f" and {len(metadata.gates)} policies",
+            "checkpoint_sha256": metadata.checkpoint_sha256 or "unknown",
+            "sha256": sha256(file),
+        },
+    )
+
+
+def _engine(file: str) -> tuple[str, GraphMetadata, dict[str, Any]]:
+    from adafuse_deploy.engines.sidecar import read_sidecar
+
+    sidecar = read_sidecar(file)
+    batch, library = sidecar.batch, sidecar.operators
+    return (
+        "engine",
+        sidecar.metadata,
+        {
+            "backend": f"{sidecar.backend} {sidecar.backend_version}",
+            "precision": sidecar.precision,
+            "compute_capabilities": ", ".join(sidecar.compute_capabilities),
+            "batch": f"{batch.min} to {batch.max} clips, tuned for {batch.opt}",
+            "operator_library": "none" if library is None else f"{library.domain} {library.version}",
+            "graph_sha256": sidecar.graph_sha256,
+            "checkpoint_sha256": sidecar.metadata.checkpoint_sha256 or "unknown",
+            "sha256": sidecar.engine_sha256,
+        },
+    )
+
+
+def _checkpoint(file: str, options: dict[str, Any]) -> tuple[str, GraphMetadata, dict[str, Any]]:
+    from adafuse_deploy.commands.checkpoints import load_checkpoint
+    from adafuse_deploy.engines.torch import describe
+    from adafuse_deploy.files import sha256
+    from adafuse_deploy.models.checkpoint import FORMAT, load_pickle
+
+    content = load_pickle(file)
+    ours = isinstance(content, dict) and content.get("format") == FORMAT
+    model = load_checkpoint(file, **{**options, "official": options["official"] or not ours})
+    digest = sha256(file)
+    details = {"parameters": f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} million"}
+    if ours:
+        known = ("format", "version", "config", "state_dict")
+        extra = {name: value for name, value in content.items() if name not in known}
+        details |= {name: text for name, value in extra.items() if (text := _plain(value))}
+    else:
+        details["note"] = (
+            "such files do not say shift, frames and size: give --temporal-shift, --num-segments "
+            "and --size as it was trained"
+        )
+    kind = "checkpoint" if ours else "checkpoint of the public AdaFuse code"
+    return kind, describe(model, digest), {**details, "sha256": digest}
+
+
+def _plain(value: object) -> str:
+    """Write a value that was stored beside the weights, or nothing for tensors and the like."""
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError):
+        return ""
+
+
+def _describe(metadata: GraphMetadata) -> dict[str, str]:
+    config = metadata.config
+    preparation = config.preprocessing
+    shift = {"none": "no temporal shift (TSN)", "bidirectional": "temporal shift (TSM)"}
+    names = ", ".join(config.class_names[:5]) + (", ..." if config.num_classes > 5 else "")
+    stages = ", ".join(map(str, config.gated_stages))
+    gates = f"{len(metadata.gates)} in stages {stages}" if metadata.gates else "none (dense)"
+    gflops = _gflops(metadata)
+    spread = ""
+    if metadata.gates:
+        spread = f", gated {gflops['all_skipped']:.4f} (all skipped) to {gflops['all_kept']:.4f}"
+    return {
+        "network": f"{config.backbone}, width {config.width:g}, "
+        f"{shift.get(config.temporal_shift, 'online temporal shift')}, {config.consensus} consensus",
+        "gates": gates + (", two in each block" if config.dense_gates else ""),
+        "classes": f"{config.num_classes}" + (f" ({names})" if config.class_names else ""),
+        "input": "float32 (N, " + ", ".join(map(str, metadata.input_shape)) + ")",
+        "preprocessing": f"short side {preparation.resize}, centre {preparation.crop} x "
+        f"{preparation.crop}, {preparation.channel_order} x {preparation.scale:.6g}, mean "
+        f"{preparation.mean}, std {preparation.std}",
+        "GFLOPs_per_clip": f"dense {gflops['dense']:.4f}{spread} (multiply-accumulates)",
+        "written_by": f"adafuse-deploy {metadata.tool_version}",
+    }
+
+
+def _gflops(metadata: GraphMetadata) -> dict[str, float]:
+    """Return what a clip costs without gates, and with them at either end."""
+    import numpy as np
+
+    from adafuse_deploy.macs import clip_macs, dense_macs
+    from adafuse_deploy.prediction import KEEP, SKIP
+
+    frames = metadata.config.num_segments
+    gates = [layer.output for layer in metadata.layers if layer.output is not None]
+    widths = [
+        max(gate.stop for gate in gates if gate.gate == index)
+        for index in range(len(metadata.gates))
+    ]
+    costs = {"dense": dense_macs(metadata.layers, frames)}
+    for name, action in (("all_kept", KEEP), ("all_skipped", SKIP)):
+        policies = [np.full((1, frames, width), action, np.uint8) for width in widths]
+        costs[name] = int(clip_macs(metadata.layers, policies, frames)[0])
+    return {name: macs / 1e9 for name, macs in costs.items()}
+
+
+def _next_step(kind: str, file: str) -> str:
+    if kind == "ONNX graph":
+        return f"adafuse-deploy verify {file} --checkpoint CHECKPOINT"
+    if kind == "engine":
+        return f"adafuse-deploy classify VIDEO --model {file}"
+    official = "" if kind == "checkpoint" else " --official"
+    return f"adafuse-deploy export {file}{official} -o {Path(file).with_suffix('.onnx').name}"

@@ -1,0 +1,158 @@
+"""``adafuse-deploy train``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from adafuse_deploy.errors import InputError
+
+if TYPE_CHECKING:
+    from adafuse_deploy.training.recipe import Recipe
+    from adafuse_deploy.training.splits import Source
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@click.command(
+    epilog="\b\nExamples:\n"
+    "  adafuse-deploy train --data train.txt --val val.txt -o ckpt.pt\n"
+    "  adafuse-deploy train --synthetic -o ckpt.pt\n"
+    "  adafuse-deploy train --recipe recipes/somethingv1_adafuse_tsm_resnet50.yaml \\\n"
+    "      --lists lists/ --frames frames/ --init resnet50.pth -o ckpt.pt\n"
+    "  torchrun --nproc-per-node 8 -m adafuse_deploy.cli train ..."
+)
+@click.option("--data", type=FILE, help="Training list: 'path num_frames label' lines.")
+@click.option("--val", type=FILE, help="Validation list.")
+@click.option("--root", type=FOLDER, help="Folder the lists' paths start from. [the list's own]")
+@click.option("--classes", type=FILE, help="Class file: one name per line.")
+@click.option("--template", help="Names of frames in folders. [found out]")
+@click.option("--dataset", help="A public data set: somethingv1, somethingv2, jester, minikinetics.")
+@click.option("--lists", type=FOLDER, help="With --dataset: folder of its published lists.")
+@click.option("--frames", type=FOLDER, help="With --dataset: folder of its frames.")
+@click.option("--synthetic", is_flag=True, help="Train on procedural videos, drawn on the fly.")
+@click.option("-o", "--output", type=FILE, required=True, help="Checkpoint to make.")
+@click.option("--recipe", type=FILE, help="YAML file of settings; the flags below override it.")
+@click.option("--model", help="Registered model, such as adafuse_tsm_resnet50.")
+@click.option("--size", type=int, help="Side of the network's input in pixels.")
+@click.option("--num-segments", type=int, help="Frames per clip.")
+@click.option("--width", type=float, help="Multiplier on channel counts, for small models.")
+@click.option("--init", type=FILE, help="Start from ImageNet weights or another checkpoint.")
+@click.option("--resume", is_flag=True, help="Go on from the last finished epoch of this output.")
+@click.option("--epochs", type=int)
+@click.option("--batch-size", type=int, help="Clips per step, over all processes.")
+@click.option("--lr", type=float, help="Learning rate.")
+@click.option("--estimator", type=click.Choice(["gumbel", "reinforce"]))
+@click.option("--flops-loss", type=click.Choice(["real", "upb"]))
+@click.option("--flops-weight", type=float, help="Weight of FLOPs relative to the dense network.")
+@click.option("--seed", type=int)
+@click.option("--workers", type=int, help="Processes that load data.")
+@click.option("--device", help="cpu, cuda, cuda:1 ... [a GPU if there is one]")
+@click.option("--amp/--no-amp", default=None, help="Mixed precision.")
+@click.option("--tensorboard/--no-tensorboard", default=None, help="Events beside the CSV log.")
+def command(output: Path, init: Path | None, resume: bool, **options: Any) -> None:
+    """Train a network, with gates or dense.
+
+    Without --recipe and --model a small AdaFuse network that a CPU can train is taken; with
+    --model alone, the paper's settings.
+    """
+    import torch
+
+    from adafuse_deploy.models.recognizer import VideoRecognizer
+    from adafuse_deploy.training.initialise import initialise
+    from adafuse_deploy.training.trainer import train
+
+    recipe = _recipe(options)
+    source = _source(recipe, options)
+    training = recipe.training
+    torch.manual_seed(training.seed)
+    model = VideoRecognizer(
+        recipe.model_config(num_classes=source.num_classes, class_names=source.class_names)
+    )
+    if init is not None:
+        click.echo(f"Initialised: {initialise(model, init)}.", err=True)
+    splits = source.splits(model.config, recipe.data, training.seed)
+    result = train(
+        model,
+        *splits,
+        training,
+        output,
+        resume=resume,
+        progress=True,
+        notes={"command": shlex.join(["adafuse-deploy", *sys.argv[1:]]), "seed": training.seed},
+        report=lambda line: click.echo(line, err=True),
+    )
+    best = result.evaluation
+    click.echo(
+        f"Wrote {result.checkpoint} (epoch {result.epoch}: top-1 {best.top1:.1f} %, "
+        f"{best.gflops:.4g} GFLOPs per clip, {100 * best.relative_flops:.0f} % of dense) "
+        f"and {result.log}.\n"
+        f"Next: adafuse-deploy export {output} -o {output.with_suffix('.onnx')}"
+    )
+
+
+def _recipe(options: dict[str, Any]) -> Recipe:
+    """Return the recipe, if any, with the flags' values in it."""
+    from adafuse_deploy.training.config import TrainingConfig
+    from adafuse_deploy.training.recipe import SYNTHETIC, Recipe, load_recipe
+
+    def given(**names: str) -> dict[str, Any]:
+        return {
+            field: options[option]
+            for field, option in names.items()
+            if options[option] is not None
+        }
+
+    if options["recipe"] is not None:
+        recipe = load_recipe(options["recipe"])
+    elif options["model"] is not None:
+        recipe = Recipe(model={}, training=TrainingConfig())
+    else:
+        recipe = Recipe()
+    data = {"dataset": SYNTHETIC} if options["synthetic"] else given(dataset="dataset")
+    if options["data"] is not None:
+        data = {"dataset": ""}
+    same = ("epochs", "batch_size", "lr", "estimator", "flops_loss", "flops_weight", "seed")
+    return recipe.override(
+        model=given(name="model", size="size", num_segments="num_segments", width="width"),
+        data=data,
+        training=given(**{name: name for name in (*same, "workers", "device", "amp", "tensorboard")}),
+    )
+
+
+def _source(recipe: Recipe, options: dict[str, Any]) -> Source:
+    """Return where clips come from; exactly one place must be named."""
+    from adafuse_deploy.training.recipe import SYNTHETIC
+    from adafuse_deploy.training.splits import Synthetic, own_lists, public_lists
+
+    data, val, dataset = options["data"], options["val"], recipe.data.dataset
+    if data is not None:
+        if options["synthetic"] or options["dataset"]:
+            raise InputError("Give one of --data, --dataset and --synthetic, not several.")
+        if val is None:
+            raise InputError("--data needs --val, the list to measure accuracy on.")
+        return own_lists(
+            data,
+            val,
+            root=options["root"],
+            classes=options["classes"],
+            template=options["template"],
+        )
+    if dataset == SYNTHETIC:
+        return Synthetic()
+    if not dataset:
+        raise InputError(
+            "There is nothing to train on: give --data train.txt and --val val.txt, --dataset NAME, "
+            "or --synthetic."
+        )
+    if options["lists"] is None or options["frames"] is None:
+        raise InputError(
+            f"Data set {dataset} needs --lists, the folder of its published lists, and --frames, "
+            "the folder of its frames."
+        )
+    return public_lists(dataset, options["lists"], options["frames"])

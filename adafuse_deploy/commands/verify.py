@@ -1,0 +1,145 @@
+"""``adafuse-deploy verify``: engines are compared with the network as trained."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from adafuse_deploy.commands.checkpoints import checkpoint_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from adafuse_deploy.models.recognizer import VideoRecognizer
+    from adafuse_deploy.verification.clips import LabelledClip
+
+RANDOM_CLIPS = 8
+
+
+@click.command(
+    epilog="Example: adafuse-deploy verify model.onnx --checkpoint ckpt.pt --data val.txt "
+    "--json verify.json"
+)
+@click.argument("graph")
+@click.argument("engines", nargs=-1)
+@click.option("--checkpoint", required=True, help="What GRAPH was exported from.")
+@click.option("--data", help="List file with labels: 'path num_frames label' or 'path label'.")
+@click.option("--root", help="Folder that the list's paths start from [the list's own].")
+@click.option("--clips", type=click.IntRange(1), help="Take so many clips, evenly spaced [all].")
+@click.option(
+    "--random",
+    "random_count",
+    type=click.IntRange(1),
+    help=f"Without --data: so many clips of noise [{RANDOM_CLIPS}]; no accuracy.",
+)
+@click.option(
+    "--backend",
+    "backends",
+    multiple=True,
+    type=click.Choice(["torch", "onnxruntime", "openvino"]),
+    help="Run GRAPH in this; repeatable [every one that is present].",
+)
+@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Clips a call.")
+@click.option(
+    "--rounds", type=click.IntRange(1), default=20, show_default=True, help="Timed calls."
+)
+@click.option("--threads", type=click.IntRange(1), help="Threads of each runtime [its own choice].")
+@click.option(
+    "--min-policy-agreement",
+    type=click.FloatRange(0, 100),
+    help="Per cent of decisions [fp32: 100, fp16: 99].",
+)
+@click.option("--atol", type=click.FloatRange(0), help="Absolute error of logits [0].")
+@click.option(
+    "--rtol", type=click.FloatRange(0), help="The same over their RMS [fp32: 1e-3, fp16: 5e-2]."
+)
+@click.option(
+    "--min-top1-agreement",
+    type=click.FloatRange(0, 100),
+    help="Per cent of clips with PyTorch's best class [fp32: 100, fp16: 98].",
+)
+@click.option("--json", "json_file", help="Write the report to this file as JSON too.")
+@checkpoint_options
+def command(
+    graph: str,
+    engines: tuple[str, ...],
+    checkpoint: str,
+    data: str | None,
+    root: str | None,
+    clips: int | None,
+    random_count: int | None,
+    backends: tuple[str, ...],
+    batch: int,
+    rounds: int,
+    threads: int | None,
+    min_policy_agreement: float | None,
+    atol: float | None,
+    rtol: float | None,
+    min_top1_agreement: float | None,
+    json_file: str | None,
+    **options: Any,
+) -> None:
+    """Compare GRAPH, in every backend, and ENGINES built from it with the network in PyTorch.
+
+    Reports policy agreement, error of the logits, accuracy and latency; fails where a threshold is
+    missed.  A clip in which float32 rounding decided a tie the other way is counted and shown, and
+    left out of the thresholds.
+    """
+    from dataclasses import replace
+
+    from adafuse_deploy.commands.checkpoints import load_checkpoint
+    from adafuse_deploy.errors import CheckFailed
+    from adafuse_deploy.files import sha256, write_text
+    from adafuse_deploy.verification.backends import open_engines
+    from adafuse_deploy.verification.verifier import verify
+
+    if data and random_count:
+        raise click.UsageError("--random is for want of --data; give one of them.")
+    model = load_checkpoint(checkpoint, **options)
+    with ExitStack() as stack:
+        opened, not_run = open_engines(
+            stack, model, graph, engines, backends=backends or None, threads=threads
+        )
+        chosen, description = _clips(model, data, root, clips or random_count)
+        report = verify(
+            model,
+            opened,
+            chosen,
+            thresholds={
+                "policy_agreement": min_policy_agreement,
+                "atol": atol,
+                "rtol": rtol,
+                "top1_agreement": min_top1_agreement,
+            },
+            batch=batch,
+            rounds=rounds,
+            threads=threads,
+            description=description,
+            progress=True,
+        )
+    files = {str(path): sha256(path) for path in (checkpoint, graph, *engines)}
+    report = replace(report, not_run=not_run, files=files)
+    click.echo(report.text())
+    if json_file:
+        write_text(json_file, report.to_json())
+    if report.failures:
+        raise CheckFailed(f"Verification failed: {' '.join(report.failures)}")
+    click.echo(f"Next: adafuse-deploy classify video.mp4 --model {(*engines, graph)[0]}")
+
+
+def _clips(
+    model: VideoRecognizer, data: str | None, root: str | None, count: int | None
+) -> tuple[Sequence[LabelledClip], str]:
+    """Return the clips to run and where they come from, in words."""
+    from adafuse_deploy.verification.clips import ListedClips, random_clips
+
+    config = model.config
+    if data is None:
+        count = count or RANDOM_CLIPS
+        crop = config.preprocessing.crop
+        noise = random_clips(count, (config.num_segments, 3, crop, crop))
+        return noise, f"{count} clips of noise (no --data, so no accuracy)"
+    listed = ListedClips(config, data, root=root, count=count)
+    return listed, f"{len(listed)} clips of {data}"

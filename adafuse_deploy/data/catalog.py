@@ -1,0 +1,90 @@
+"""The public data sets of the paper: their files' names, their classes, and how they are mirrored.
+
+The names and formats are those of the lists published with AdaFuse.  Frames lie in one folder per
+video as ``00001.jpg``, ``00002.jpg`` ...
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from adafuse_deploy.data.lists import Record, read_class_names, read_list
+from adafuse_deploy.errors import InputError
+
+
+@dataclass(frozen=True)
+class DatasetFormat:
+    """What is known about a public data set.
+
+    Attributes:
+        name: as in recipes and on the command line.
+        num_classes: number of actions.
+        train_list, val_list, class_file: names of the published lists.
+        template: file name of frame ``n``, counting from 1.
+        flip: how the paper mirrors training clips, for :func:`adafuse_deploy.data.flips.flip_rule`:
+            not at all where classes differ only by left and right.
+    """
+
+    name: str
+    num_classes: int
+    train_list: str
+    val_list: str
+    class_file: str = "classInd.txt"
+    template: str = "{:05d}.jpg"
+    flip: str = "none"
+
+    def read(
+        self,
+        split: str,
+        lists: str | os.PathLike[str],
+        frames: str | os.PathLike[str],
+    ) -> list[Record]:
+        """Read and check a split.
+
+        Args:
+            split: "train" or "val".
+            lists: folder of the published list files.
+            frames: folder that the lists' paths start from.
+
+        Raises:
+            InputError: as :func:`adafuse_deploy.data.lists.read_list`.
+        """
+        name = {"train": self.train_list, "val": self.val_list}[split]
+        return read_list(
+            Path(lists) / name, root=frames, num_classes=self.num_classes, template=self.template
+        )
+
+    def class_names(self, lists: str | os.PathLike[str]) -> tuple[str, ...]:
+        """Read the names of the classes from the folder of the published list files.
+
+        Raises:
+            InputError: the class file is missing or of another data set.
+        """
+        path = Path(lists) / self.class_file
+        names = read_class_names(path)
+        if len(names) != self.num_classes:
+            raise InputError(
+                f"{path} has {len(names)} classes but {self.name} has {self.num_classes}; "
+                "give the class file that belongs to the lists."
+            )
+        return names
+
+
+DATASETS = {
+    data.name: data
+    for data in (
+        DatasetFormat("somethingv1", 174, "train_split.txt", "validation_split.txt"),
+        DatasetFormat("somethingv2", 174, "train_videofolder.txt", "val_videofolder.txt"),
+        DatasetFormat("jester", 27, "train_split.txt", "validation_split.txt"),
+        DatasetFormat(
+            "minikinetics",
+            200,
+            "mini_train_videofolder.txt",
+            "mini_val_videofolder.txt",
+            "minik_classInd.txt",
+            flip="free",
+        ),
+    )
+}

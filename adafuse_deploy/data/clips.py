@@ -1,0 +1,57 @@
+"""One clip of one video, ready for the network, the same for every verb."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from adafuse_deploy.config import Preprocessing
+from adafuse_deploy.data.frames import FrameFolder, FrameSource
+from adafuse_deploy.data.sampling import center_indices
+from adafuse_deploy.data.transforms import preprocess
+from adafuse_deploy.data.video import VideoFile
+from adafuse_deploy.errors import InputError
+
+
+def open_clip(
+    path: str | os.PathLike[str],
+    num_segments: int,
+    preprocessing: Preprocessing,
+    *,
+    template: str | None = None,
+    repeat_last: bool = False,
+) -> np.ndarray:
+    """Read the centre frame of every segment of a video file or a folder of frames.
+
+    Args:
+        path: a video file, or a folder of numbered images.
+        num_segments: frames per clip T.
+        preprocessing: sizes and normalisation of the network.
+        template: file names in a folder, such as ``img_{:05d}.jpg``; found out by default.
+        repeat_last: accept a video with fewer than T frames and repeat its last one, as TSN does.
+
+    Returns:
+        float32 (T, 3, crop, crop).
+
+    Raises:
+        InputError: the source is missing, damaged or too short.
+    """
+    source = open_source(path, template)
+    if source.num_frames < num_segments and not repeat_last:
+        raise InputError(
+            f"{path} has {source.num_frames} frames but the network looks at {num_segments}; "
+            "give a longer video."
+        )
+    return center_clip(source, num_segments, preprocessing)
+
+
+def open_source(path: str | os.PathLike[str], template: str | None = None) -> FrameSource:
+    """Open a video file or a folder of frames, whichever ``path`` is."""
+    return FrameFolder(path, template=template) if Path(path).is_dir() else VideoFile(path)
+
+
+def center_clip(source: FrameSource, num_segments: int, preprocessing: Preprocessing) -> np.ndarray:
+    """Return a source's evaluation clip, float32 (T, 3, crop, crop)."""
+    return preprocess(source.frames(center_indices(source.num_frames, num_segments)), preprocessing)

@@ -1,0 +1,153 @@
+"""PyTorch datasets of clips, reproducible whatever the number of workers and processes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from adafuse_deploy.config import Preprocessing
+from adafuse_deploy.data.clips import center_clip
+from adafuse_deploy.data.frames import FrameSource
+from adafuse_deploy.data.sampling import random_indices
+from adafuse_deploy.data.synthetic import synthetic_clip
+from adafuse_deploy.data.transforms import Augmentation, augment
+from adafuse_deploy.errors import InputError
+
+
+class LabelledVideo(Protocol):
+    """What a dataset asks of a video, such as a :class:`adafuse_deploy.data.lists.Record`."""
+
+    @property
+    def label(self) -> int:
+        """Class, counting from 0."""
+        ...
+
+    @property
+    def origin(self) -> str:
+        """Where the video was listed, for messages."""
+        ...
+
+    def open(self) -> FrameSource:
+        """Open the frames."""
+        ...
+
+
+class ClipDataset(Dataset[tuple[torch.Tensor, int]]):
+    """Clips of labelled videos: item ``i`` is float32 (T, 3, crop, crop) and the label.
+
+    Without ``augmentation`` a clip is the centre frames and the centre crop, as in deployment; with
+    it, random frames, crops and flips that depend only on ``seed``, the epoch and the index.
+    Videos with fewer than T frames repeat their last one.
+
+    Args:
+        videos: such as :func:`adafuse_deploy.data.lists.read_list` returns.
+        num_segments: frames per clip T.
+        preprocessing: sizes and normalisation of the network.
+        augmentation: what training varies; None for evaluation.
+        seed: of the augmentation.
+    """
+
+    def __init__(
+        self,
+        videos: Sequence[LabelledVideo],
+        num_segments: int,
+        preprocessing: Preprocessing,
+        *,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.videos = videos
+        self.num_segments = num_segments
+        self.preprocessing = preprocessing
+        self.augmentation = augmentation
+        self.seed = seed
+        # Shared memory: workers that live through several epochs see the new number too.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Make the next epoch's augmentation differ; call before iterating over the loader."""
+        self._epoch.fill_(epoch)
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        """Read one clip.
+
+        Raises:
+            InputError: a frame cannot be read; the message names it and its line in the list.
+        """
+        video = self.videos[index]
+        try:
+            clip, label = self._read(video, index)
+        except InputError as error:
+            raise InputError(f"{video.origin}: {error}") from error
+        return torch.from_numpy(clip), label
+
+    def _read(self, video: LabelledVideo, index: int) -> tuple[np.ndarray, int]:
+        source = video.open()
+        if self.augmentation is None:
+            return center_clip(source, self.num_segments, self.preprocessing), video.label
+        rng = np.random.default_rng((self.seed, int(self._epoch), index))
+        frames = source.frames(random_indices(source.num_frames, self.num_segments, rng))
+        return augment(frames, video.label, self.preprocessing, self.augmentation, rng)
+
+
+class SyntheticClips(ClipDataset):
+    """Procedural clips (:mod:`adafuse_deploy.data.synthetic`), drawn once and kept in memory.
+
+    Args:
+        count: number of clips; a multiple of 12 has every class equally often.
+        num_segments: frames per clip T.
+        preprocessing: sizes and normalisation of the network.
+        augmentation: what training varies; None for evaluation.
+        seed: of the clips and their augmentation; train and test sets need different ones.
+        size: side of the drawn frames, in pixels.
+        num_frames: length of the drawn videos; ``count * num_frames * size**2 * 3`` bytes are kept.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        num_segments: int,
+        preprocessing: Preprocessing,
+        *,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+        size: int = 64,
+        num_frames: int = 16,
+    ) -> None:
+        videos = [
+            _DrawnVideo(*synthetic_clip(index, seed=seed, size=size, num_frames=num_frames))
+            for index in tqdm(range(count), desc="Drawing clips", unit="clip", disable=None)
+        ]
+        super().__init__(
+            videos,
+            num_segments,
+            preprocessing,
+            augmentation=augmentation,
+            seed=seed,
+        )
+
+
+@dataclass(frozen=True)
+class _DrawnVideo:
+    clip: np.ndarray
+    label: int
+    origin: str = "synthetic clip"
+
+    def open(self) -> FrameSource:
+        return self
+
+    @property
+    def num_frames(self) -> int:
+        return len(self.clip)
+
+    def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        return self.clip[np.asarray(indices)]

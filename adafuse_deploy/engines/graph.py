@@ -1,0 +1,69 @@
+"""Reading exported graphs for any runtime: the metadata, and a form in standard operators only."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adafuse_deploy.errors import InputError
+from adafuse_deploy.exporters.metadata import GraphMetadata
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def read_graph(path: str | os.PathLike[str]) -> tuple[onnx.ModelProto, GraphMetadata]:
+    """Read an exported graph.
+
+    Raises:
+        InputError: the file is missing, damaged, or not exported by adafuse-deploy.
+        IncompatibleArtifactError: another version exported it, with another metadata schema.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"There is no graph {path}; make it with 'adafuse-deploy export'.")
+    try:
+        model = onnx.load(path)
+    except (DecodeError, onnx.checker.ValidationError) as error:
+        raise InputError(
+            f"{path} is not a readable ONNX file ({error}); it is truncated or damaged: export it "
+            "or copy it again."
+        ) from error
+    metadata = GraphMetadata.from_props(
+        {entry.key: entry.value for entry in model.metadata_props}, str(path)
+    )
+    return model, metadata
+
+
+def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the graph in standard operators: function bodies stand where our operators stood.
+
+    OpenVINO does not know local functions, and TensorRT's parser drops attributes that a function
+    passes on by reference, without a word; neither may see them.
+    """
+    import onnx
+    import onnx.inliner
+
+    flat = onnx.inliner.inline_local_functions(model)
+    standard = [entry for entry in flat.opset_import if entry.domain in ("", "ai.onnx")]
+    foreign = sorted({node.op_type for node in flat.graph.node if node.domain not in ("", "ai.onnx")})
+    if foreign:
+        raise InputError(
+            f"The graph has operators without function bodies ({', '.join(foreign)}); export it "
+            "again with this adafuse-deploy."
+        )
+    del flat.opset_import[:]
+    flat.opset_import.extend(standard)
+    return flat
+
+
+def drop_unused_weights(graph: onnx.GraphProto) -> None:
+    """Remove the initializers that no node reads any more."""
+    used = {name for node in graph.node for name in node.input}
+    kept = [tensor for tensor in graph.initializer if tensor.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)

@@ -1,0 +1,72 @@
+"""One function that opens whatever adafuse-deploy makes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from adafuse_deploy.engines.base import Engine
+from adafuse_deploy.errors import InputError
+
+GRAPHS = (".onnx",)
+CHECKPOINTS = (".pt", ".pth")
+ENGINES = (".engine", ".plan")
+
+
+def load_engine(
+    path: str | os.PathLike[str],
+    operator_library: bool | str | os.PathLike[str] = True,
+    threads: int | None = None,
+    *,
+    device: str | None = None,
+    backend: str = "onnxruntime",
+) -> Engine:
+    """Open a graph, an engine or a checkpoint for inference.
+
+    The runtime follows from the file: ``.onnx`` runs in ONNX Runtime (or OpenVINO), ``.engine`` and
+    ``.plan`` in what built them, as their sidecar says, ``.pt`` in PyTorch.
+
+    Args:
+        path: the file.
+        operator_library: for ``.onnx`` in ONNX Runtime: True runs gated convolutions on our native
+            kernels, which skip what the policies skip; a path names another library file; False is
+            plain ONNX Runtime on the function bodies, which computes everything.
+        threads: of the runtime on the CPU; None lets it choose.
+        device: "cpu", "cuda" or "cuda:<index>"; None is the GPU for engines, the CPU otherwise.
+        backend: for ``.onnx``: "onnxruntime" or "openvino".
+
+    Raises:
+        InputError: the file is missing, damaged, or none of these.
+        MissingDependencyError: its runtime, the operator library or a GPU is missing.
+        IncompatibleArtifactError: an engine of other versions or hardware, or changed since built.
+    """
+    path = Path(path)
+    if threads is not None and threads < 1:
+        raise InputError(f"The number of threads is at least 1, not {threads}.")
+    if path.suffix in ENGINES:
+        from adafuse_deploy.engines.tensorrt_runner import TensorRTEngine
+
+        return TensorRTEngine(path, device=device or "cuda")
+    if path.suffix in CHECKPOINTS:
+        from adafuse_deploy.engines.torch import TorchEngine
+        from adafuse_deploy.files import sha256
+        from adafuse_deploy.models.checkpoint import load_model
+
+        model = load_model(path)
+        return TorchEngine(model, sha256(path), threads=threads, device=device or "cpu")
+    if path.suffix not in GRAPHS:
+        raise InputError(
+            f"{path} is none of the files that run: a graph ({', '.join(GRAPHS)}), an engine "
+            f"({', '.join(ENGINES)}) or a checkpoint ({', '.join(CHECKPOINTS)})."
+        )
+    if backend == "openvino":
+        from adafuse_deploy.engines.openvino import OpenVINOEngine
+
+        return OpenVINOEngine(path, threads=threads, device=device or "cpu")
+    if backend != "onnxruntime":
+        raise InputError(f"A graph runs in 'onnxruntime' or 'openvino', not in {backend!r}.")
+    from adafuse_deploy.engines.onnxruntime import OnnxRuntimeEngine
+
+    return OnnxRuntimeEngine(
+        path, operator_library=operator_library, threads=threads, device=device or "cpu"
+    )

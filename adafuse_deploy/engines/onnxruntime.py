@@ -1,0 +1,101 @@
+"""ONNX Runtime: conditional kernels through the operator library, or the plain function bodies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from adafuse_deploy.engines.backends import BACKENDS
+from adafuse_deploy.engines.base import Engine
+from adafuse_deploy.engines.graph import read_graph
+from adafuse_deploy.errors import IncompatibleArtifactError, InputError, MissingDependencyError
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+
+class OnnxRuntimeEngine(Engine):
+    """An exported graph in ONNX Runtime.
+
+    Args:
+        path: the ``.onnx`` file.
+        operator_library: True for the installed library, a path for another one, False for plain
+            ONNX Runtime on the function bodies, which computes every channel.
+        threads: of one operator; None lets ONNX Runtime choose (one per core).
+        device: "cpu", "cuda" or "cuda:<index>"; the kernels of the operator library are for CPUs.
+
+    Raises:
+        InputError: see :func:`~adafuse_deploy.engines.graph.read_graph`; or an unusable device.
+        MissingDependencyError: the operator library, or ONNX Runtime for CUDA, is not there.
+        IncompatibleArtifactError: this ONNX Runtime cannot run the graph.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        operator_library: bool | str | os.PathLike[str] = True,
+        threads: int | None = None,
+        device: str = "cpu",
+    ) -> None:
+        ort = BACKENDS["onnxruntime"].load()
+        _, self.metadata = read_graph(path)
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        # A pool that spins after its run takes cores from whatever runs next.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        self.name = "onnxruntime"
+        if operator_library is not False and self.metadata.operators:
+            from adafuse_deploy.ops.library import register
+
+            if device != "cpu":
+                raise InputError(
+                    f"The operator library runs on the CPU, not on {device}; leave out the device, "
+                    "or run the function bodies there with operator_library=False."
+                )
+            register(options, None if operator_library is True else operator_library)
+            self.name = "onnxruntime + operator library"
+        providers = _providers(ort, device)
+        try:
+            self._session: onnxruntime.InferenceSession = ort.InferenceSession(
+                os.fspath(path), options, providers=providers
+            )
+        except Exception as error:  # onnxruntime has no common class for its errors
+            raise IncompatibleArtifactError(
+                f"ONNX Runtime {ort.__version__} cannot run {path}: {error}. Export the graph "
+                "again, or install the ONNX Runtime that adafuse-deploy was tested with."
+            ) from error
+        if self._session.get_providers()[0] != providers[0][0]:
+            raise MissingDependencyError(
+                f"ONNX Runtime could not start its {providers[0][0]}, probably because libraries "
+                "of CUDA or cuDNN are missing or of another version; run on the CPU, or install "
+                "those that its release notes name."
+            )
+
+    def _infer(self, frames: np.ndarray) -> Sequence[np.ndarray]:
+        outputs: Sequence[np.ndarray] = self._session.run(
+            self.metadata.outputs, {"frames": frames}
+        )
+        return outputs
+
+    def _release(self) -> None:
+        del self._session
+
+
+def _providers(ort: Any, device: str) -> list[tuple[str, dict[str, str]]]:
+    """Return the execution provider for a device, with its options."""
+    kind, _, index = device.partition(":")
+    if device == "cpu":
+        return [("CPUExecutionProvider", {})]
+    if kind != "cuda" or not (index or "0").isdecimal():
+        raise InputError(f"The device is 'cpu', 'cuda' or 'cuda:<index>', not {device!r}.")
+    if "CUDAExecutionProvider" not in ort.get_available_providers():
+        raise MissingDependencyError(
+            "This ONNX Runtime has no CUDA: pip uninstall onnxruntime, then pip install "
+            "'adafuse-deploy[gpu]'; or run on the CPU."
+        )
+    # TensorFloat-32 rounds to 10 bits, which flips policies.
+    return [("CUDAExecutionProvider", {"device_id": index or "0", "use_tf32": "0"})]

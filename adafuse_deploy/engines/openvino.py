@@ -1,0 +1,68 @@
+"""OpenVINO: the graph with its function bodies inlined, as a dense peer to compare with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from adafuse_deploy.engines.backends import BACKENDS
+from adafuse_deploy.engines.base import Engine
+from adafuse_deploy.engines.graph import inlined, read_graph
+from adafuse_deploy.errors import IncompatibleArtifactError
+
+PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+
+
+class OpenVINOEngine(Engine):
+    """An exported graph in OpenVINO.  Every channel is computed.
+
+    Args:
+        path: the ``.onnx`` file.
+        threads: of inference; None lets OpenVINO choose.
+        device: OpenVINO's name in any case, such as "cpu" or "gpu.0".
+        precision: "fp32", "bf16" or "fp16"; OpenVINO by itself would take bf16 where the processor
+            has it, which changes policies.
+
+    Raises:
+        InputError: see :func:`~adafuse_deploy.engines.graph.read_graph`.
+        MissingDependencyError: OpenVINO is not installed.
+        IncompatibleArtifactError: it cannot run the graph on that device.
+    """
+
+    name = "openvino"
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        threads: int | None = None,
+        device: str = "cpu",
+        precision: str = "fp32",
+    ) -> None:
+        openvino = BACKENDS["openvino"].load()
+        graph, self.metadata = read_graph(path)
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
+            **({"INFERENCE_NUM_THREADS": threads} if threads else {}),
+        }
+        core = openvino.Core()
+        try:
+            model = core.read_model(inlined(graph).SerializeToString())
+            self._request = core.compile_model(
+                model, device.upper(), settings
+            ).create_infer_request()
+        except RuntimeError as error:
+            raise IncompatibleArtifactError(
+                f"OpenVINO {openvino.__version__} cannot run {path} on {device}: {error}"
+            ) from error
+
+    def _infer(self, frames: np.ndarray) -> Sequence[np.ndarray]:
+        self._request.infer({"frames": frames}, share_inputs=True)
+        # Copies: the request overwrites its tensors in the next run.
+        return [self._request.get_tensor(name).data.copy() for name in self.metadata.outputs]
+
+    def _release(self) -> None:
+        del self._request

@@ -1,0 +1,69 @@
+"""PyTorch: the network itself, with normalisations merged.  Every channel is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from adafuse_deploy.engines.backends import BACKENDS
+from adafuse_deploy.engines.base import Engine
+from adafuse_deploy.errors import InputError
+from adafuse_deploy.exporters.metadata import GraphMetadata
+
+if TYPE_CHECKING:
+    from adafuse_deploy.models.recognizer import VideoRecognizer
+
+
+class TorchEngine(Engine):
+    """A network in PyTorch.
+
+    Args:
+        model: as trained; it is not changed.
+        checkpoint_sha256: hash of the file it came from, if it came from one.
+        threads: of PyTorch in this process; None leaves them as they are.
+        device: as for ``torch.device``.
+
+    Raises:
+        InputError: the device is not there.
+    """
+
+    name = "torch"
+
+    def __init__(
+        self,
+        model: VideoRecognizer,
+        checkpoint_sha256: str = "",
+        *,
+        threads: int | None = None,
+        device: str = "cpu",
+    ) -> None:
+        torch = BACKENDS["torch"].load()
+        self.metadata = describe(model, checkpoint_sha256)
+        if threads:
+            torch.set_num_threads(threads)
+        try:
+            self._device = torch.device(device)
+            self._model = model.deployed().to(self._device)
+        except (RuntimeError, AssertionError) as error:  # what PyTorch raises without CUDA
+            raise InputError(f"PyTorch cannot use the device {device!r}: {error}") from error
+
+    def _infer(self, frames: np.ndarray) -> Sequence[np.ndarray]:
+        import torch
+
+        # TensorFloat-32 rounds to 10 bits, which flips policies.
+        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+            output = self._model(torch.from_numpy(frames).to(self._device))
+        return [tensor.cpu().numpy() for tensor in (*output[:2], *output.policies)]
+
+    def _release(self) -> None:
+        del self._model
+
+
+def describe(model: VideoRecognizer, checkpoint_sha256: str = "") -> GraphMetadata:
+    """Return what a graph of ``model`` would say about itself."""
+    from adafuse_deploy.models.gate import PolicyNetwork
+
+    gates = [name for name, module in model.named_modules() if isinstance(module, PolicyNetwork)]
+    return GraphMetadata(model.config, model.layers(), gates, checkpoint_sha256)

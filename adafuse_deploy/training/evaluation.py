@@ -1,0 +1,164 @@
+"""Accuracy, FLOPs and policy mix of a network on a labelled set; used by every verb."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from adafuse_deploy.errors import InputError
+from adafuse_deploy.macs import dense_macs
+from adafuse_deploy.models.forward import Decide
+from adafuse_deploy.models.gate import PolicyNetwork, argmax
+from adafuse_deploy.models.gate import sampled as sampled_policies
+from adafuse_deploy.models.recognizer import VideoRecognizer
+from adafuse_deploy.prediction import KEEP, REUSE, SKIP, Prediction
+from adafuse_deploy.training.progress import progress_bar
+
+
+@dataclass(frozen=True)
+class PolicyMix:
+    """Shares of the actions among all decisions of one gate, or of all gates; they sum to one."""
+
+    name: str
+    skip: float
+    reuse: float
+    keep: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a network did on a set of clips.
+
+    Attributes:
+        clips: how many there were.
+        top1, top5: accuracies in per cent.
+        gflops: billions of multiply-accumulates per clip under the policies, the policy networks'
+            own included (the field calls them GFLOPs).
+        dense_gflops: the same of the network without gates.
+        overall: mix of all decisions; None for a dense network.
+        gates: mix per gate, in network order.
+    """
+
+    clips: int
+    top1: float
+    top5: float
+    gflops: float
+    dense_gflops: float
+    overall: PolicyMix | None
+    gates: tuple[PolicyMix, ...]
+
+    @property
+    def relative_flops(self) -> float:
+        """``gflops`` as a share of ``dense_gflops``."""
+        return self.gflops / self.dense_gflops
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON and checkpoints."""
+        values = {**asdict(self), "relative_flops": self.relative_flops}
+        return {**values, "gates": list(values["gates"])}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Evaluation:
+        """Rebuild an evaluation from :meth:`to_dict`."""
+        values = {name: value for name, value in values.items() if name != "relative_flops"}
+        if values["overall"] is not None:
+            values["overall"] = PolicyMix(**values["overall"])
+        return cls(**{**values, "gates": tuple(PolicyMix(**gate) for gate in values["gates"])})
+
+
+def evaluate(
+    model: VideoRecognizer,
+    dataset: Dataset,
+    *,
+    sampled: bool = False,
+    seed: int = 0,
+    batch_size: int = 32,
+    workers: int = 0,
+    progress: bool = False,
+) -> Evaluation:
+    """Measure ``model``, where it is, on a set of (frames (T, 3, H, W), label) pairs.
+
+    Under torch.distributed every process takes a part of the set and all return the same result.
+
+    Args:
+        model: the network.
+        dataset: clips as evaluation sees them, not augmented.
+        sampled: draw policies from their distribution as the paper's evaluation did, instead of
+            the argmax of deployment.
+        seed: of that sampling.
+        batch_size: clips at a time.
+        workers: processes that load data.
+        progress: show a progress bar on a terminal.
+
+    Raises:
+        InputError: the set is empty, or a label is not one of the network's classes.
+    """
+    size = len(dataset)  # type: ignore[arg-type]
+    if size == 0:
+        raise InputError("There are no clips to evaluate; check the list.")
+    rank, processes = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    generator = torch.Generator().manual_seed(seed * processes + rank)
+    decide: Decide = sampled_policies(generator) if sampled else argmax
+    part = Subset(dataset, range(rank, size, processes))
+    loader: DataLoader = DataLoader(part, batch_size, num_workers=workers)
+    gates = _gate_names(model)
+    # clips, top-1 and top-5 hits, multiply-accumulates; then three counts of actions per gate.
+    sums = torch.zeros(4 + 3 * len(gates), dtype=torch.float64)
+    for frames, labels in progress_bar(loader, "evaluating", progress and rank == 0):
+        labels = np.asarray(labels)
+        if labels.min() < 0 or labels.max() >= model.config.num_classes:
+            raise InputError(
+                f"A clip has label {labels.max()}, but the network knows {model.config.num_classes}"
+                " classes counting from 0; evaluate it on the data set it was trained for."
+            )
+        sums += torch.from_numpy(_count(model.predict(frames, decide), labels))
+    if dist.is_initialized():
+        device = next(model.parameters()).device
+        total = sums.to(device)
+        dist.all_reduce(total)
+        sums = total.cpu()
+    return _summary(model, sums.numpy(), gates)
+
+
+def _count(prediction: Prediction, labels: np.ndarray) -> np.ndarray:
+    hits = prediction.top(5) == labels[:, None]
+    actions = [
+        [np.count_nonzero(policy == action) for action in (SKIP, REUSE, KEEP)]
+        for policy in prediction.policies
+    ]
+    clips = [len(labels), hits[:, 0].sum(), hits.sum(), prediction.macs.sum()]
+    return np.array([*clips, *np.ravel(actions)], np.float64)
+
+
+def _summary(model: VideoRecognizer, sums: np.ndarray, gates: list[str]) -> Evaluation:
+    clips, top1, top5, macs = sums[:4]
+    counts = sums[4:].reshape(-1, 3)
+    config = model.config
+    return Evaluation(
+        clips=int(clips),
+        top1=float(100 * top1 / clips),
+        top5=float(100 * top5 / clips),
+        gflops=float(macs / clips / 1e9),
+        dense_gflops=dense_macs(model.layers(), config.num_segments) / 1e9,
+        overall=_mix("all", counts.sum(0)) if gates else None,
+        gates=tuple(_mix(name, count) for name, count in zip(gates, counts, strict=True)),
+    )
+
+
+def _mix(name: str, counts: np.ndarray) -> PolicyMix:
+    skip, reuse, keep = (counts / counts.sum()).tolist()
+    return PolicyMix(name, skip, reuse, keep)
+
+
+def _gate_names(model: VideoRecognizer) -> list[str]:
+    """Return the gates' names in network order, without the backbone's prefix."""
+    return [
+        name.removeprefix("backbone.")
+        for name, module in model.named_modules()
+        if isinstance(module, PolicyNetwork)
+    ]

@@ -1,0 +1,175 @@
+"""Recipes: a YAML file that says which network to train on what and how.
+
+    model:
+      name: adafuse_tsm_resnet50    # a registered model; other entries are fields of ModelConfig
+      size: 224
+    data:
+      dataset: somethingv1          # a public data set, "synthetic", or left out for own lists
+      flip: none
+    training:
+      epochs: 50                    # fields of TrainingConfig
+
+What a recipe leaves out has the defaults of the classes below.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from adafuse_deploy.config import ModelConfig
+from adafuse_deploy.data.catalog import DATASETS
+from adafuse_deploy.errors import InputError
+from adafuse_deploy.models.registry import model_config
+from adafuse_deploy.training.config import TrainingConfig
+
+SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What to train on, and how clips vary.
+
+    Attributes:
+        dataset: a name in :data:`adafuse_deploy.data.catalog.DATASETS`, "synthetic" for procedural
+            videos, or empty for the user's own lists.
+        scales: sides of the random crops relative to the frame's short side.
+        flip: "none", "free" or "mirrored", see :func:`adafuse_deploy.data.flips.flip_rule`.
+        train_clips, val_clips: how many procedural videos.
+        drawn_size: side of their frames, in pixels.
+        drawn_frames: their length.
+        drawn_seed: of the training videos; the validation videos have the next one.
+    """
+
+    dataset: str = ""
+    scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)
+    flip: str = "none"
+    train_clips: int = 4800
+    val_clips: int = 600
+    drawn_size: int = 64
+    drawn_frames: int = 16
+    drawn_seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scales", tuple(self.scales))
+        if self.dataset and self.dataset not in (*DATASETS, SYNTHETIC):
+            raise InputError(
+                f"There is no data set {self.dataset!r}; choose one of "
+                f"{', '.join((*DATASETS, SYNTHETIC))}, or give your own lists."
+            )
+
+
+# Without a recipe: a network small enough to train from nothing on a CPU.
+_SMALL_MODEL = {
+    "name": "adafuse_tsm_resnet18",
+    "size": 64,
+    "width": 0.25,
+    "gate_hidden": 64,
+    "gate_quota": 0,
+    "shared_policy": False,
+    "dropout": 0.1,
+}
+_SMALL_TRAINING = TrainingConfig(
+    epochs=12,
+    batch_size=32,
+    lr=0.03,
+    lr_schedule="cosine",
+    warmup_epochs=0.5,
+    gate_lr=5.0,
+    clip_norm=5.0,
+    flops_weight=0.5,
+    flops_warmup_epochs=6,
+    argmax_epochs=4,
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to train.
+
+    Attributes:
+        model: ``name`` and ``size`` of a registered model, and fields of ModelConfig.
+        data: what to train on.
+        training: how.
+    """
+
+    model: dict[str, Any] = field(default_factory=lambda: dict(_SMALL_MODEL))
+    data: DataConfig = field(default_factory=DataConfig)
+    training: TrainingConfig = field(default_factory=lambda: _SMALL_TRAINING)
+
+    def model_config(self, **overrides: Any) -> ModelConfig:
+        """Return the network's configuration.
+
+        Args:
+            overrides: fields of ModelConfig that the data decides, such as ``num_classes``.
+
+        Raises:
+            InputError: the model has no such name, field or combination.
+        """
+        values = {**self.model, **overrides}
+        known = {"name", "size", *(f.name for f in fields(ModelConfig))}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise InputError(
+                f"Unknown model settings {', '.join(unknown)}; there are "
+                f"{', '.join(sorted(known))}."
+            )
+        if "name" not in values:
+            raise InputError("A recipe's model section needs a name, such as adafuse_tsm_resnet50.")
+        return model_config(values.pop("name"), **values)
+
+    def override(
+        self, model: dict[str, Any], data: dict[str, Any], training: dict[str, Any]
+    ) -> Recipe:
+        """Return a recipe in which the given settings replace this one's."""
+        return Recipe(
+            model={**self.model, **model},
+            data=replace(self.data, **data),
+            training=replace(self.training, **training),
+        )
+
+
+def load_recipe(path: str | os.PathLike[str]) -> Recipe:
+    """Read a recipe.
+
+    Raises:
+        InputError: the file is missing, is not YAML, or has unknown sections or settings.
+    """
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"Cannot read the recipe {path}: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"The recipe {path} is not valid YAML: {error}") from error
+    sections = ("model", "data", "training")
+    if not isinstance(content, dict) or not set(content) <= set(sections):
+        raise InputError(f"The recipe {path} must have the sections {', '.join(sections)} only.")
+    try:
+        values = {name: _section(content, name) for name in sections}
+        recipe = Recipe(
+            values["model"], _data(values["data"]), TrainingConfig.from_dict(values["training"])
+        )
+        recipe.model_config()
+    except InputError as error:
+        raise InputError(f"In the recipe {path}: {error}") from error
+    return recipe
+
+
+def _section(content: dict[str, Any], name: str) -> dict[str, Any]:
+    section = content.get(name) or {}
+    if not isinstance(section, dict):
+        raise InputError(f"the section {name} must hold names and values.")
+    return section
+
+
+def _data(values: dict[str, Any]) -> DataConfig:
+    known = [f.name for f in fields(DataConfig)]
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise InputError(f"Unknown data settings {', '.join(unknown)}; there are {', '.join(known)}.")
+    return DataConfig(**values)

@@ -1,0 +1,97 @@
+"""The files of a training run: the checkpoint, the log, and the state to resume from."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from adafuse_deploy.errors import InputError, MissingDependencyError
+from adafuse_deploy.files import atomic_path, write_text
+from adafuse_deploy.models.checkpoint import load_pickle
+
+STATE_FORMAT = "adafuse-deploy training state"
+
+Row = dict[str, Any]
+"""One epoch's line of the log: column to value."""
+
+
+class RunFiles:
+    """Where a run that makes checkpoint ``out`` puts its files; all of them beside it.
+
+    Attributes:
+        checkpoint: ``out``.
+        log: one line per epoch, ``<stem>.csv``.
+        state: what a resumed run starts from, ``<stem>.state.pt``.
+        events: TensorBoard's folder, ``<stem>.tensorboard``.
+    """
+
+    def __init__(self, out: str | os.PathLike[str]) -> None:
+        self.checkpoint = Path(out)
+        self.log = self.checkpoint.with_name(f"{self.checkpoint.stem}.csv")
+        self.state = self.checkpoint.with_name(f"{self.checkpoint.stem}.state.pt")
+        self.events = self.checkpoint.with_name(f"{self.checkpoint.stem}.tensorboard")
+
+    def write_log(self, rows: list[Row]) -> None:
+        """Write all epochs' lines; the file is replaced as a whole."""
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            values = {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()}
+            writer.writerow(values)
+        write_text(self.log, text.getvalue())
+
+    def write_events(self, row: Row) -> None:
+        """Add one epoch to TensorBoard's events.
+
+        Raises:
+            MissingDependencyError: TensorBoard is not installed.
+        """
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise MissingDependencyError(
+                "TensorBoard is not installed; run `pip install tensorboard`, or leave out "
+                "--tensorboard and read the CSV log."
+            ) from error
+        with SummaryWriter(str(self.events), purge_step=row["epoch"]) as writer:
+            for name, value in row.items():
+                if name != "epoch":
+                    writer.add_scalar(name, value, row["epoch"])
+
+    def write_state(self, values: dict[str, Any]) -> None:
+        """Replace the state to resume from."""
+        with atomic_path(self.state) as path:
+            torch.save({"format": STATE_FORMAT, **values}, path)
+
+    def read_state(self, identity: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
+        """Return the state to resume from, or None if the run has not come that far.
+
+        Args:
+            identity: what must be as it was: per group, names and values.
+
+        Raises:
+            InputError: the file is damaged or belongs to a run with other settings (all named).
+        """
+        if not self.state.exists():
+            return None
+        state = load_pickle(self.state)
+        if not isinstance(state, dict) or state.get("format") != STATE_FORMAT:
+            raise InputError(f"{self.state} is no training state of adafuse-deploy; remove it.")
+        changed = [
+            f"{name} ({state['identity'].get(group, {}).get(name)!r}, now {value!r})"
+            for group, values in identity.items()
+            for name, value in values.items()
+            if state["identity"].get(group, {}).get(name) != value
+        ]
+        if changed:
+            raise InputError(
+                f"{self.state} belongs to a run with other settings: {', '.join(changed)}; "
+                "restore them, or start anew with another -o/--output."
+            )
+        return state

@@ -1,0 +1,143 @@
+"""The training and validation clips of a run, from whichever source the user names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from adafuse_deploy.config import ModelConfig
+from adafuse_deploy.data.catalog import DATASETS
+from adafuse_deploy.data.dataset import ClipDataset, LabelledVideo, SyntheticClips
+from adafuse_deploy.data.flips import flip_rule
+from adafuse_deploy.data.lists import read_class_names, read_list
+from adafuse_deploy.data.synthetic import CLASS_NAMES
+from adafuse_deploy.data.transforms import Augmentation
+from adafuse_deploy.training.recipe import DataConfig
+
+Path = str | os.PathLike[str]
+
+
+class Source(Protocol):
+    """Where clips come from.
+
+    Attributes:
+        num_classes: number of actions.
+        class_names: their names, or empty.
+    """
+
+    num_classes: int
+    class_names: tuple[str, ...]
+
+    def splits(
+        self, model: ModelConfig, data: DataConfig, seed: int
+    ) -> tuple[ClipDataset, ClipDataset]:
+        """Return the training set, augmented with ``seed``, and the validation set."""
+        ...
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Videos named by lists.
+
+    Attributes:
+        train, val: the lists' records.
+        num_classes, class_names: as in :class:`Source`.
+    """
+
+    train: Sequence[LabelledVideo]
+    val: Sequence[LabelledVideo]
+    num_classes: int
+    class_names: tuple[str, ...] = ()
+
+    def splits(
+        self, model: ModelConfig, data: DataConfig, seed: int
+    ) -> tuple[ClipDataset, ClipDataset]:
+        """Return the training set, augmented with ``seed``, and the validation set."""
+        segments, preprocessing = model.num_segments, model.preprocessing
+        augmentation = _augmentation(data, self.class_names)
+        return (
+            ClipDataset(
+                self.train, segments, preprocessing, augmentation=augmentation, seed=seed
+            ),
+            ClipDataset(self.val, segments, preprocessing),
+        )
+
+
+class Synthetic:
+    """Procedural videos, drawn in memory."""
+
+    num_classes = len(CLASS_NAMES)
+    class_names = CLASS_NAMES
+
+    def splits(
+        self, model: ModelConfig, data: DataConfig, seed: int
+    ) -> tuple[ClipDataset, ClipDataset]:
+        """Return the training set and the validation set; which videos, ``data`` alone decides."""
+        augmentation = _augmentation(data, self.class_names)
+
+        def draw(count: int, seed: int, augmentation: Augmentation | None) -> SyntheticClips:
+            return SyntheticClips(
+                count,
+                model.num_segments,
+                model.preprocessing,
+                augmentation=augmentation,
+                seed=seed,
+                size=data.drawn_size,
+                num_frames=data.drawn_frames,
+            )
+
+        train = draw(data.train_clips, data.drawn_seed, augmentation)
+        # The same videos under every seed, but not the same crops of them.
+        train.seed = seed
+        return train, draw(data.val_clips, data.drawn_seed + 1, None)
+
+
+def own_lists(
+    train: Path,
+    val: Path,
+    *,
+    root: Path | None = None,
+    classes: Path | None = None,
+    template: str | None = None,
+) -> Listed:
+    """Read the user's own lists.
+
+    Args:
+        train, val: list files.
+        root: folder that their relative paths start from.
+        classes: class file; without it there are as many classes as the lists name.
+        template: names of frames in folders.
+
+    Raises:
+        InputError: as :func:`adafuse_deploy.data.lists.read_list`.
+    """
+    names = read_class_names(classes) if classes is not None else ()
+    count = len(names) or None
+    train_records = read_list(train, root=root, num_classes=count, template=template)
+    val_records = read_list(val, root=root, num_classes=count, template=template)
+    if count is None:
+        count = 1 + max(record.label for record in (*train_records, *val_records))
+    return Listed(train_records, val_records, count, names)
+
+
+def public_lists(dataset: str, lists: Path, frames: Path) -> Listed:
+    """Read the published lists of a public data set.
+
+    Args:
+        dataset: its name in the catalog.
+        lists: folder of the published lists and class file.
+        frames: folder that the lists' paths start from.
+
+    Raises:
+        InputError: files or folders are missing or do not belong to the data set.
+    """
+    public = DATASETS[dataset]
+    names = public.class_names(lists)
+    train, val = (public.read(split, lists, frames) for split in ("train", "val"))
+    return Listed(train, val, public.num_classes, names)
+
+
+def _augmentation(data: DataConfig, class_names: tuple[str, ...]) -> Augmentation:
+    return Augmentation(scales=data.scales, flip=flip_rule(data.flip, class_names))

@@ -1,0 +1,95 @@
+"""Opening every engine that a verification can compare."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from adafuse_deploy.engines.backends import BACKENDS, Backend
+from adafuse_deploy.engines.base import Engine
+from adafuse_deploy.engines.loader import load_engine
+from adafuse_deploy.engines.torch import TorchEngine
+from adafuse_deploy.errors import InputError, MissingDependencyError
+from adafuse_deploy.models.recognizer import VideoRecognizer
+
+RUN_GRAPHS = ("torch", "onnxruntime", "openvino")
+"""Backends that need no engine file."""
+
+
+def open_engines(
+    stack: ExitStack,
+    model: VideoRecognizer,
+    graph: str | os.PathLike[str],
+    files: Sequence[str | os.PathLike[str]] = (),
+    *,
+    backends: Sequence[str] | None = None,
+    threads: int | None = None,
+) -> tuple[dict[str, Engine], dict[str, str]]:
+    """Open one network in every backend.
+
+    Args:
+        stack: closes the engines.
+        model: the network as trained.
+        graph: its export.
+        files: engines built from that graph.
+        backends: some of :data:`RUN_GRAPHS`; None for all that are present here.
+        threads: of the runtimes on the CPU.
+
+    Returns:
+        The engines by name, and for backends that nobody asked for by name and that cannot run
+        here, why not.
+
+    Raises:
+        InputError: a backend or file is unusable.
+        MissingDependencyError: a backend that was asked for, or that a file needs, is missing.
+        IncompatibleArtifactError: a file does not fit this machine.
+    """
+    openers: dict[str, list[tuple[str, Callable[[], Engine]]]] = {
+        "torch": [("torch", lambda: TorchEngine(model, threads=threads))],
+        "onnxruntime": [
+            ("onnxruntime + operator library", lambda: load_engine(graph, True, threads)),
+            ("onnxruntime", lambda: load_engine(graph, False, threads)),
+        ],
+        "openvino": [("openvino", lambda: load_engine(graph, threads=threads, backend="openvino"))],
+    }
+    engines: dict[str, Engine] = {}
+    not_run: dict[str, str] = {}
+    for backend in RUN_GRAPHS if backends is None else backends:
+        if backend not in openers:
+            raise InputError(
+                f"{backend!r} runs no graphs: choose among {', '.join(RUN_GRAPHS)}, and give the "
+                "engines of other backends as files."
+            )
+        for name, opener in openers[backend]:
+            try:
+                engine = stack.enter_context(opener())
+            except MissingDependencyError as error:
+                if backends is not None:
+                    raise
+                not_run[name] = str(error)
+            else:
+                engines[engine.name] = engine
+    built = set()
+    for file in map(Path, files):
+        engine = stack.enter_context(load_engine(file, threads=threads))
+        built.add(engine.name)
+        engines[f"{engine.name} {file}"] = engine
+    if backends is None:
+        missing = (b for b in BACKENDS.values() if b.builds and b.name not in built)
+        not_run |= {backend.name: _reason(backend) for backend in missing}
+    return engines, not_run
+
+
+def _reason(backend: Backend) -> str:
+    """Say why no engine of a backend that builds engines is verified."""
+    from adafuse_deploy.engines.cuda import Gpu
+
+    if not backend.installed():
+        return f"{backend.title} is not installed; pip install '{backend.package}'."
+    try:
+        Gpu()
+    except MissingDependencyError:
+        return f"{backend.title} is installed, but there is no NVIDIA GPU to run its engines."
+    return "no engine of it was given; add the file that 'adafuse-deploy build-engine' made."

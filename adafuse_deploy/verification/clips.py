@@ -1,0 +1,57 @@
+"""The clips that engines are compared on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from adafuse_deploy.config import ModelConfig
+
+LabelledClip = tuple[np.ndarray, int | None]
+"""Float32 (T, 3, H, W) and its class, or None when that is unknown."""
+
+
+class ListedClips(Sequence[LabelledClip]):
+    """Clips of a list file, prepared as in deployment, each read when it is asked for.
+
+    Args:
+        config: the network they are for.
+        path: the list file.
+        root: folder that its paths start from; the list's own by default.
+        count: how many to take, evenly spaced because lists are often sorted by class; None for
+            all.
+
+    Raises:
+        InputError: the list or, when it is asked for, a video cannot be used.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        path: str | os.PathLike[str],
+        *,
+        root: str | os.PathLike[str] | None = None,
+        count: int | None = None,
+    ) -> None:
+        from adafuse_deploy.data.dataset import ClipDataset
+        from adafuse_deploy.data.lists import read_list
+
+        records = read_list(path, root=root, num_classes=config.num_classes)
+        if count is not None and count < len(records):
+            records = [records[index * len(records) // count] for index in range(count)]
+        self._clips = ClipDataset(records, config.num_segments, config.preprocessing)
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def __getitem__(self, index: int) -> LabelledClip:  # type: ignore[override]
+        clip, label = self._clips[index]
+        return clip.numpy(), label
+
+
+def random_clips(count: int, shape: tuple[int, ...], seed: int = 0) -> list[LabelledClip]:
+    """Return ``count`` clips of standard normal noise of ``shape`` (T, 3, H, W), for want of data."""
+    rng = np.random.default_rng(seed)
+    return [(rng.standard_normal(shape, np.float32), None) for _ in range(count)]

@@ -1,0 +1,178 @@
+"""What a verification found, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from adafuse_deploy import __version__
+from adafuse_deploy.verification.comparison import Comparison
+from adafuse_deploy.verification.latency import Latency
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What an engine must reach.  Tied clips (:class:`Comparison`) are left out of all of them.
+
+    Attributes:
+        policy_agreement: decisions equal to the reference's, in per cent, at least.
+        atol, rtol: logits and frame logits may differ by ``atol + rtol * rms``.
+        top1_agreement: clips with the reference's best class, in per cent, at least.
+    """
+
+    policy_agreement: float
+    atol: float
+    rtol: float
+    top1_agreement: float
+
+
+DEFAULT_THRESHOLDS = {
+    "fp32": Thresholds(100.0, 0.0, 1e-3, 100.0),
+    "fp16": Thresholds(99.0, 0.0, 5e-2, 98.0),
+}
+"""By the precision of the engine."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One engine's.
+
+    Attributes:
+        name: the engine.
+        precision: of its convolutions.
+        comparison: with the reference.
+        latency: of one batch.
+        thresholds: that applied.
+        failures: sentences on what missed them; empty if the engine passed.
+    """
+
+    name: str
+    precision: str
+    comparison: Comparison
+    latency: Latency
+    thresholds: Thresholds
+    failures: tuple[str, ...]
+
+    def line(self) -> str:
+        """Return the engine's correctness in one line."""
+        seen = self.comparison
+        ties = ""
+        if seen.tied:
+            ties = f" ({_percent(seen.untied_agreement)} apart from ties in {seen.tied} clips)"
+        verdict = f"FAILED: {' '.join(self.failures)}" if self.failures else "passed"
+        return (
+            f"{self.name}: policy agreement {_percent(seen.policy_agreement)}{ties}, "
+            f"logits error {seen.logits.relative:.1e} of RMS ({seen.logits.largest:.1e}), "
+            f"top-1 agreement {_percent(seen.top1_agreement)}, {verdict}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        seen = self.comparison
+        return {
+            "name": self.name,
+            "precision": self.precision,
+            "passed": not self.failures,
+            "failures": list(self.failures),
+            "clips": seen.clips,
+            "tied_clips": seen.tied,
+            "decisions": seen.decisions,
+            "flips": seen.flips,
+            "policy_agreement": seen.policy_agreement,
+            "untied_policy_agreement": seen.untied_agreement,
+            "first_flip_margin": seen.first_flip_margin,
+            "first_flip_gate": seen.first_flip_gate,
+            "logits_max_error": seen.logits.largest,
+            "logits_relative_error": seen.logits.relative,
+            "frame_logits_max_error": seen.frame_logits.largest,
+            "frame_logits_relative_error": seen.frame_logits.relative,
+            "top1_agreement": seen.top1_agreement,
+            "top1_accuracy": seen.top1_accuracy,
+            "top5_accuracy": seen.top5_accuracy,
+            "gflops_per_clip": seen.gflops,
+            "latency_ms": asdict(self.latency),
+            "thresholds": asdict(self.thresholds),
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole verification.
+
+    Attributes:
+        clips: where they came from, in words.
+        batch: clips per call.
+        threads: given to each runtime; None for its own choice.
+        reference: the network as trained, compared with itself.
+        results: of the engines that ran.
+        not_run: backend -> why it did not run.
+        files: what was verified: role -> SHA-256.
+    """
+
+    clips: str
+    batch: int
+    threads: int | None
+    reference: Comparison
+    results: list[Result]
+    not_run: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def failures(self) -> list[str]:
+        """Sentences on everything that missed its threshold."""
+        return [f"{result.name}: {text}" for result in self.results for text in result.failures]
+
+    def text(self) -> str:
+        """Return the report as lines and a table."""
+        lines = [f"Compared with PyTorch on {self.clips}:"]
+        lines += [f"  {result.line()}" for result in self.results]
+        lines += [f"  {name}: not run: {reason}" for name, reason in self.not_run.items()]
+        threads = "its own choice of threads" if self.threads is None else f"{self.threads} threads"
+        lines += ["", f"Batch {self.batch}, {threads}, interleaved:", *self._table()]
+        return "\n".join(lines)
+
+    def _table(self) -> list[str]:
+        rows = [("", "top-1", "top-5", "GFLOPs", "p50 ms", "p90 ms")]
+        rows.append(("reference", *_accuracy(self.reference), "", ""))
+        for result in self.results:
+            latency = result.latency
+            times = (f"{latency.p50:.2f}", f"{latency.p90:.2f}")
+            rows.append((result.name, *_accuracy(result.comparison), *times))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return [
+            "  " + "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
+            for row in rows
+        ]
+
+    def to_json(self) -> str:
+        """Return the report as JSON."""
+        values = {
+            "tool_version": __version__,
+            "passed": not self.failures,
+            "clips": self.clips,
+            "batch": self.batch,
+            "threads": self.threads,
+            "files": self.files,
+            "reference": {
+                "top1_accuracy": self.reference.top1_accuracy,
+                "top5_accuracy": self.reference.top5_accuracy,
+                "gflops_per_clip": self.reference.gflops,
+            },
+            "results": [result.to_dict() for result in self.results],
+            "not_run": self.not_run,
+        }
+        return json.dumps(values, indent=2) + "\n"
+
+
+def _accuracy(seen: Comparison) -> tuple[str, str, str]:
+    top1, top5 = (
+        "-" if share is None else f"{share:.1f} %"
+        for share in (seen.top1_accuracy, seen.top5_accuracy)
+    )
+    return top1, top5, f"{seen.gflops:.4f}"
+
+
+def _percent(share: float) -> str:
+    """Write a share so that only a whole one reads as 100 %."""
+    return "100 %" if share == 100 else f"{min(share, 99.9999):.4f} %"

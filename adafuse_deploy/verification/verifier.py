@@ -1,0 +1,148 @@
+"""Run engines beside the network as trained and judge them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+
+import numpy as np
+
+from adafuse_deploy.engines.base import Engine
+from adafuse_deploy.errors import InputError
+from adafuse_deploy.models.recognizer import VideoRecognizer
+from adafuse_deploy.verification.clips import LabelledClip
+from adafuse_deploy.verification.comparison import TIE, Comparison
+from adafuse_deploy.verification.latency import interleave
+from adafuse_deploy.verification.reference import expect
+from adafuse_deploy.verification.report import DEFAULT_THRESHOLDS, Report, Result, Thresholds
+
+TIMED_BATCHES = 8
+"""How many batches the latency is measured on, in turn: the cost depends on the policies."""
+
+
+def verify(
+    model: VideoRecognizer,
+    engines: Mapping[str, Engine],
+    clips: Sequence[LabelledClip],
+    *,
+    thresholds: Mapping[str, float | None] | None = None,
+    batch: int = 1,
+    rounds: int = 20,
+    threads: int | None = None,
+    description: str = "",
+    progress: bool = False,
+) -> Report:
+    """Compare engines with ``model`` on clips, and time them.
+
+    Args:
+        model: the network as trained; its decisions are the argmax, as in deployment.
+        engines: name -> engine, all of the same network.
+        clips: what to run; read one batch at a time.
+        thresholds: fields of :class:`Thresholds` to set; those missing or None are
+            :data:`DEFAULT_THRESHOLDS` for the engine's precision.
+        batch: clips per call.
+        rounds: calls that the latencies are measured on.
+        threads: for the report, what the engines were opened with.
+        description: of the clips, for the report.
+        progress: show progress bars on a terminal.
+
+    Raises:
+        InputError: there are no clips, or an engine is of another network.
+    """
+    from tqdm import tqdm
+
+    for name, engine in engines.items():
+        check_same_network(model, name, engine)
+    reference = Comparison()
+    comparisons = {name: Comparison() for name in engines}
+    timed: list[np.ndarray] = []
+    bar = tqdm(
+        _batches(clips, batch),
+        desc="comparing",
+        total=-(-len(clips) // batch),
+        leave=False,
+        disable=None if progress else True,
+    )
+    for frames, labels in bar:
+        expected = expect(model, frames)
+        reference.add(expected, expected.prediction, labels)
+        for name, engine in engines.items():
+            comparisons[name].add(expected, engine.run(frames), labels)
+        if len(timed) < TIMED_BATCHES and len(frames) == batch:
+            timed.append(frames)
+    if not timed:
+        raise InputError(
+            f"There are {len(clips)} clips, fewer than a batch of {batch}; give more clips or a "
+            "smaller --batch."
+        )
+    calls = {name: _in_turn(engine, timed) for name, engine in engines.items()}
+    latencies = interleave(calls, rounds=rounds, progress=progress)
+    results = []
+    for name, engine in engines.items():
+        precision = engine.metadata.precision
+        limits = _limits(precision, thresholds or {})
+        failures = tuple(_failures(comparisons[name], limits, engine.metadata.gates))
+        results.append(
+            Result(name, precision, comparisons[name], latencies[name], limits, failures)
+        )
+    return Report(description or f"{len(clips)} clips", batch, threads, reference, results)
+
+
+def check_same_network(model: VideoRecognizer, name: str, engine: Engine) -> None:
+    """Raise :class:`InputError` unless the engine's network has the model's configuration."""
+    mine, its = asdict(model.config), asdict(engine.metadata.config)
+    different = sorted(key for key in mine if mine[key] != its[key] and key != "class_names")
+    if different:
+        key = different[0]
+        raise InputError(
+            f"{name} is not the network of the checkpoint: {', '.join(different)} differ ({key} is "
+            f"{its[key]} instead of {mine[key]}); give the checkpoint it was exported from."
+        )
+
+
+def _batches(
+    clips: Sequence[LabelledClip], size: int
+) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    for start in range(0, len(clips), size):
+        frames, labels = zip(
+            *(clips[index] for index in range(start, min(start + size, len(clips)))), strict=True
+        )
+        yield np.stack(frames), None if None in labels else np.array(labels)
+
+
+def _in_turn(engine: Engine, batches: list[np.ndarray]) -> Callable[[], object]:
+    """Return a call that runs the next batch; all engines see the batches in the same order."""
+    turn = itertools.cycle(batches)
+    return lambda: engine.run(next(turn))
+
+
+def _limits(precision: str, thresholds: Mapping[str, float | None]) -> Thresholds:
+    given = {name: value for name, value in thresholds.items() if value is not None}
+    return replace(DEFAULT_THRESHOLDS[precision], **given)
+
+
+def _failures(seen: Comparison, limits: Thresholds, gates: Sequence[str]) -> Iterator[str]:
+    """Yield a sentence for every threshold that is missed; a NaN misses all."""
+    if seen.tied == seen.clips:
+        yield "every clip diverges at a tie, so nothing could be compared: verify more clips."
+    if not seen.untied_agreement >= limits.policy_agreement:
+        gate = gates[seen.first_flip_gate or 0]
+        yield (
+            f"{seen.untied_flips} of {seen.untied_decisions} decisions differ, so policies agree "
+            f"to {seen.untied_agreement:.4f} % instead of {limits.policy_agreement:g} %; the "
+            f"clearest decision to flip first, in {gate}, had a margin of "
+            f"{seen.first_flip_margin:.1e} where a tie has less than {TIE:.0e}."
+        )
+    for name, error in (("logits", seen.logits), ("frame_logits", seen.frame_logits)):
+        allowed = limits.atol + limits.rtol * error.rms
+        if not error.largest <= allowed:
+            yield (
+                f"{name} differ by up to {error.largest:.2e} ({error.relative:.1e} of their RMS), "
+                f"more than the {allowed:.2e} allowed."
+            )
+    if not seen.top1_agreement >= limits.top1_agreement:
+        yield (
+            f"the best class agrees on {seen.top1_agreement:.1f} % of the clips instead of "
+            f"{limits.top1_agreement:g} %."
+        )

@@ -1,0 +1,94 @@
+// Which channels a conditional convolution computes, copies, clears and reads.
+//
+// A policy holds one action per clip, frame and channel.  Frames are flattened batch-major: row
+// n * T + t of an activation is frame t of clip n.  All rules about actions live here.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace adafuse {
+
+enum class Action : std::int32_t {
+  kKeep = 0,   // compute the channel
+  kReuse = 1,  // copy what the convolution gives for the previous frame (zeros for the first)
+  kSkip = 2,   // zeros
+};
+
+// A view of a policy (clips, frames, channels) of 32-bit actions.
+class Policy {
+ public:
+  // Throws std::invalid_argument, calling the policy `name`, when a value is no action.
+  Policy(const std::string& name, const std::int32_t* actions, std::size_t clips,
+         std::size_t frames, std::size_t channels);
+
+  std::size_t rows() const { return rows_; }
+  std::size_t channels() const { return channels_; }
+
+  // The channel of this row is in the output as the convolution gives it.
+  bool keeps(std::size_t row, std::size_t channel) const {
+    return action(row, channel) == Action::kKeep;
+  }
+
+  // The next frame of the same clip copies the channel from this row.
+  bool lends(std::size_t row, std::size_t channel) const {
+    return !is_first(row + 1) && action(row + 1, channel) == Action::kReuse;
+  }
+
+  // The convolution of this row is wanted, here or by the next frame.
+  bool computes(std::size_t row, std::size_t channel) const {
+    return keeps(row, channel) || lends(row, channel);
+  }
+
+  // The channel is all zeros in this row.
+  bool clears(std::size_t row, std::size_t channel) const {
+    return action(row, channel) == Action::kSkip ||
+           (action(row, channel) == Action::kReuse && is_first(row));
+  }
+
+ private:
+  Action action(std::size_t row, std::size_t channel) const {
+    return static_cast<Action>(actions_[row * channels_ + channel]);
+  }
+  // Also true for the row after the last, which begins no clip but follows none either.
+  bool is_first(std::size_t row) const { return row % frames_ == 0; }
+
+  const std::int32_t* actions_;
+  std::size_t rows_;
+  std::size_t frames_;
+  std::size_t channels_;
+};
+
+// Ascending channel numbers of one row.
+struct ChannelList {
+  const std::uint32_t* data;
+  std::size_t size;
+
+  const std::uint32_t* begin() const { return data; }
+  const std::uint32_t* end() const { return data + size; }
+};
+
+// One ChannelList per row.
+class ChannelLists {
+ public:
+  // What a GatedConv computes: every channel of `rows` rows, or those its policy wants.
+  static ChannelLists computed(std::size_t rows, std::size_t channels, const Policy* policy);
+
+  // What a convolution reads: every channel, or those its input's policy does not clear.
+  static ChannelLists read(std::size_t rows, std::size_t channels, const Policy* policy);
+
+  ChannelList operator[](std::size_t row) const {
+    return {channels_.data() + begins_[row], begins_[row + 1] - begins_[row]};
+  }
+
+ private:
+  template <typename Predicate>
+  ChannelLists(std::size_t rows, std::size_t channels, Predicate wanted);
+
+  std::vector<std::uint32_t> channels_;
+  std::vector<std::size_t> begins_;
+};
+
+}  // namespace adafuse

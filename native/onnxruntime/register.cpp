@@ -1,0 +1,51 @@
+// The library's only exported function and the table of all operators it brings.
+#include <array>
+#include <cstdio>
+#include <utility>
+
+#include "onnxruntime/conv_operator.h"
+#include "onnxruntime/status.h"
+
+namespace adafuse {
+namespace {
+
+// Runtimes before 1.24 crash when an operator with shape inference has an optional input that the
+// node leaves empty; without it they only learn the output's shape later.
+bool can_infer_shapes(const char* version) {
+  unsigned major = 0, minor = 0;
+  return std::sscanf(version, "%u.%u", &major, &minor) == 2 &&
+         std::make_pair(major, minor) >= std::make_pair(1u, 24u);
+}
+
+Ort::CustomOpDomain* make_domain(bool infers_shapes) {
+  static const std::array operators{
+      ConvOperator({"GatedConv", 3, 4, true}, infers_shapes),
+      ConvOperator({"SkipConv", std::nullopt, 3, false}, infers_shapes),
+  };
+  auto* domain = new Ort::CustomOpDomain(kDomain);
+  for (const ConvOperator& op : operators) {
+    domain->Add(&op);
+  }
+  return domain;
+}
+
+}  // namespace
+}  // namespace adafuse
+
+extern "C" __attribute__((visibility("default"))) OrtStatus* ORT_API_CALL
+RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* api_base) {
+  const OrtApi* api = api_base->GetApi(adafuse::kApiVersion);
+  if (api == nullptr) {
+    const std::string message = std::string("The AdaFuse operators need ONNX Runtime 1.") +
+                                std::to_string(adafuse::kApiVersion) + " or newer; this is " +
+                                api_base->GetVersionString();
+    return api_base->GetApi(1)->CreateStatus(ORT_NOT_IMPLEMENTED, message.c_str());
+  }
+  Ort::InitApi(api);
+  return adafuse::as_status("RegisterCustomOps", [options, api_base] {
+    // Never destroyed: sessions may outlive this library's static objects when a program ends.
+    static const Ort::CustomOpDomain* domain =
+        adafuse::make_domain(adafuse::can_infer_shapes(api_base->GetVersionString()));
+    Ort::UnownedSessionOptions(options).Add(*domain);
+  });
+}
