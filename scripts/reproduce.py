@@ -58,10 +58,10 @@ class Setting:
         epochs: what follows: with gates, or still without for the dense systems.
     """
 
-    drawn: int = 54
-    size: int = 48
+    drawn: int = 36
+    size: int = 32
     width: float = 0.125
-    train: int = 3600
+    train: int = 2400
     val: int = 480
     test: int = 3600
     dense_epochs: int = 3

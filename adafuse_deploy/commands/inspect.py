@@ -33,8 +33,8 @@ def command(file: str, as_json: bool, **options: Any) -> None:
         click.echo(json.dumps({**values, "metadata": metadata.to_dict()}, indent=2))
         return
     click.echo(f"{file}: {kind}")
-    for name, text in {**_describe(metadata), **details}.items():
-        click.echo(f"  {name.replace('_', ' ')}: {text}")
+    for name, value in {**_describe(metadata), **details}.items():
+        click.echo(f"  {name.replace('_', ' ')}: {_text(value)}")
     click.echo(f"Next: {_next_step(kind, file)}")
 
 
@@ -46,37 +46,37 @@ def _graph(file: str) -> tuple[str, GraphMetadata, dict[str, Any]]:
 
     model, metadata = read_graph(file)
     counts = Counter(node.op_type for node in model.graph.node)
-    convolutions = {name: counts[name] for name in ("Conv", "GatedConv", "SkipConv")}
-    operators = ", ".join(f"{domain} {version}" for domain, version in metadata.operators.items())
     return (
         "ONNX graph",
         metadata,
         {
-            "operators": operators or "standard ones only",
-            "convolutions": ", ".join(f"{count} {name}" for name, count in convolutions.items()),
-            "outputs": ", ".join(metadata.outputs[:2]) + f" and {len(metadata.gates)} policies",
-            "checkpoint_sha256": metadata.checkpoint_sha256 or "unknown",
+            "operators": metadata.operators,
+            "convolutions": {name: counts[name] for name in ("Conv", "GatedConv", "SkipConv")},
+            "outputs": metadata.outputs,
+            "checkpoint_sha256": metadata.checkpoint_sha256,
             "sha256": sha256(file),
         },
     )
 
 
 def _engine(file: str) -> tuple[str, GraphMetadata, dict[str, Any]]:
+    from dataclasses import asdict
+
     from adafuse_deploy.engines.sidecar import read_sidecar
 
     sidecar = read_sidecar(file)
-    batch, library = sidecar.batch, sidecar.operators
     return (
         "engine",
         sidecar.metadata,
         {
-            "backend": f"{sidecar.backend} {sidecar.backend_version}",
+            "backend": sidecar.backend,
+            "backend_version": sidecar.backend_version,
             "precision": sidecar.precision,
-            "compute_capabilities": ", ".join(sidecar.compute_capabilities),
-            "batch": f"{batch.min} to {batch.max} clips, tuned for {batch.opt}",
-            "operator_library": "none" if library is None else f"{library.domain} {library.version}",
+            "compute_capabilities": list(sidecar.compute_capabilities),
+            "batch": asdict(sidecar.batch),
+            "operator_library": None if sidecar.operators is None else asdict(sidecar.operators),
             "graph_sha256": sidecar.graph_sha256,
-            "checkpoint_sha256": sidecar.metadata.checkpoint_sha256 or "unknown",
+            "checkpoint_sha256": sidecar.metadata.checkpoint_sha256,
             "sha256": sidecar.engine_sha256,
         },
     )
@@ -92,11 +92,10 @@ def _checkpoint(file: str, options: dict[str, Any]) -> tuple[str, GraphMetadata,
     ours = isinstance(content, dict) and content.get("format") == FORMAT
     model = load_checkpoint(file, **{**options, "official": options["official"] or not ours})
     digest = sha256(file)
-    details = {"parameters": f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} million"}
+    details: dict[str, Any] = {"parameters": sum(p.numel() for p in model.parameters())}
     if ours:
         known = ("format", "version", "config", "state_dict")
-        extra = {name: value for name, value in content.items() if name not in known}
-        details |= {name: text for name, value in extra.items() if (text := _plain(value))}
+        details |= {k: v for k, v in content.items() if k not in known and _is_plain(v)}
     else:
         details["note"] = (
             "such files do not say shift, frames and size: give --temporal-shift, --num-segments "
@@ -106,19 +105,35 @@ def _checkpoint(file: str, options: dict[str, Any]) -> tuple[str, GraphMetadata,
     return kind, describe(model, digest), {**details, "sha256": digest}
 
 
-def _plain(value: object) -> str:
-    """Write a value that was stored beside the weights, or nothing for tensors and the like."""
+def _is_plain(value: object) -> bool:
+    """Whether JSON can hold a value that was stored beside the weights; tensors it cannot."""
     try:
-        return json.dumps(value)
+        json.dumps(value)
     except (TypeError, ValueError):
-        return ""
+        return False
+    return True
 
 
-def _describe(metadata: GraphMetadata) -> dict[str, str]:
+def _text(value: object) -> str:
+    """Write a value for people."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_text(entry)}" for name, entry in value.items()) or "none"
+    if isinstance(value, (list, tuple)):
+        more = f", ... ({len(value)} in all)" if len(value) > 5 else ""
+        return ", ".join(map(_text, value[:5])) + more
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "none" if value in (None, "") else str(value)
+
+
+def _describe(metadata: GraphMetadata) -> dict[str, Any]:
     config = metadata.config
     preparation = config.preprocessing
-    shift = {"none": "no temporal shift (TSN)", "bidirectional": "temporal shift (TSM)"}
-    names = ", ".join(config.class_names[:5]) + (", ..." if config.num_classes > 5 else "")
+    shift = {
+        "none": "no temporal shift (TSN)",
+        "bidirectional": "temporal shift (TSM)",
+        "online": "online temporal shift",
+    }
     stages = ", ".join(map(str, config.gated_stages))
     gates = f"{len(metadata.gates)} in stages {stages}" if metadata.gates else "none (dense)"
     gflops = _gflops(metadata)
@@ -127,13 +142,13 @@ def _describe(metadata: GraphMetadata) -> dict[str, str]:
         spread = f", gated {gflops['all_skipped']:.4f} (all skipped) to {gflops['all_kept']:.4f}"
     return {
         "network": f"{config.backbone}, width {config.width:g}, "
-        f"{shift.get(config.temporal_shift, 'online temporal shift')}, {config.consensus} consensus",
+        f"{shift[config.temporal_shift]}, {config.consensus} consensus",
         "gates": gates + (", two in each block" if config.dense_gates else ""),
-        "classes": f"{config.num_classes}" + (f" ({names})" if config.class_names else ""),
+        "classes": config.class_names or config.num_classes,
         "input": "float32 (N, " + ", ".join(map(str, metadata.input_shape)) + ")",
         "preprocessing": f"short side {preparation.resize}, centre {preparation.crop} x "
         f"{preparation.crop}, {preparation.channel_order} x {preparation.scale:.6g}, mean "
-        f"{preparation.mean}, std {preparation.std}",
+        f"({_text(preparation.mean)}), std ({_text(preparation.std)})",
         "GFLOPs_per_clip": f"dense {gflops['dense']:.4f}{spread} (multiply-accumulates)",
         "written_by": f"adafuse-deploy {metadata.tool_version}",
     }

@@ -109,7 +109,8 @@ class SyntheticClips(ClipDataset):
         augmentation: what training varies; None for evaluation.
         seed: of the clips and their augmentation; train and test sets need different ones.
         size: side of the drawn frames, in pixels.
-        num_frames: length of the drawn videos; ``count * num_frames * size**2 * 3`` bytes are kept.
+        num_frames: length of the drawn videos, best an odd multiple of T;
+            ``count * num_frames * size**2 * 3`` bytes are kept.
     """
 
     def __init__(
@@ -121,7 +122,7 @@ class SyntheticClips(ClipDataset):
         augmentation: Augmentation | None = None,
         seed: int = 0,
         size: int = 64,
-        num_frames: int = 16,
+        num_frames: int = 24,
     ) -> None:
         videos = [
             _DrawnVideo(*synthetic_clip(index, seed=seed, size=size, num_frames=num_frames))

@@ -24,7 +24,7 @@ def write_dataset(
     *,
     seed: int = 0,
     size: int = 64,
-    num_frames: int = 16,
+    num_frames: int = 24,
     as_video: bool = True,
 ) -> Path:
     """Write procedural clips, ``list.txt`` and ``classes.txt`` into a new folder.

@@ -1,4 +1,4 @@
-"""The interface of every engine: frames in, a :class:`~adafuse_deploy.prediction.Prediction` out."""
+"""The interface of every engine: frames in, a Prediction out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from adafuse_deploy.prediction import Prediction
 class Engine(ABC):
     """A network ready to run in one runtime.  One thread at a time may use it.
 
-    A backend implements :meth:`_infer` and, where it holds more than memory, :meth:`_release`.
+    A backend sets the attributes and implements :meth:`_infer` and :meth:`_release`.
 
     Attributes:
         name: the runtime in words, such as "onnxruntime + operator library".
@@ -43,9 +43,7 @@ class Engine(ABC):
         logits, frame_logits, *actions = self._infer(np.ascontiguousarray(frames))
         policies = [policy.astype(np.uint8) for policy in actions]
         macs = clip_macs(self.metadata.layers, policies, frames.shape[1])
-        return Prediction(
-            logits, frame_logits, policies, np.broadcast_to(macs, len(frames)).copy()
-        )
+        return Prediction(logits, frame_logits, policies, np.broadcast_to(macs, len(frames)).copy())
 
     def close(self) -> None:
         """Free what the engine holds; calling it twice does no harm."""
@@ -63,6 +61,7 @@ class Engine(ABC):
     def _infer(self, frames: np.ndarray) -> Sequence[np.ndarray]:
         """Return logits, frame logits (float32) and policies (any integer) for checked frames."""
 
+    @abstractmethod
     def _release(self) -> None:
         """Free the runtime's objects."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from adafuse_deploy.engines.backends import BACKENDS, find_backend
@@ -32,7 +32,7 @@ class BuildOptions:
 
     precision: str = "fp32"
     compute_capabilities: tuple[str, ...] = ()
-    batch: BatchProfile = BatchProfile()
+    batch: BatchProfile = field(default_factory=BatchProfile)
     workspace: int | None = None
     timing_cache: Path | None = None
 

@@ -129,7 +129,9 @@ class Stream:
         return ctypes.c_void_p(self.handle)
 
 
-def _copy(address: int, array: np.ndarray) -> tuple[ctypes.c_uint64, ctypes.c_void_p, ctypes.c_size_t]:
+def _copy(
+    address: int, array: np.ndarray
+) -> tuple[ctypes.c_uint64, ctypes.c_void_p, ctypes.c_size_t]:
     """Return device address, host address and size in bytes as a copy takes them."""
     return (
         ctypes.c_uint64(address),

@@ -50,7 +50,9 @@ def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
 
     flat = onnx.inliner.inline_local_functions(model)
     standard = [entry for entry in flat.opset_import if entry.domain in ("", "ai.onnx")]
-    foreign = sorted({node.op_type for node in flat.graph.node if node.domain not in ("", "ai.onnx")})
+    foreign = sorted(
+        {node.op_type for node in flat.graph.node if node.domain not in ("", "ai.onnx")}
+    )
     if foreign:
         raise InputError(
             f"The graph has operators without function bodies ({', '.join(foreign)}); export it "

@@ -76,9 +76,7 @@ class OnnxRuntimeEngine(Engine):
             )
 
     def _infer(self, frames: np.ndarray) -> Sequence[np.ndarray]:
-        outputs: Sequence[np.ndarray] = self._session.run(
-            self.metadata.outputs, {"frames": frames}
-        )
+        outputs: Sequence[np.ndarray] = self._session.run(self.metadata.outputs, {"frames": frames})
         return outputs
 
     def _release(self) -> None:

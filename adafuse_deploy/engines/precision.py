@@ -96,9 +96,10 @@ class _Conversion:
         from onnx import numpy_helper
 
         values = numpy_helper.to_array(tensor)
-        if np.abs(values, where=np.isfinite(values), out=np.zeros_like(values)).max(
-            initial=0
-        ) > np.finfo(np.float16).max:
+        if (
+            np.abs(values, where=np.isfinite(values), out=np.zeros_like(values)).max(initial=0)
+            > np.finfo(np.float16).max
+        ):
             raise InputError(
                 f"The weight {tensor.name} reaches beyond float16; build without --fp16."
             )

@@ -126,7 +126,7 @@ def read_sidecar(engine: str | os.PathLike[str]) -> Sidecar:
     engine = Path(engine)
     path = sidecar_path(engine)
     if not engine.is_file():
-        raise InputError(f"There is no engine {engine}; make it with 'adafuse-deploy build-engine'.")
+        raise InputError(f"There is no engine {engine}; 'adafuse-deploy build-engine' makes one.")
     if not path.is_file():
         raise IncompatibleArtifactError(
             f"{engine} has no {path.name} beside it, so nothing says what it fits; copy the two "

@@ -6,7 +6,6 @@ only TensorRT does; its calls are type-checked against the stubs of TensorRT 10.
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -44,9 +43,7 @@ class TensorRTBuilder:
         self._options = options
         self._ahead_of_time = backend == "tensorrt-rtx"
         self.version = str(self._trt.__version__)
-        self.compute_capabilities = (
-            self._targets() if self._ahead_of_time else self._this_gpu()
-        )
+        self.compute_capabilities = self._targets() if self._ahead_of_time else self._this_gpu()
 
     def build(self, model: onnx.ModelProto) -> Any:
         """Return the serialised engine of a graph in standard operators, as a buffer.

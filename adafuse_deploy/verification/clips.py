@@ -52,6 +52,6 @@ class ListedClips(Sequence[LabelledClip]):
 
 
 def random_clips(count: int, shape: tuple[int, ...], seed: int = 0) -> list[LabelledClip]:
-    """Return ``count`` clips of standard normal noise of ``shape`` (T, 3, H, W), for want of data."""
+    """Return ``count`` clips of ``shape`` (T, 3, H, W) of standard normal noise, without labels."""
     rng = np.random.default_rng(seed)
     return [(rng.standard_normal(shape, np.float32), None) for _ in range(count)]

@@ -28,8 +28,8 @@ def interleave(
 ) -> dict[str, Latency]:
     """Time the calls in turn, round after round.
 
-    In turn, because a machine's speed drifts (heat, clock, neighbours) and would favour whatever ran
-    in a good minute.
+    In turn, because a machine's speed drifts (heat, clock, neighbours) and would favour whatever
+    ran in a good minute.
 
     Args:
         calls: name -> what to time; it must return only when its work is done.

@@ -128,8 +128,8 @@ class Report:
         lines = [f"Compared with PyTorch on {self.clips}:"]
         lines += [f"  {result.line()}" for result in self.results]
         lines += [f"  {name}: not run: {reason}" for name, reason in self.not_run.items()]
-        threads = "its own choice of threads" if self.threads is None else f"{self.threads} threads"
-        lines += ["", f"Batch {self.batch}, {threads}, interleaved:", *self._table()]
+        threads = "each runtime's choice" if self.threads is None else self.threads
+        lines += ["", f"Batch {self.batch}, threads: {threads}, interleaved:", *self._table()]
         return "\n".join(lines)
 
     def _table(self) -> list[str]:

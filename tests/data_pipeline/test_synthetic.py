@@ -7,6 +7,7 @@ from adafuse_deploy.config import Preprocessing
 from adafuse_deploy.data.clips import open_clip
 from adafuse_deploy.data.dataset import ClipDataset, SyntheticClips
 from adafuse_deploy.data.lists import read_class_names, read_list
+from adafuse_deploy.data.sampling import center_indices
 from adafuse_deploy.data.synthesize import write_dataset
 from adafuse_deploy.data.synthetic import (
     CLASS_NAMES,
@@ -14,6 +15,7 @@ from adafuse_deploy.data.synthetic import (
     render_clip,
     synthetic_clip,
 )
+from adafuse_deploy.data.transforms import preprocess
 from adafuse_deploy.errors import InputError
 
 RAW = Preprocessing(resize=32, crop=32, mean=(0, 0, 0), std=(1, 1, 1), scale=1)
@@ -38,9 +40,19 @@ def test_a_clip_played_backwards_is_the_other_class_bit_for_bit(label):
         assert (clip != other).any()
 
 
+def test_sampling_by_default_sees_the_same_frames_of_both_classes():
+    forwards, backwards = (
+        SyntheticClips(1, 8, RAW, size=32)[0][0],
+        preprocess(
+            render_clip(1, np.random.default_rng((0, 0)), size=32)[center_indices(24, 8)], RAW
+        ),
+    )
+    np.testing.assert_array_equal(forwards.numpy()[::-1], backwards)
+
+
 def test_clips_depend_on_seed_and_index_alone():
     clip, label = synthetic_clip(5, seed=1)
-    assert clip.shape == (16, 64, 64, 3) and clip.dtype == np.uint8 and label == 5
+    assert clip.shape == (24, 64, 64, 3) and clip.dtype == np.uint8 and label == 5
     np.testing.assert_array_equal(clip, synthetic_clip(5, seed=1)[0])
     assert (clip != synthetic_clip(5, seed=2)[0]).any()
     assert (clip != synthetic_clip(17, seed=1)[0]).any()

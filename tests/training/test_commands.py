@@ -1,0 +1,173 @@
+"""``train`` and ``evaluate`` as a user types them, on small sets in the formats users have."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from adafuse_deploy.cli import main
+from adafuse_deploy.models.checkpoint import load_model, read_checkpoint
+
+RECIPE = """
+model: {name: adafuse_tsm_resnet18, size: 32, width: 0.125, num_segments: 4, gate_hidden: 8,
+        gate_quota: 0, shared_policy: false}
+data: {scales: [1.0], train_clips: 12, val_clips: 12, drawn_size: 36, drawn_frames: 4}
+training: {epochs: 1, batch_size: 6, flops_weight: 0.1, device: cpu}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Lists, classes, frames and a recipe."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    lines = []
+    for video in range(12):
+        (folder / f"v{video}").mkdir()
+        for frame in range(1, 6):
+            pixels = rng.integers(0, 255, (36, 48, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / f"v{video}" / f"{frame:05d}.jpg")
+        lines.append(f"v{video} 5 {video % 3}")
+    (folder / "list.txt").write_text("\n".join(lines))
+    (folder / "classes.txt").write_text("wave\nnod\npoint\n")
+    (folder / "recipe.yaml").write_text(RECIPE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkpoint(folder):
+    """What ``train`` makes from the lists."""
+    out = folder / "ckpt.pt"
+    code = _run("train", "--recipe", folder / "recipe.yaml", *_lists(folder), "-o", out)
+    assert code == 0
+    return out
+
+
+def _lists(folder):
+    both = ("--data", folder / "list.txt", "--val", folder / "list.txt")
+    return (*both, "--classes", folder / "classes.txt")
+
+
+def _run(*arguments):
+    try:
+        main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        return stop.code
+    return 0
+
+
+def test_train_from_lists(checkpoint):
+    model = load_model(checkpoint)
+    assert model.config.class_names == ("wave", "nod", "point")
+    assert model.config.num_segments == 4
+    content = read_checkpoint(checkpoint)
+    assert content["command"].startswith("adafuse-deploy ")
+    assert content["seed"] == 0
+    assert checkpoint.with_suffix(".csv").read_text().startswith("epoch,")
+
+
+def test_train_says_what_it_made_and_what_is_next(folder, tmp_path, capsys):
+    out = tmp_path / "dense.pt"
+    recipe = folder / "recipe.yaml"
+    code = _run("train", "--recipe", recipe, "--synthetic", "--model", "tsm_resnet18", "-o", out)
+    assert code == 0
+    printed = capsys.readouterr()
+    assert f"Wrote {out}" in printed.out
+    assert f"Next: adafuse-deploy export {out} -o {tmp_path / 'dense.onnx'}" in printed.out
+    assert "epoch 1/1" in printed.err
+    again = tmp_path / "gated.pt"
+    code = _run(
+        "train", "--recipe", recipe, "--synthetic", "--init", out, "-o", again, "--seed", "5"
+    )
+    assert code == 0
+    assert "Initialised" in capsys.readouterr().err
+    assert read_checkpoint(again)["training"]["seed"] == 5
+    assert len(load_model(again).config.class_names) == 12
+
+
+def test_evaluate(checkpoint, folder, tmp_path, capsys):
+    figures = tmp_path / "figures.json"
+    data = ("--data", folder / "list.txt")
+    assert _run("evaluate", checkpoint, *data, "--json", figures) == 0
+    printed = capsys.readouterr().out
+    assert "argmax policies" in printed and "layer4.1.gate1" in printed
+    values = json.loads(figures.read_text())
+    recorded = read_checkpoint(checkpoint)["evaluation"]
+    assert values["top1"] == recorded["top1"] and values["gates"] == recorded["gates"]
+    assert _run("evaluate", checkpoint, *data, "--sampled", "--seed", 1) == 0
+    assert "sampled policies" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "-o", "{}/x.pt"], "nothing to train on"),
+        (["train", "-o", "{}/x.pt", "--data", "{}/list.txt"], "--data needs --val"),
+        (
+            ["train", "-o", "{}/x.pt", "--data", "{}/list.txt", "--synthetic"],
+            "not several",
+        ),
+        (["train", "-o", "{}/x.pt", "--dataset", "jester"], "--lists"),
+        (["train", "-o", "{}/x.pt", "--dataset", "ucf101"], "no data set 'ucf101'"),
+        (["train", "-o", "{}/x.pt", "--synthetic", "--model", "vgg"], "no model 'vgg'"),
+        (["evaluate", "{}/none.pt", "--data", "{}/list.txt"], "no checkpoint"),
+        (["evaluate", "{}/ckpt.pt"], "exactly one of"),
+        (["evaluate", "{}/ckpt.pt", "--data", "{}/missing.txt"], "missing.txt"),
+        (["evaluate", "{}/ckpt.pt", "--dataset", "ucf101"], "no data set 'ucf101'"),
+        (
+            ["evaluate", "{}/ckpt.pt", "--dataset", "jester", "--lists", "a", "--frames", "b"],
+            "knows 3 classes but jester has 27",
+        ),
+    ],
+)
+def test_mistakes_are_one_sentence(arguments, message, checkpoint, folder, capsys):
+    assert _run(*(argument.format(folder) for argument in arguments)) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("Error: ") and message in error
+    assert not (folder / "x.pt").exists()
+
+
+def test_all_missing_folders_are_listed_at_once(folder, tmp_path, capsys):
+    bad = tmp_path / "bad.txt"
+    bad.write_text("v0 5 0\ngone1 5 0\ngone2 5 1\n")
+    code = _run("train", "--data", bad, "--val", bad, "--root", folder, "-o", tmp_path / "x.pt")
+    assert code == 1
+    error = capsys.readouterr().err
+    assert "gone1" in error and "gone2" in error
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate"])
+def test_help_needs_no_torch(verb):
+    script = (
+        "import sys\n"
+        "from adafuse_deploy.cli import main\n"
+        f"sys.argv = ['adafuse-deploy', '{verb}', '--help']\n"
+        "try:\n    main()\nfinally:\n    assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Example" in done.stdout
+
+
+def test_two_processes_train_one_network(folder, tmp_path):
+    """Under torchrun the result is one checkpoint, and evaluation covers every clip once."""
+    out = tmp_path / "both.pt"
+    arguments = ["train", "--recipe", folder / "recipe.yaml", *_lists(folder), "-o", out]
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        + ["-m", "adafuse_deploy.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("epoch 1/1") == 1  # process 0 reports
+    content = read_checkpoint(out)
+    assert content["evaluation"]["clips"] == 12
+    load_model(out)
