@@ -248,7 +248,7 @@ def main() -> None:
     setting = QUICK if arguments.quick else Setting()
     jobs = all_jobs(SEEDS[:1] if arguments.quick else SEEDS)
     results = run_all(jobs, setting, arguments.runs, arguments.processes)
-    report = write_report(results, setting, arguments.output)
+    report = write_report(results, FLOPS_WEIGHTS, setting, arguments.output)
     print(f"Wrote {report}; read it for what holds and what does not.")
 
 

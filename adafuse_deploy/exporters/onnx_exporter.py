@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from adafuse_deploy.errors import CheckFailed, MissingDependencyError
 from adafuse_deploy.exporters.metadata import GraphMetadata
 from adafuse_deploy.files import atomic_path
-from adafuse_deploy.models.gate import PolicyNetwork
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.ops import onnx_ops
 
@@ -53,7 +52,7 @@ def export(
         InputError: ``path`` cannot be written.
     """
     deployed = model.deployed()
-    gates = [name for name, m in deployed.named_modules() if isinstance(m, PolicyNetwork)]
+    gates = model.gate_names()
     metadata = GraphMetadata(
         config=model.config,
         layers=model.layers(),

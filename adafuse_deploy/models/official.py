@@ -17,7 +17,7 @@ from torch import Tensor
 from adafuse_deploy.config import ModelConfig, preprocessing_for
 from adafuse_deploy.errors import InputError
 from adafuse_deploy.models.bninception import BLOCKS
-from adafuse_deploy.models.checkpoint import listing, load_pickle, load_weights
+from adafuse_deploy.models.checkpoint import FORMAT, listing, load_pickle, load_weights
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.resnet import DEPTHS
 
@@ -84,10 +84,11 @@ def load_official(
     """
     content = load_pickle(path)
     weights = content.get("state_dict") if isinstance(content, dict) else None
-    if not isinstance(weights, dict) or not all(isinstance(k, str) for k in weights):
+    ours = isinstance(content, dict) and content.get("format") == FORMAT
+    if ours or not isinstance(weights, dict) or not all(isinstance(k, str) for k in weights):
         raise InputError(
-            f"{path} holds no 'state_dict' and so is no checkpoint of the public AdaFuse code; "
-            "leave out --official for a checkpoint of ours."
+            f"{path} is no checkpoint of the public AdaFuse code, which holds a 'state_dict' and "
+            "nothing else; one of ours is used as it is, without --official or convert."
         )
     weights = {key.removeprefix("module."): tensor for key, tensor in weights.items()}
     config = infer_config(

@@ -94,6 +94,10 @@ class VideoRecognizer(nn.Module):
             np.broadcast_to(macs, len(frames)).copy(),
         )
 
+    def gate_names(self) -> list[str]:
+        """Return the names of the policy networks in network order."""
+        return [name for name, m in self.named_modules() if isinstance(m, PolicyNetwork)]
+
     def layers(self, size: int | None = None) -> list[Layer]:
         """Return the cost table of the network for ``size`` x ``size`` frames.
 

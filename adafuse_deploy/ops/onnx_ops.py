@@ -7,6 +7,7 @@ that knows functions can run it; a runtime with our operator library uses the ke
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import onnx
 import torch
@@ -132,7 +133,7 @@ def _skip_conv_body() -> onnx.FunctionProto:
 
 
 def _gated_conv_body() -> onnx.FunctionProto:
-    def node(kind: str, inputs: list[str], output: str, **attributes: object) -> onnx.NodeProto:
+    def node(kind: str, inputs: list[str], output: str, **attributes: Any) -> onnx.NodeProto:
         return helper.make_node(kind, inputs, [output], **attributes)
 
     int32 = onnx.TensorProto.INT32

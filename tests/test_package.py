@@ -1,0 +1,39 @@
+"""The package's public surface and its building blocks."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+import adafuse_deploy
+from adafuse_deploy.errors import InputError
+from adafuse_deploy.files import atomic_path, sha256, write_text
+
+
+def test_every_public_name_loads() -> None:
+    for name in adafuse_deploy.__all__:
+        assert getattr(adafuse_deploy, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        adafuse_deploy.nothing  # noqa: B018
+    assert (adafuse_deploy.KEEP, adafuse_deploy.REUSE, adafuse_deploy.SKIP) == (0, 1, 2)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "file.txt"
+    write_text(target, "old")
+    with pytest.raises(RuntimeError), atomic_path(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    with pytest.raises(InputError, match="No space left"), atomic_path(target) as temporary:
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_written_files_have_ordinary_permissions(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("x")
+    write_text(tmp_path / "atomic", "x")
+    assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    assert sha256(tmp_path / "plain") == sha256(tmp_path / "atomic")
