@@ -12,6 +12,13 @@ class AdaFuseError(Exception):
 
     exit_code = 1
 
+    def __init__(self, message: str) -> None:
+        # PyTorch re-raises an error of a data loading process with the whole traceback as its
+        # message; the sentence is what follows the class name at the end.
+        if "Original Traceback" in message:
+            message = message.rstrip().rpartition(f"{type(self).__name__}: ")[2]
+        super().__init__(message)
+
 
 class InputError(AdaFuseError):
     """A file, flag or array given by the user cannot be used (exit code 1)."""

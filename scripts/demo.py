@@ -48,7 +48,11 @@ def main(folder: Path) -> None:
     adafuse_deploy("classify", videos / "000000.mp4", "--model", graph, "--top", "3")
     dense_graph = folder / "dense.onnx"
     print_table(json.loads(report.read_text()), times(graph, dense_graph, listing))
-    print("\nMade:", *(f"  {path}" for path in (listing, graph, dense_graph, engine, report)), sep="\n")
+    print(
+        "\nMade:",
+        *(f"  {path}" for path in (listing, graph, dense_graph, engine, report)),
+        sep="\n",
+    )
 
 
 def adafuse_deploy(*arguments: object) -> None:

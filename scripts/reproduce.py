@@ -41,8 +41,8 @@ from adafuse_deploy.training.initialise import initialise
 from adafuse_deploy.training.trainer import train
 
 SEEDS = (0, 1, 2)
-FLOPS_WEIGHTS = {"adafuse_tsn": 0.6, "adafuse_tsm": 0.8, "adafuse_tsm_last": 0.2}
-CURVE = (0.2, 0.4, 1.6, 3.2)  # further weights for AdaFuse TSM
+FLOPS_WEIGHTS = {"adafuse_tsn": 0.8, "adafuse_tsm": 1.5, "adafuse_tsm_last": 0.6}
+CURVE = (0.4, 0.8, 3.0, 6.0)  # further weights for AdaFuse TSM
 TEST_SEED, TRAIN_SEED, VAL_SEED = 1001, 1000, 1002
 
 
@@ -61,11 +61,11 @@ class Setting:
     drawn: int = 36
     size: int = 32
     width: float = 0.125
-    train: int = 2400
+    train: int = 720
     val: int = 480
     test: int = 3600
-    dense_epochs: int = 3
-    epochs: int = 5
+    dense_epochs: int = 8
+    epochs: int = 16
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -142,22 +142,22 @@ def training_config(job: Job, setting: Setting) -> TrainingConfig:
     """Return how ``job`` trains: alike for all systems but for the FLOPs term."""
     common = TrainingConfig(
         epochs=setting.epochs,
-        batch_size=32,
-        lr=0.03,
+        batch_size=16,
+        lr=0.02,
         lr_schedule="cosine",
-        warmup_epochs=0.3,
+        warmup_epochs=1,
         clip_norm=5.0,
         keep="last",
         seed=job.seed,
         device="cpu",
     )
     if job.first:
-        return replace(common, epochs=setting.dense_epochs, lr=0.05)
+        return replace(common, epochs=setting.dense_epochs, lr=0.04)
     if not job.flops_weight:
         return common
     return replace(
         common,
-        gate_lr=5.0,
+        gate_lr=10.0,
         argmax_epochs=setting.epochs / 2,
         flops_weight=job.flops_weight,
         flops_warmup_epochs=setting.epochs / 3,

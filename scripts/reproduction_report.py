@@ -117,9 +117,7 @@ def _readme(table: dict[str, list[Result]], curve: dict[float, list[Result]], se
 
 
 def _claims(table: dict[str, list[Result]]) -> list[str]:
-    def claim(
-        gated: str, dense: str, least: float, most: float, text: str
-    ) -> str:
+    def claim(gated: str, dense: str, least: float, most: float, text: str) -> str:
         gains = [
             a["test"]["top1"] - b["test"]["top1"]
             for a, b in zip(table[gated], table[dense], strict=True)
@@ -143,7 +141,9 @@ def _row(name: str, runs: list[Result]) -> str:
     overall = [r["test"]["overall"] for r in runs]
     mix = "–"
     if overall[0] is not None:
-        mix = " / ".join(f"{statistics.fmean(o[action] for o in overall):.2f}" for action in ACTIONS)
+        mix = " / ".join(
+            f"{statistics.fmean(o[action] for o in overall):.2f}" for action in ACTIONS
+        )
     weight = f"{runs[0]['flops_weight']:g}" if overall[0] is not None else "–"
     return (
         f"| {name} | {weight} | {_spread(runs, 'top1')} | {_spread(runs, 'gflops', 1000, 2)} | "

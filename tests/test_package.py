@@ -6,6 +6,7 @@ import errno
 from pathlib import Path
 
 import pytest
+import torch
 
 import adafuse_deploy
 from adafuse_deploy.errors import InputError
@@ -37,3 +38,18 @@ def test_written_files_have_ordinary_permissions(tmp_path: Path) -> None:
     write_text(tmp_path / "atomic", "x")
     assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "plain").stat().st_mode
     assert sha256(tmp_path / "plain") == sha256(tmp_path / "atomic")
+
+
+class _Unreadable(torch.utils.data.Dataset[int]):
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> int:
+        raise InputError("The frame 00001.jpg cannot be read.")
+
+
+def test_errors_of_data_loading_processes_stay_one_sentence() -> None:
+    loader = torch.utils.data.DataLoader(_Unreadable(), num_workers=1)
+    with pytest.raises(InputError) as error:
+        next(iter(loader))
+    assert str(error.value) == "The frame 00001.jpg cannot be read."

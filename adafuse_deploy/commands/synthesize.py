@@ -10,7 +10,7 @@ import click
 @click.option("--count", type=click.IntRange(1), default=100, show_default=True, help="Clips.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the clips.")
 @click.option("--size", type=click.IntRange(16), default=72, show_default=True, help="Pixels.")
-@click.option("--frames", type=click.IntRange(2), default=16, show_default=True, help="Length.")
+@click.option("--frames", type=click.IntRange(2), default=24, show_default=True, help="Length.")
 @click.option("--images", is_flag=True, help="Write folders of JPEG images, not video files.")
 def command(folder: str, count: int, seed: int, size: int, frames: int, images: bool) -> None:
     """Write COUNT procedural videos with list and class files into the new FOLDER.

@@ -32,7 +32,9 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--root", type=FOLDER, help="Folder the lists' paths start from. [the list's own]")
 @click.option("--classes", type=FILE, help="Class file: one name per line.")
 @click.option("--template", help="Names of frames in folders. [found out]")
-@click.option("--dataset", help="A public data set: somethingv1, somethingv2, jester, minikinetics.")
+@click.option(
+    "--dataset", help="A public data set: somethingv1, somethingv2, jester, minikinetics."
+)
 @click.option("--lists", type=FOLDER, help="With --dataset: folder of its published lists.")
 @click.option("--frames", type=FOLDER, help="With --dataset: folder of its frames.")
 @click.option("--synthetic", is_flag=True, help="Train on procedural videos, drawn on the fly.")
@@ -103,9 +105,7 @@ def _recipe(options: dict[str, Any]) -> Recipe:
 
     def given(**names: str) -> dict[str, Any]:
         return {
-            field: options[option]
-            for field, option in names.items()
-            if options[option] is not None
+            field: options[option] for field, option in names.items() if options[option] is not None
         }
 
     if options["recipe"] is not None:
@@ -121,7 +121,9 @@ def _recipe(options: dict[str, Any]) -> Recipe:
     return recipe.override(
         model=given(name="model", size="size", num_segments="num_segments", width="width"),
         data=data,
-        training=given(**{name: name for name in (*same, "workers", "device", "amp", "tensorboard")}),
+        training=given(
+            **{name: name for name in (*same, "workers", "device", "amp", "tensorboard")}
+        ),
     )
 
 

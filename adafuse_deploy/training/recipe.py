@@ -51,7 +51,7 @@ class DataConfig:
     train_clips: int = 4800
     val_clips: int = 600
     drawn_size: int = 64
-    drawn_frames: int = 16
+    drawn_frames: int = 24
     drawn_seed: int = 0
 
     def __post_init__(self) -> None:
@@ -171,5 +171,7 @@ def _data(values: dict[str, Any]) -> DataConfig:
     known = [f.name for f in fields(DataConfig)]
     unknown = sorted(set(values) - set(known))
     if unknown:
-        raise InputError(f"Unknown data settings {', '.join(unknown)}; there are {', '.join(known)}.")
+        raise InputError(
+            f"Unknown data settings {', '.join(unknown)}; there are {', '.join(known)}."
+        )
     return DataConfig(**values)

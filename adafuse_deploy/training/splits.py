@@ -58,9 +58,7 @@ class Listed:
         segments, preprocessing = model.num_segments, model.preprocessing
         augmentation = _augmentation(data, self.class_names)
         return (
-            ClipDataset(
-                self.train, segments, preprocessing, augmentation=augmentation, seed=seed
-            ),
+            ClipDataset(self.train, segments, preprocessing, augmentation=augmentation, seed=seed),
             ClipDataset(self.val, segments, preprocessing),
         )
 

@@ -252,9 +252,7 @@ class _Run:
         self.scaler.update()
         return torch.stack([loss.detach(), cross_entropy.detach(), flops.detach()])
 
-    def finish_epoch(
-        self, epoch: int, losses: _Losses, result: Evaluation, seconds: float
-    ) -> None:
+    def finish_epoch(self, epoch: int, losses: _Losses, result: Evaluation, seconds: float) -> None:
         """Log the epoch, keep its network if it is the best so far, and save the state."""
         row = _row(self.config, epoch, losses, result, seconds)
         self.rows.append(row)

@@ -27,9 +27,7 @@ def run_cli(*arguments: object) -> int:
     return 0
 
 
-def write_engine(
-    path: Path, content: bytes, metadata: GraphMetadata, **changes: Any
-) -> Sidecar:
+def write_engine(path: Path, content: bytes, metadata: GraphMetadata, **changes: Any) -> Sidecar:
     """Write an engine of the stand-in TensorRT with its sidecar."""
     path.write_bytes(content)
     values: dict[str, Any] = {
@@ -173,7 +171,8 @@ class FakeRuntime:
         except Exception as error:
             self._logger.log(self._logger.ERROR, str(error)[:80])
             return None
-        types = {value.name: value.type for value in (*session.get_inputs(), *session.get_outputs())}
+        values = (*session.get_inputs(), *session.get_outputs())
+        types = {value.name: value.type for value in values}
         return SimpleNamespace(
             create_execution_context=lambda: FakeContext(session),
             get_tensor_dtype=types.__getitem__,

@@ -188,7 +188,7 @@ def test_graph_that_onnxruntime_cannot_run(tiny_graph: Path, tmp_path: Path) -> 
     model, _ = read_graph(tiny_graph)
     model.opset_import[0].version = 9999
     onnx.save(model, tmp_path / "opset.onnx")
-    with pytest.raises(IncompatibleArtifactError, match="ONNX Runtime .* cannot run"):
+    with pytest.raises(IncompatibleArtifactError, match=r"ONNX Runtime .* cannot run"):
         load_engine(tmp_path / "opset.onnx")
 
 
@@ -222,9 +222,7 @@ def test_devices(tiny_graph: Path, tiny_checkpoint: Path) -> None:
 def test_cuda_without_its_provider(tiny_graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import onnxruntime
 
-    monkeypatch.setattr(
-        onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"]
-    )
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(MissingDependencyError, match=r"adafuse-deploy\[gpu\]"):
         load_engine(tiny_graph, operator_library=False, device="cuda:0")
 
@@ -240,9 +238,7 @@ def test_cuda_that_does_not_start(tiny_graph: Path, monkeypatch: pytest.MonkeyPa
         def get_providers(self) -> list[str]:
             return ["CPUExecutionProvider"]
 
-    monkeypatch.setattr(
-        onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"]
-    )
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr(onnxruntime, "InferenceSession", FallenBack)
     with pytest.raises(MissingDependencyError, match="could not start its CUDAExecutionProvider"):
         load_engine(tiny_graph, operator_library=False, device="cuda")

@@ -124,9 +124,7 @@ def test_resuming_another_run_is_refused(make_model, train_set, val_set, tmp_pat
     train(make_model(), train_set, val_set, config, out)
     before = out.read_bytes()
     with pytest.raises(InputError, match=r"lr \(0.02, now 0.5\).*seed \(3, now 8\)"):
-        train(
-            make_model(), train_set, val_set, replace(config, lr=0.5, seed=8), out, resume=True
-        )
+        train(make_model(), train_set, val_set, replace(config, lr=0.5, seed=8), out, resume=True)
     with pytest.raises(InputError, match="gate_hidden"):
         train(make_model(gate_hidden=4), train_set, val_set, config, out, resume=True)
     (tmp_path / "model.state.pt").write_bytes(b"half a file")

@@ -1,0 +1,125 @@
+"""Our part of TensorRT's runner and builder, with stand-ins for TensorRT and the driver.
+
+What TensorRT itself does with a graph is tested in test_tensorrt_rtx.py, as far as it goes without
+a GPU.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from adafuse_deploy.engines.builder import BuildOptions, build_engine
+from adafuse_deploy.engines.cuda import Buffer, Gpu
+from adafuse_deploy.engines.loader import load_engine
+from adafuse_deploy.engines.sidecar import BatchProfile, read_sidecar, sidecar_path
+from adafuse_deploy.errors import (
+    IncompatibleArtifactError,
+    InputError,
+    MissingDependencyError,
+)
+from adafuse_deploy.exporters.metadata import GraphMetadata
+from tests.engines.support import (
+    FakeBuilder,
+    FakeConfig,
+    FakeDriver,
+    run_cli,
+    write_engine,
+)
+
+pytestmark = pytest.mark.usefixtures("gpu", "tensorrt")
+
+
+def test_gpu(gpu: FakeDriver) -> None:
+    found = Gpu()
+    assert (found.name, found.compute_capability) == ("Test GPU", "8.6")
+    with pytest.raises(RuntimeError, match=r"cuMemAlloc_v2: out of memory \(CUDA error 2\)"):
+        Buffer(found, 1 << 41)
+
+
+def test_run(
+    tmp_path: Path,
+    tiny_graph: Path,
+    tiny_metadata: GraphMetadata,
+    tiny_clips: np.ndarray,
+    gpu: FakeDriver,
+) -> None:
+    path = tmp_path / "model.engine"
+    write_engine(path, tiny_graph.read_bytes(), tiny_metadata)
+    with load_engine(tiny_graph, operator_library=False) as plain:
+        expected = [plain.run(tiny_clips[:size]) for size in (3, 1, 2)]
+    with load_engine(path) as engine:
+        assert engine.name == "tensorrt"
+        got = [engine.run(tiny_clips[:size]) for size in (3, 1, 2)]
+        # One buffer for the input and each output, of the largest batch.
+        assert len(gpu.memory) == 1 + len(tiny_metadata.outputs)
+        assert max(map(len, gpu.memory.values())) == 4 * 4 * 3 * 32 * 32 * 4
+        with pytest.raises(InputError, match="takes 1 to 4 clips at a time, not 5"):
+            engine.run(np.repeat(tiny_clips[:1], 5, 0))
+    for mine, theirs in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(mine.logits, theirs.logits)
+        np.testing.assert_array_equal(mine.frame_logits, theirs.frame_logits)
+        np.testing.assert_array_equal(mine.macs, theirs.macs)
+        for a, b in zip(mine.policies, theirs.policies, strict=True):
+            np.testing.assert_array_equal(a, b)
+            assert a.dtype == np.uint8
+    assert (gpu.memory, gpu.streams) == ({}, 0)  # everything was freed
+
+
+def test_build_for_the_gpu_at_hand(tiny_graph: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "timings.cache"
+    options = BuildOptions(batch=BatchProfile(1, 2, 3), workspace=64, timing_cache=cache)
+    sidecar = build_engine(tiny_graph, tmp_path / "model.engine", options=options)
+    assert sidecar.compute_capabilities == ("8.6",)
+    assert sidecar.metadata.precision == "fp32"
+    assert read_sidecar(tmp_path / "model.engine") == sidecar
+    config = FakeConfig.last
+    assert config.cleared == ["tf32"]
+    assert config.pools == {"workspace": 64 << 20}
+    (profile,) = config.profiles
+    assert profile.name == "frames"
+    assert profile.shapes == tuple((size, 4, 3, 32, 32) for size in (1, 2, 3))
+    assert (config.cache, cache.read_bytes()) == (b"", b"timings")
+    build_engine(tiny_graph, tmp_path / "model.engine", options=options)
+    assert FakeConfig.last.cache == b"timings"
+    # What was built runs.
+    with load_engine(tmp_path / "model.engine") as engine:
+        engine.run(np.zeros((2, 4, 3, 32, 32), np.float32))
+
+
+def test_foreign_timing_cache(tiny_graph: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "timings.cache"
+    cache.write_bytes(b"of another GPU")
+    with pytest.raises(IncompatibleArtifactError, match=r"timings\.cache .* delete it"):
+        build_engine(
+            tiny_graph, tmp_path / "model.engine", options=BuildOptions(timing_cache=cache)
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["timings.cache"]
+
+
+def test_other_gpu(tiny_graph: Path, tmp_path: Path) -> None:
+    options = BuildOptions(compute_capabilities=("8.9",))
+    with pytest.raises(InputError, match="has compute capability 8.6; .* tensorrt-rtx"):
+        build_engine(tiny_graph, tmp_path / "model.engine", options=options)
+
+
+def test_failed_build_loses_nothing(
+    tiny_graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    target = tmp_path / "model.engine"
+    assert run_cli("build-engine", tiny_graph, "-o", target) == 0
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(before) == {target, sidecar_path(target)}
+    monkeypatch.setattr(FakeBuilder, "fails", True)
+    assert run_cli("build-engine", tiny_graph, "-o", target, "--fp16") == 1
+    assert "requested 9 GiB of 8 GiB" in capfd.readouterr().err
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_build_without_gpu(tiny_graph: Path, tmp_path: Path) -> None:
+    with pytest.raises(MissingDependencyError, match="no NVIDIA GPU"):
+        build_engine(tiny_graph, tmp_path / "model.engine")
