@@ -139,12 +139,12 @@ def _claims(table: dict[str, list[Result]]) -> list[str]:
 
 def _row(name: str, runs: list[Result]) -> str:
     overall = [r["test"]["overall"] for r in runs]
-    mix = "–"
+    mix = "-"
     if overall[0] is not None:
         mix = " / ".join(
             f"{statistics.fmean(o[action] for o in overall):.2f}" for action in ACTIONS
         )
-    weight = f"{runs[0]['flops_weight']:g}" if overall[0] is not None else "–"
+    weight = f"{runs[0]['flops_weight']:g}" if overall[0] is not None else "-"
     return (
         f"| {name} | {weight} | {_spread(runs, 'top1')} | {_spread(runs, 'gflops', 1000, 2)} | "
         f"{_share(runs)} | {mix} |"

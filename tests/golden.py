@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import zlib
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 
 from adafuse_deploy.models.official import load_official
@@ -18,15 +18,36 @@ SHIFT = {"adatsm50", "adatsm50last"}
 FULL = {"adatsn18": 112, "adatsm50": 224}
 
 
-def _fill() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("fill", FOLDER / "fill.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def golden_clip(size: int) -> np.ndarray:
+    """Return the reference input: two normalised clips of 8 frames, (2, 8, 3, size, size)."""
+    clip = np.random.RandomState(7).standard_normal((2, 24, size, size)).astype(np.float32)
+    return clip.reshape(2, 8, 3, size, size)
 
 
-fill = _fill()
+def _fill(key: str, shape: list[int], salt: int) -> np.ndarray:
+    """Return the weights that the reference run had under ``key``, a function of its arguments.
+
+    A policy network's first layer gets a left half close to the negative of its right half, so that
+    it looks at the change between frames and policies differ from frame to frame.
+    """
+    leaf = key.rsplit(".", 1)[-1]
+    if leaf == "num_batches_tracked":
+        return np.zeros(shape, np.int64)
+    name = f"{key}#{salt}" if salt else key
+    rng = np.random.RandomState(zlib.crc32(name.encode("ascii")))
+    if leaf in ("running_mean", "bias"):
+        values = 0.1 * rng.standard_normal(shape)
+    elif leaf == "running_var" or len(shape) == 1:
+        values = rng.uniform(0.5, 1.5, shape)
+    elif len(shape) == 4:
+        values = rng.standard_normal(shape) * np.sqrt(2.0 / np.prod(shape[1:]))
+    else:
+        values = rng.standard_normal(shape) / np.sqrt(shape[1])
+        if ".gate_fc0" in key:
+            half = shape[1] // 2
+            values[:, :half] = -values[:, half:] + 0.05 * values[:, :half]
+            values *= 4.0
+    return values.astype(np.float32)
 
 
 def spec(name: str) -> dict[str, Any]:
@@ -38,10 +59,14 @@ def spec(name: str) -> dict[str, Any]:
 def write_official(name: str, folder: Path) -> Path:
     """Write the configuration's weights as the public code would."""
     path = folder / f"{name}.pth.tar"
-    weights = fill.fill_state_dict(spec(name))
-    state = {
-        f"module.{key.removeprefix('module.')}": torch.from_numpy(v) for key, v in weights.items()
-    }
+    keys = spec(name)
+    weights: dict[str, np.ndarray] = {}
+    for key, shape, _ in keys["entries"]:
+        # A shared layer stands under several keys; they take the value of the first.
+        alias = keys["aliases"].get(key)
+        salt = keys["salts"].get(key.rsplit(".", 1)[0], 0)
+        weights[key] = weights[alias] if alias else _fill(key, shape, salt)
+    state = {f"module.{key}": torch.from_numpy(values) for key, values in weights.items()}
     torch.save({"state_dict": state}, path)
     return path
 

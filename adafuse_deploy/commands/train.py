@@ -117,13 +117,12 @@ def _recipe(options: dict[str, Any]) -> Recipe:
     data = {"dataset": SYNTHETIC} if options["synthetic"] else given(dataset="dataset")
     if options["data"] is not None:
         data = {"dataset": ""}
-    same = ("epochs", "batch_size", "lr", "estimator", "flops_loss", "flops_weight", "seed")
+    same = ["epochs", "batch_size", "lr", "estimator", "flops_loss", "flops_weight", "seed"]
+    same += ["workers", "device", "amp", "tensorboard"]
     return recipe.override(
         model=given(name="model", size="size", num_segments="num_segments", width="width"),
         data=data,
-        training=given(
-            **{name: name for name in (*same, "workers", "device", "amp", "tensorboard")}
-        ),
+        training=given(**{name: name for name in same}),
     )
 
 
@@ -149,8 +148,8 @@ def _source(recipe: Recipe, options: dict[str, Any]) -> Source:
         return Synthetic()
     if not dataset:
         raise InputError(
-            "There is nothing to train on: give --data train.txt and --val val.txt, --dataset NAME, "
-            "or --synthetic."
+            "There is nothing to train on: give --data train.txt and --val val.txt, "
+            "--dataset NAME, or --synthetic."
         )
     if options["lists"] is None or options["frames"] is None:
         raise InputError(

@@ -45,6 +45,11 @@ class ResidualBlock(nn.Module):
         self.gate2 = None
         if policies is not None and config.dense_gates:
             self.gate2 = policies.make(channels, channels)
+        self.make_convolutions(in_channels, channels, stride)
+
+    def make_convolutions(self, in_channels: int, channels: int, stride: int) -> None:
+        """Set the block's convolutions, ``channels`` wide."""
+        raise NotImplementedError
 
     def forward(self, x: Tensor, run: ForwardPass) -> Tensor:
         shifted = temporal_shift(x, run.frames, self.shift, self.shift_div)
@@ -67,15 +72,7 @@ class BasicBlock(ResidualBlock):
 
     expansion = 1
 
-    def __init__(
-        self,
-        config: ModelConfig,
-        in_channels: int,
-        channels: int,
-        stride: int,
-        policies: PolicyNetworks | None,
-    ) -> None:
-        super().__init__(config, in_channels, channels, stride, policies)
+    def make_convolutions(self, in_channels: int, channels: int, stride: int) -> None:
         self.conv1 = ConvBN(in_channels, channels, 3, stride)
         self.conv2 = ConvBN(channels, channels, 3)
 
@@ -89,15 +86,7 @@ class Bottleneck(ResidualBlock):
 
     expansion = 4
 
-    def __init__(
-        self,
-        config: ModelConfig,
-        in_channels: int,
-        channels: int,
-        stride: int,
-        policies: PolicyNetworks | None,
-    ) -> None:
-        super().__init__(config, in_channels, channels, stride, policies)
+    def make_convolutions(self, in_channels: int, channels: int, stride: int) -> None:
         self.conv1 = ConvBN(in_channels, channels, 1)
         self.conv2 = ConvBN(channels, channels, 3, stride)
         self.conv3 = ConvBN(channels, channels * self.expansion, 1)
@@ -123,17 +112,17 @@ class ResNet(nn.Module):
         for stage, depth in enumerate(DEPTHS[config.backbone], 1):
             channels = base << (stage - 1)
             gates = policies if stage in config.gated_stages else None
-            blocks = []
+            blocks = nn.ModuleList()
             for index in range(depth):
                 stride = 2 if stage > 1 and index == 0 else 1
                 blocks.append(block(config, in_channels, channels, stride, gates))
                 in_channels = channels * block.expansion
-            setattr(self, f"layer{stage}", nn.ModuleList(blocks))
+            setattr(self, f"layer{stage}", blocks)
         self.channels = in_channels
 
     def forward(self, x: Tensor, run: ForwardPass) -> Tensor:
         x = F.max_pool2d(run.conv(x, self.conv1), 3, 2, 1)
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            for block in stage:
+        for stage in ("layer1", "layer2", "layer3", "layer4"):
+            for block in self.get_submodule(stage).children():
                 x = block(x, run)
         return x

@@ -17,7 +17,7 @@ VERBS = ("build-engine", "inspect", "doctor", "verify")
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_help_has_an_example_and_loads_no_runtime(verb: str, capsys: Any) -> None:
+def test_help_has_an_example(verb: str, capsys: Any) -> None:
     assert run_cli(verb, "--help") == 0
     assert f"Example: adafuse-deploy {verb}" in capsys.readouterr().out
 
@@ -63,6 +63,12 @@ def test_build_with_unusable_options(
 ) -> None:
     assert run_cli("build-engine", tiny_graph, *arguments) == code
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_gpu", "tensorrt")
+def test_build_without_gpu(tiny_graph: Path, tmp_path: Path, capsys: Any) -> None:
+    assert run_cli("build-engine", tiny_graph, "-o", tmp_path / "model.engine") == 3
+    assert "no NVIDIA GPU" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("gpu", "tensorrt")

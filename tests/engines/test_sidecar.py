@@ -105,7 +105,7 @@ class TestRefusals:
         assert "compute capability 8.9, 12.0, but this GPU has 8.6" in message
 
     def test_bytes_that_tensorrt_refuses(self, engine: Path) -> None:
-        with pytest.raises(IncompatibleArtifactError, match="TensorRT 10.13.0.35 cannot open"):
+        with pytest.raises(IncompatibleArtifactError, match=r"TensorRT 10\.13\.0\.35 cannot open"):
             load_engine(engine)
         assert FakeTensorRT.deserialised == 1
 

@@ -19,7 +19,7 @@ from adafuse_deploy.exporters.metadata import KEY, GraphMetadata
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.ops import onnx_ops
 from adafuse_deploy.prediction import Prediction
-from tests.golden import FOLDER, FULL, fill, load
+from tests.golden import FOLDER, FULL, golden_clip, load
 
 Make = Callable[..., VideoRecognizer]
 
@@ -79,7 +79,7 @@ def test_official_checkpoints_keep_their_policies_in_onnx(name: str, tmp_path: P
     size = FULL[name]
     path = tmp_path / "model.onnx"
     onnx_exporter.export(model, path)
-    clips = fill.golden_clip(size).reshape(2, 8, 3, size, size)
+    clips = golden_clip(size)
     golden = np.load(FOLDER / f"{name}.npz")
     for library in (False, True):
         with adafuse_deploy.load_engine(path, operator_library=library) as engine:

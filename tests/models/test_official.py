@@ -12,7 +12,7 @@ import torch
 from adafuse_deploy.errors import InputError
 from adafuse_deploy.macs import official_gflops
 from adafuse_deploy.models.official import load_official
-from tests.golden import FOLDER, FULL, fill, load, spec, write_official
+from tests.golden import FOLDER, FULL, golden_clip, load, spec, write_official
 
 EXPECTED = {
     "adatsn18": ("resnet18", (1, 2, 3, 4), False, False),
@@ -37,7 +37,7 @@ def test_policies_logits_and_flops_equal_the_reference(name: str, tmp_path: Path
     model = load(name, tmp_path)
     size = FULL[name]
     golden = np.load(FOLDER / f"{name}.npz")
-    clip = fill.golden_clip(size).reshape(2, 8, 3, size, size)
+    clip = golden_clip(size)
     prediction = model.predict(clip)
     for gate, policy in enumerate(prediction.policies):
         reference = np.stack([golden[f"policy_{gate:02d}"], golden[f"policy_clip1_{gate:02d}"]])

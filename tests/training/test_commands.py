@@ -159,9 +159,9 @@ def test_two_processes_train_one_network(folder, tmp_path):
     """Under torchrun the result is one checkpoint, and evaluation covers every clip once."""
     out = tmp_path / "both.pt"
     arguments = ["train", "--recipe", folder / "recipe.yaml", *_lists(folder), "-o", out]
+    launcher = f"{sys.executable} -m torch.distributed.run --standalone --nproc-per-node 2"
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-        + ["-m", "adafuse_deploy.cli", *map(str, arguments)],
+        [*launcher.split(), "-m", "adafuse_deploy.cli", *map(str, arguments)],
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
