@@ -18,8 +18,6 @@ $(INSTALLED): pyproject.toml constraints.txt $(NATIVE)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	# Types only; its own dependencies would fetch TensorRT itself.
-	$(BIN)/pip install --quiet --no-deps --constraint constraints.txt tensorrt-stubs
 	touch $@
 
 demo: install  ## Export, build, verify and run the shipped network on a video

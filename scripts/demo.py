@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-
 from adafuse_deploy.assets import SHIPPED
 from adafuse_deploy.engines.base import Engine
 from adafuse_deploy.engines.loader import load_engine
@@ -114,7 +113,7 @@ def print_table(report: dict[str, Any], milliseconds: dict[str, float]) -> None:
     print()
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        print(row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:])))
+        print(row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:]))
     print("* of the same network trained without gates, as recorded in the checkpoint.")
 
 

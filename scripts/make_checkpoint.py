@@ -35,9 +35,7 @@ def main() -> None:
         adafuse_deploy.main([*shlex.split(command), "--resume"], standalone_mode=False)
     model = load_model(GATED)
     preprocessing = model.config.preprocessing
-    clips = SyntheticClips(
-        TEST_CLIPS, model.config.num_segments, preprocessing, seed=TEST_SEED
-    )
+    clips = SyntheticClips(TEST_CLIPS, model.config.num_segments, preprocessing, seed=TEST_SEED)
     gated, dense = evaluate(model, clips), evaluate(load_model(LONGER), clips)
     content = read_checkpoint(GATED)
     save_checkpoint(

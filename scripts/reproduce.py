@@ -40,9 +40,11 @@ from adafuse_deploy.training.evaluation import evaluate
 from adafuse_deploy.training.initialise import initialise
 from adafuse_deploy.training.trainer import train
 
-SEEDS = (0, 1, 2)
-FLOPS_WEIGHTS = {"adafuse_tsn": 0.8, "adafuse_tsm": 1.5, "adafuse_tsm_last": 0.6}
-CURVE = (0.4, 0.8, 3.0, 6.0)  # further weights for AdaFuse TSM
+SEEDS = (0, 1, 2, 3, 4)
+CURVE_SEEDS = SEEDS[:3]
+FLOPS_WEIGHTS = {"adafuse_tsn": 0.8, "adafuse_tsm": 1.3, "adafuse_tsm_last": 0.9}
+CURVE = (0.3, 0.6, 2.5, 5.0)  # further weights for AdaFuse TSM
+SAMPLED = (0.5, 1.0)  # parts of training with sampled policies, to compare with none
 TEST_SEED, TRAIN_SEED, VAL_SEED = 1001, 1000, 1002
 
 
@@ -61,11 +63,11 @@ class Setting:
     drawn: int = 36
     size: int = 32
     width: float = 0.125
-    train: int = 720
-    val: int = 480
+    train: int = 360
+    val: int = 240
     test: int = 3600
-    dense_epochs: int = 8
-    epochs: int = 16
+    dense_epochs: int = 16
+    epochs: int = 32
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -84,17 +86,21 @@ class Job:
         seed: of everything random in it.
         flops_weight: of the FLOPs term.
         first: it is the dense run that the others of this seed start from.
+        sampled: the part of training, from its start, in which policies are sampled by Gumbel's
+            noise; in the rest they are the argmax.
     """
 
     system: str
     seed: int
     flops_weight: float = 0.0
     first: bool = False
+    sampled: float = 0.0
 
     @property
     def name(self) -> str:
         weight = f"-lambda{self.flops_weight:g}" if self.flops_weight else ""
-        return f"{self.system}{'-first' if self.first else ''}{weight}-seed{self.seed}"
+        kind = "-first" if self.first else f"-sampled{self.sampled:g}" if self.sampled else ""
+        return f"{self.system}{kind}{weight}-seed{self.seed}"
 
     @property
     def parent(self) -> Job | None:
@@ -111,7 +117,10 @@ def all_jobs(seeds: tuple[int, ...]) -> list[Job]:
         jobs += [Job(system, seed, first=True) for system in ("tsm", "tsn")]
         for system in ("adafuse_tsm", "adafuse_tsn", "adafuse_tsm_last", "tsm", "tsn"):
             jobs.append(Job(system, seed, FLOPS_WEIGHTS.get(system, 0.0)))
-    return jobs + [Job("adafuse_tsm", seed, weight) for seed in seeds for weight in CURVE]
+    few = [seed for seed in seeds if seed in CURVE_SEEDS]
+    jobs += [Job("adafuse_tsm", seed, weight) for seed in few for weight in CURVE]
+    weight = FLOPS_WEIGHTS["adafuse_tsm"]
+    return jobs + [Job("adafuse_tsm", s, weight, sampled=part) for s in few for part in SAMPLED]
 
 
 @cache
@@ -158,7 +167,7 @@ def training_config(job: Job, setting: Setting) -> TrainingConfig:
     return replace(
         common,
         gate_lr=10.0,
-        argmax_epochs=setting.epochs / 2,
+        argmax_epochs=(1 - job.sampled) * setting.epochs,
         flops_weight=job.flops_weight,
         flops_warmup_epochs=setting.epochs / 3,
     )
@@ -181,13 +190,16 @@ def run_job(job: Job, setting: Setting, runs: Path) -> dict[str, Any]:
     data = clips(setting, "train"), clips(setting, "val")
     train(model, *data, config, folder / "model.pt", resume=True)
     test = evaluate(model, clips(setting, "test"), batch_size=60)
+    sampled = evaluate(model, clips(setting, "test"), batch_size=60, sampled=True)
     result = {
         "system": job.system,
         "seed": job.seed,
         "flops_weight": job.flops_weight,
         "first": job.first,
         "seconds": round(time.perf_counter() - started),
+        "sampled": job.sampled,
         "test": test.to_dict(),
+        "test_sampled": sampled.to_dict(),
     }
     write_text(result_file, json.dumps(result, indent=1))
     return result

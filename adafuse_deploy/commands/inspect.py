@@ -84,7 +84,7 @@ def _engine(file: str) -> tuple[str, GraphMetadata, dict[str, Any]]:
 
 def _checkpoint(file: str, options: dict[str, Any]) -> tuple[str, GraphMetadata, dict[str, Any]]:
     from adafuse_deploy.commands.checkpoints import load_checkpoint
-    from adafuse_deploy.engines.torch import describe
+    from adafuse_deploy.exporters.metadata import GraphMetadata
     from adafuse_deploy.files import sha256
     from adafuse_deploy.models.checkpoint import FORMAT, load_pickle
 
@@ -102,7 +102,7 @@ def _checkpoint(file: str, options: dict[str, Any]) -> tuple[str, GraphMetadata,
             "and --size as it was trained"
         )
     kind = "checkpoint" if ours else "checkpoint of the public AdaFuse code"
-    return kind, describe(model, digest), {**details, "sha256": digest}
+    return kind, GraphMetadata.of(model, digest), {**details, "sha256": digest}
 
 
 def _is_plain(value: object) -> bool:

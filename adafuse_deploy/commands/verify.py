@@ -98,11 +98,11 @@ def command(
     if data and random_count:
         raise click.UsageError("--random is for want of --data; give one of them.")
     model = load_checkpoint(checkpoint, **options)
+    chosen, description = _clips(model, data, root, clips or random_count)
     with ExitStack() as stack:
         opened, not_run = open_engines(
             stack, model, graph, engines, backends=backends or None, threads=threads
         )
-        chosen, description = _clips(model, data, root, clips or random_count)
         report = verify(
             model,
             opened,

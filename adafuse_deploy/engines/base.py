@@ -14,7 +14,7 @@ from adafuse_deploy.prediction import Prediction
 
 
 class Engine(ABC):
-    """A network ready to run in one runtime.  One thread at a time may use it.
+    """A network ready to run in one runtime.  One thread at a time may use it, any thread.
 
     A backend sets the attributes and implements :meth:`_infer` and :meth:`_release`.
 

@@ -71,6 +71,7 @@ class Gpu:
 
     def __init__(self, index: int = 0) -> None:
         self._driver = driver()
+        self._context: ctypes.c_void_p | None = None
         count = ctypes.c_int()
         self.call("cuDeviceGetCount", ctypes.byref(count))
         if index >= count.value:
@@ -83,10 +84,12 @@ class Gpu:
         self.compute_capability = f"{self._attribute(_MAJOR)}.{self._attribute(_MINOR)}"
 
     def activate(self) -> None:
-        """Make the GPU's primary context, which CUDA's runtime API uses too, current here."""
-        context = ctypes.c_void_p()
-        self.call("cuDevicePrimaryCtxRetain", ctypes.byref(context), self._device)
-        self.call("cuCtxSetCurrent", context)
+        """Make the GPU's primary context, CUDA's own default, current in the calling thread."""
+        if self._context is None:
+            context = ctypes.c_void_p()
+            self.call("cuDevicePrimaryCtxRetain", ctypes.byref(context), self._device)
+            self._context = context
+        self.call("cuCtxSetCurrent", self._context)
 
     def call(self, function: str, *arguments: Any) -> None:
         """Call a function of the driver API; raises RuntimeError if it fails."""

@@ -1,7 +1,7 @@
 """Building through the Python API of TensorRT (10.3 to 11) and TensorRT for RTX: one path for both.
 
 The tests run it with TensorRT for RTX, whose builder needs no GPU, and with a stand-in for what
-only TensorRT does; its calls are type-checked against the stubs of TensorRT 10.13.
+only TensorRT does; its calls were checked against the type stubs of TensorRT 10.13.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def trt_logger(trt: ModuleType) -> Any:
 
 
 def make_monitor(trt: ModuleType) -> Any:
-    """Return a progress monitor that shows TensorRT's outer phases on a terminal."""
+    """Return a progress monitor that shows TensorRT's longer phases on a terminal."""
     from tqdm import tqdm
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[name-defined, misc]
@@ -45,16 +45,13 @@ def make_monitor(trt: ModuleType) -> Any:
             self._bars: dict[str, tqdm] = {}
 
         def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
-            if parent is None or parent in self._bars:
-                self._bars[phase] = tqdm(desc=phase, total=steps, leave=False, disable=None)
+            self._bars[phase] = tqdm(desc=phase, total=steps, delay=0.5, leave=False, disable=None)
 
         def step_complete(self, phase: str, step: int) -> bool:
-            if phase in self._bars:
-                self._bars[phase].update(step + 1 - self._bars[phase].n)
+            self._bars[phase].update(step + 1 - self._bars[phase].n)
             return True
 
         def phase_finish(self, phase: str) -> None:
-            if phase in self._bars:
-                self._bars.pop(phase).close()
+            self._bars.pop(phase).close()
 
     return Monitor()

@@ -1,7 +1,7 @@
 """Running engines of TensorRT (10.3 to 11) and TensorRT for RTX: one path for both.
 
 No GPU was at hand when this was written: the tests run it against stand-ins for the driver and for
-TensorRT, and its calls are type-checked against the stubs of TensorRT 10.13.
+TensorRT, and its calls were checked against the type stubs of TensorRT 10.13.
 """
 
 from __future__ import annotations
@@ -57,7 +57,13 @@ class TensorRTEngine(Engine):
                 "it again on this machine with 'adafuse-deploy build-engine'."
             )
         self._gpu, self._runtime, self._engine = gpu, runtime, engine
-        self._context: tensorrt.IExecutionContext = engine.create_execution_context()
+        context: tensorrt.IExecutionContext | None = engine.create_execution_context()
+        if context is None:
+            raise InputError(
+                f"{backend.title} could not prepare {path}: {logger.failure()}; free some memory "
+                "of the GPU, or build the engine again with a smaller --max-batch."
+            )
+        self._context = context
         self._types = {
             name: np.dtype(trt.nptype(engine.get_tensor_dtype(name)))
             for name in ("frames", *self.metadata.outputs)
@@ -84,6 +90,7 @@ class TensorRTEngine(Engine):
                 f"The engine takes {batch.min} to {batch.max} clips at a time, not {len(frames)}; "
                 "split the batch, or build it again with another --max-batch."
             )
+        self._gpu.activate()  # this may be another thread than the one that opened the engine
         self._context.set_input_shape("frames", frames.shape)
         self._stream.upload(self._buffers["frames"].address, frames)
         if not self._context.execute_async_v3(self._stream.handle):

@@ -40,7 +40,7 @@ class TorchEngine(Engine):
         device: str = "cpu",
     ) -> None:
         torch = BACKENDS["torch"].load()
-        self.metadata = describe(model, checkpoint_sha256)
+        self.metadata = GraphMetadata.of(model, checkpoint_sha256)
         if threads:
             torch.set_num_threads(threads)
         try:
@@ -59,11 +59,3 @@ class TorchEngine(Engine):
 
     def _release(self) -> None:
         del self._model
-
-
-def describe(model: VideoRecognizer, checkpoint_sha256: str = "") -> GraphMetadata:
-    """Return what a graph of ``model`` would say about itself."""
-    from adafuse_deploy.models.gate import PolicyNetwork
-
-    gates = [name for name, module in model.named_modules() if isinstance(module, PolicyNetwork)]
-    return GraphMetadata(model.config, model.layers(), gates, checkpoint_sha256)

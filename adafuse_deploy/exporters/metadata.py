@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adafuse_deploy import __version__
 from adafuse_deploy.config import ModelConfig
 from adafuse_deploy.errors import IncompatibleArtifactError, InputError
 from adafuse_deploy.macs import Layer
+
+if TYPE_CHECKING:
+    from adafuse_deploy.models.recognizer import VideoRecognizer
 
 KEY = "adafuse"
 """The entry of ``metadata_props`` that holds everything as JSON."""
@@ -46,6 +49,22 @@ class GraphMetadata:
     action_order: list[str] = field(default_factory=lambda: ["keep", "reuse", "skip"])
     tool_version: str = __version__
     schema: int = SCHEMA
+
+    @classmethod
+    def of(
+        cls,
+        model: VideoRecognizer,
+        checkpoint_sha256: str = "",
+        operators: Mapping[str, int] | None = None,
+    ) -> GraphMetadata:
+        """Return the record of a network in clip mode and float32."""
+        return cls(
+            config=model.config,
+            layers=model.layers(),
+            gates=model.gate_names(),
+            checkpoint_sha256=checkpoint_sha256,
+            operators=dict(operators or {}),
+        )
 
     @property
     def input_shape(self) -> tuple[int, int, int, int]:

@@ -52,18 +52,13 @@ def export(
         InputError: ``path`` cannot be written.
     """
     deployed = model.deployed()
-    gates = model.gate_names()
-    metadata = GraphMetadata(
-        config=model.config,
-        layers=model.layers(),
-        gates=gates,
-        checkpoint_sha256=checkpoint_sha256,
-        operators={onnx_ops.DOMAIN: onnx_ops.VERSION} if gates else {},
-    )
+    gated = model.config.gated
+    operators = {onnx_ops.DOMAIN: onnx_ops.VERSION} if gated else {}
+    metadata = GraphMetadata.of(model, checkpoint_sha256, operators)
     # The output is opened first, so that a path that cannot be written fails before the work.
     with atomic_path(path) as temporary:
         proto = _trace(deployed, metadata)
-        if gates:
+        if gated:
             proto.functions.extend(onnx_ops.function_bodies())
         onnx.helper.set_model_props(proto, metadata.to_props())
         proto.producer_name = "adafuse-deploy"

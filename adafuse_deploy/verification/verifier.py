@@ -48,10 +48,12 @@ def verify(
         progress: show progress bars on a terminal.
 
     Raises:
-        InputError: there are no clips, or an engine is of another network.
+        InputError: there are no engines or no clips, or an engine is of another network.
     """
     from tqdm import tqdm
 
+    if not engines:
+        raise InputError("There is nothing to verify: no backend of those asked for can run here.")
     for name, engine in engines.items():
         check_same_network(model, name, engine)
     reference = Comparison()
