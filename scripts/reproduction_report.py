@@ -29,13 +29,13 @@ ACTIONS = {"skip": "#c8c8c8", "reuse": "#f0a030", "keep": "#2f6fb0"}
 
 
 def write_report(
-    results: list[Result], main_weights: dict[str, float], setting: Any, output: Path
+    results: list[Result], gating: dict[str, dict[str, float]], setting: Any, output: Path
 ) -> Path:
     """Write the report and return its path.
 
     Args:
         results: what every run gave, see ``reproduce.run_job``.
-        main_weights: per gated system, the weight of the FLOPs term in the table.
+        gating: per gated system, weight of the FLOPs term and sampled part in the table.
         setting: the sizes, a ``reproduce.Setting``.
         output: folder to write into.
     """
@@ -46,25 +46,42 @@ def write_report(
             result
             for result in final
             if result["system"] == system
-            and result["flops_weight"] == main_weights.get(system, 0.0)
+            and all(result[name] == value for name, value in gating.get(system, {}).items())
         ]
         for system in SYSTEMS
     }
     curve: dict[float, list[Result]] = {}
     for result in final:
-        if result["system"] == "adafuse_tsm":
+        if result["system"] == "adafuse_tsm" and not result["sampled"]:
             curve.setdefault(result["flops_weight"], []).append(result)
-    content = {"setting": asdict(setting), "flops_weights": main_weights, "runs": results}
+    weight = gating["adafuse_tsm"]["flops_weight"]
+    noise: dict[float, list[Result]] = {}
+    for result in final:
+        if result["system"] == "adafuse_tsm" and result["flops_weight"] == weight:
+            noise.setdefault(result["sampled"], []).append(result)
+    content = {"setting": asdict(setting), "gating": gating, "runs": results}
     write_text(output / "results.json", json.dumps(content, indent=1) + "\n")
     _plot_curve(table, curve, output / "curve.png")
     _plot_mix(table, output / "policies.png")
-    write_text(output / "README.md", _readme(table, curve, setting))
+    write_text(output / "README.md", _readme(table, curve, noise, setting))
     return output / "README.md"
 
 
-def _readme(table: dict[str, list[Result]], curve: dict[float, list[Result]], setting: Any) -> str:
+def _readme(
+    table: dict[str, list[Result]],
+    curve: dict[float, list[Result]],
+    noise: dict[float, list[Result]],
+    setting: Any,
+) -> str:
     seeds = ", ".join(str(result["seed"]) for result in table["tsm"])
-    minutes = sum(r["seconds"] for runs in [*table.values(), *curve.values()] for r in runs) / 60
+    minutes = (
+        sum(
+            r["seconds"]
+            for runs in [*table.values(), *curve.values(), *noise.values()]
+            for r in runs
+        )
+        / 60
+    )
     lines = [
         "# The paper's claims in miniature",
         "",
@@ -80,8 +97,8 @@ def _readme(table: dict[str, list[Result]], curve: dict[float, list[Result]], se
         "deployment. MFLOPs are millions of multiply-accumulates per clip, policy networks "
         f"included. The runs below took {minutes:.0f} process minutes on a shared CPU.",
         "",
-        "| System | λ | Top-1 (%) | MFLOPs per clip | of dense | skip / reuse / keep |",
-        "|---|---|---|---|---|---|",
+        "| System | λ | sampled part | Top-1 (%) | MFLOPs per clip | of dense | skip / reuse / keep |",
+        "|---|---|---|---|---|---|---|",
     ]
     lines += [_row(SYSTEMS[system], runs) for system, runs in table.items()]
     lines += ["", "## Claims", "", *_claims(table), ""]
@@ -93,6 +110,21 @@ def _readme(table: dict[str, list[Result]], curve: dict[float, list[Result]], se
             f"| {weight:g} | {_spread(runs, 'top1')} | {_spread(runs, 'gflops', 1000, 2)} | "
             f"{_share(runs)} | {len(runs)} |"
             for weight, runs in sorted(curve.items())
+        ),
+        "",
+        "## Sampling or argmax in training",
+        "",
+        "AdaFuse TSM of the table (no sampling: policies are the argmax, with straight-through "
+        "gradients) beside runs that draw policies with Gumbel noise in the first part of "
+        "training; tested under argmax policies, as deployed, and under sampled ones, as the "
+        "paper was.",
+        "",
+        "| Sampled part | Top-1, argmax (%) | of dense | Top-1, sampled (%) | of dense | seeds |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {100 * part:.0f} % | {_spread(runs, 'top1')} | {_share(runs)} | "
+            f"{_spread(_sampled(runs), 'top1')} | {_share(_sampled(runs))} | {len(runs)} |"
+            for part, runs in sorted(noise.items())
         ),
         "",
         "## Policies by depth",
@@ -139,16 +171,21 @@ def _claims(table: dict[str, list[Result]]) -> list[str]:
 
 def _row(name: str, runs: list[Result]) -> str:
     overall = [r["test"]["overall"] for r in runs]
-    mix = "-"
+    mix, gating = "-", "- | -"
     if overall[0] is not None:
         mix = " / ".join(
             f"{statistics.fmean(o[action] for o in overall):.2f}" for action in ACTIONS
         )
-    weight = f"{runs[0]['flops_weight']:g}" if overall[0] is not None else "-"
+        gating = f"{runs[0]['flops_weight']:g} | {100 * runs[0]['sampled']:.0f} %"
     return (
-        f"| {name} | {weight} | {_spread(runs, 'top1')} | {_spread(runs, 'gflops', 1000, 2)} | "
+        f"| {name} | {gating} | {_spread(runs, 'top1')} | {_spread(runs, 'gflops', 1000, 2)} | "
         f"{_share(runs)} | {mix} |"
     )
+
+
+def _sampled(runs: list[Result]) -> list[Result]:
+    """Return the runs with their figures under sampled policies in place of argmax."""
+    return [{**run, "test": run["test_sampled"]} for run in runs]
 
 
 def _mean(runs: Iterable[Result], value: Callable[[Result], float]) -> float:

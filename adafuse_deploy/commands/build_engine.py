@@ -54,7 +54,8 @@ def command(
 
     A JSON sidecar beside the engine says what the engine fits; the two belong together.
     """
-    from adafuse_deploy.engines.builder import BuildOptions, build_engine
+    from adafuse_deploy.engines.builder import build_engine
+    from adafuse_deploy.engines.options import BuildOptions
     from adafuse_deploy.engines.sidecar import BatchProfile, sidecar_path
 
     if fp16 and precision == "fp32":

@@ -11,7 +11,7 @@ import click
 from adafuse_deploy.commands.checkpoints import checkpoint_options
 
 if TYPE_CHECKING:
-    from adafuse_deploy.exporters.metadata import GraphMetadata
+    from adafuse_deploy.metadata import GraphMetadata
 
 
 @click.command(epilog="Example: adafuse-deploy inspect model.onnx")
@@ -84,8 +84,8 @@ def _engine(file: str) -> tuple[str, GraphMetadata, dict[str, Any]]:
 
 def _checkpoint(file: str, options: dict[str, Any]) -> tuple[str, GraphMetadata, dict[str, Any]]:
     from adafuse_deploy.commands.checkpoints import load_checkpoint
-    from adafuse_deploy.exporters.metadata import GraphMetadata
     from adafuse_deploy.files import sha256
+    from adafuse_deploy.metadata import GraphMetadata
     from adafuse_deploy.models.checkpoint import FORMAT, load_pickle
 
     content = load_pickle(file)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from adafuse_deploy.errors import InputError
-from adafuse_deploy.exporters.metadata import GraphMetadata
 from adafuse_deploy.macs import clip_macs
+from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.prediction import Prediction
 
 

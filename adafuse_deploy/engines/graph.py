@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adafuse_deploy.errors import InputError
-from adafuse_deploy.exporters.metadata import GraphMetadata
+from adafuse_deploy.metadata import GraphMetadata
 
 if TYPE_CHECKING:
     import onnx

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from adafuse_deploy import __version__
 from adafuse_deploy.errors import IncompatibleArtifactError, InputError
-from adafuse_deploy.exporters.metadata import GraphMetadata
 from adafuse_deploy.files import sha256
+from adafuse_deploy.metadata import GraphMetadata
 
 SCHEMA = 1
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import onnx
     import tensorrt
 
-    from adafuse_deploy.engines.builder import BuildOptions
+    from adafuse_deploy.engines.options import BuildOptions
 
 
 class TensorRTBuilder:

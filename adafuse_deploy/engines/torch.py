@@ -10,7 +10,7 @@ import numpy as np
 from adafuse_deploy.engines.backends import BACKENDS
 from adafuse_deploy.engines.base import Engine
 from adafuse_deploy.errors import InputError
-from adafuse_deploy.exporters.metadata import GraphMetadata
+from adafuse_deploy.metadata import GraphMetadata
 
 if TYPE_CHECKING:
     from adafuse_deploy.models.recognizer import VideoRecognizer

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from adafuse_deploy.errors import CheckFailed, MissingDependencyError
-from adafuse_deploy.exporters.metadata import GraphMetadata
 from adafuse_deploy.files import atomic_path
+from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.ops import onnx_ops
 

@@ -20,15 +20,17 @@ Path = str | os.PathLike[str]
 
 
 class Source(Protocol):
-    """Where clips come from.
+    """Where clips come from."""
 
-    Attributes:
-        num_classes: number of actions.
-        class_names: their names, or empty.
-    """
+    @property
+    def num_classes(self) -> int:
+        """Number of actions."""
+        ...
 
-    num_classes: int
-    class_names: tuple[str, ...]
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Their names, or empty when unknown."""
+        ...
 
     def splits(
         self, model: ModelConfig, data: DataConfig, seed: int
@@ -67,7 +69,7 @@ class Synthetic:
     """Procedural videos, drawn in memory."""
 
     num_classes = len(CLASS_NAMES)
-    class_names = CLASS_NAMES
+    class_names: tuple[str, ...] = CLASS_NAMES
 
     def splits(
         self, model: ModelConfig, data: DataConfig, seed: int

@@ -10,7 +10,7 @@ import pytest
 
 from adafuse_deploy.engines import cuda
 from adafuse_deploy.engines.graph import read_graph
-from adafuse_deploy.exporters.metadata import GraphMetadata
+from adafuse_deploy.metadata import GraphMetadata
 from tests.engines.support import FakeDriver, FakeTensorRT
 
 

@@ -13,8 +13,8 @@ import onnxruntime
 
 from adafuse_deploy.cli import main
 from adafuse_deploy.engines.sidecar import BatchProfile, Sidecar, sidecar_path
-from adafuse_deploy.exporters.metadata import GraphMetadata
 from adafuse_deploy.files import sha256
+from adafuse_deploy.metadata import GraphMetadata
 
 
 def run_cli(*arguments: object) -> int:

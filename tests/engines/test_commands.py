@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from adafuse_deploy.exporters.metadata import GraphMetadata
 from adafuse_deploy.files import sha256
+from adafuse_deploy.metadata import GraphMetadata
 from tests.engines.support import run_cli, write_engine
 
 VERBS = ("build-engine", "inspect", "doctor", "verify")

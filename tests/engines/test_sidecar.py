@@ -20,7 +20,7 @@ from adafuse_deploy.errors import (
     InputError,
     MissingDependencyError,
 )
-from adafuse_deploy.exporters.metadata import GraphMetadata
+from adafuse_deploy.metadata import GraphMetadata
 from tests.engines.support import FakeDriver, FakeTensorRT, write_engine
 
 

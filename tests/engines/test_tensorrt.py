@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adafuse_deploy.engines.builder import BuildOptions, build_engine
+from adafuse_deploy.engines.builder import build_engine
 from adafuse_deploy.engines.cuda import Buffer, Gpu
 from adafuse_deploy.engines.loader import load_engine
+from adafuse_deploy.engines.options import BuildOptions
 from adafuse_deploy.engines.sidecar import BatchProfile, read_sidecar, sidecar_path
 from adafuse_deploy.errors import IncompatibleArtifactError, InputError
-from adafuse_deploy.exporters.metadata import GraphMetadata
+from adafuse_deploy.metadata import GraphMetadata
 from tests.engines.support import (
     FakeBuilder,
     FakeConfig,

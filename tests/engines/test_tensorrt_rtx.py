@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from adafuse_deploy.engines.builder import BuildOptions, build_engine
+from adafuse_deploy.engines.builder import build_engine
 from adafuse_deploy.engines.loader import load_engine
+from adafuse_deploy.engines.options import BuildOptions
 from adafuse_deploy.engines.sidecar import BatchProfile, read_sidecar
 from adafuse_deploy.errors import InputError, MissingDependencyError
 from adafuse_deploy.files import sha256

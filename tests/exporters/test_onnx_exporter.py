@@ -15,7 +15,7 @@ from onnx.inliner import inline_local_functions
 import adafuse_deploy
 from adafuse_deploy.errors import CheckFailed, IncompatibleArtifactError, InputError
 from adafuse_deploy.exporters import onnx_exporter
-from adafuse_deploy.exporters.metadata import KEY, GraphMetadata
+from adafuse_deploy.metadata import KEY, GraphMetadata
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.ops import onnx_ops
 from adafuse_deploy.prediction import Prediction

@@ -17,19 +17,22 @@ from reproduction_report import write_report
 def _result(job, top1, share):
     mix = {"skip": 0.5, "reuse": 0.2, "keep": 0.3}
     gates = [{"name": f"layer{i}.0.gate1", **mix, "reuse": 0.2 + i / 100} for i in range(4)]
+    test = {
+        "top1": top1 + job.seed,
+        "gflops": 0.01 * share,
+        "relative_flops": share,
+        "overall": mix if job.system.startswith("adafuse") else None,
+        "gates": gates if job.system.startswith("adafuse") else [],
+    }
     return {
         "system": job.system,
         "seed": job.seed,
         "flops_weight": job.flops_weight,
         "first": job.first,
         "seconds": 1,
-        "test": {
-            "top1": top1 + job.seed,
-            "gflops": 0.01 * share,
-            "relative_flops": share,
-            "overall": mix if job.system.startswith("adafuse") else None,
-            "gates": gates if job.system.startswith("adafuse") else [],
-        },
+        "sampled": job.sampled,
+        "test": test,
+        "test_sampled": {**test, "top1": 12.5},
     }
 
 
@@ -57,11 +60,12 @@ def test_the_report(tmp_path):
     }
     jobs = reproduce.all_jobs(reproduce.SEEDS)
     results = [_result(job, *figures[job.system]) for job in jobs]
-    report = write_report(results, reproduce.FLOPS_WEIGHTS, reproduce.Setting(), tmp_path)
+    report = write_report(results, reproduce.GATING, reproduce.Setting(), tmp_path)
     text = report.read_text()
     verdicts = [line for line in text.splitlines() if line.startswith("- ")]
     assert ["does not hold" in line for line in verdicts] == [False, True, False]
     assert "Difference +30.00 points" in verdicts[0] and "60.0 %" in verdicts[0]
-    assert "| TSM | - | 91.0 ± 1.0 | 10.00 ± 0.00 | 100.0 % | - |" in text
+    assert "| TSM | - | - | 92.0 ± 1.6 | 10.00 ± 0.00 | 100.0 % | - |" in text
     assert "| AdaFuse TSM | +0.00 | +1.00 | +0.00 |" in text  # trends with depth
+    assert "| 100 % | 89.0 ± 1.0 | 50.0 % | 12.5 ± 0.0 | 50.0 % | 3 |" in text
     assert all((tmp_path / name).exists() for name in ("curve.png", "policies.png", "results.json"))
