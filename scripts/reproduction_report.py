@@ -97,7 +97,7 @@ def _readme(
         "deployment. MFLOPs are millions of multiply-accumulates per clip, policy networks "
         f"included. The runs below took {minutes:.0f} process minutes on a shared CPU.",
         "",
-        "| System | λ | sampled part | Top-1 (%) | MFLOPs per clip | of dense | skip / reuse / keep |",
+        "| System | λ | sampled | Top-1 (%) | MFLOPs per clip | of dense | skip / reuse / keep |",
         "|---|---|---|---|---|---|---|",
     ]
     lines += [_row(SYSTEMS[system], runs) for system, runs in table.items()]

@@ -1,4 +1,10 @@
-"""Reference data of the public AdaFuse code: six configurations, two with all their outputs."""
+"""Reference data of the public AdaFuse code for six configurations.
+
+The weights are a function of key and shape.  Two configurations (:data:`FULL`) have every output
+and weights chosen so that no decision is close; of the other four (:data:`OTHERS`) the file holds
+what the public code computed from the same weights, with argmax policies: ``policies`` (all gates
+one after the other, our numbering), ``frame_logits`` and ``saved_gflops`` (upper bound, real).
+"""
 
 from __future__ import annotations
 
@@ -12,10 +18,14 @@ import torch
 
 from adafuse_deploy.models.official import load_official
 from adafuse_deploy.models.recognizer import VideoRecognizer
+from adafuse_deploy.prediction import Prediction
+from adafuse_deploy.verification.comparison import Comparison
+from adafuse_deploy.verification.reference import Expectation, expect
 
 FOLDER = Path(__file__).parent / "data" / "golden"
 SHIFT = {"adatsm50", "adatsm50last"}
 FULL = {"adatsn18": 112, "adatsm50": 224}
+OTHERS = ("adatsn18dense", "adatsn50", "adatsm50last", "adabninc")
 
 
 def golden_clip(size: int) -> np.ndarray:
@@ -75,3 +85,25 @@ def load(name: str, folder: Path) -> VideoRecognizer:
     """Load the configuration's weights as a user would."""
     path = write_official(name, folder)
     return load_official(path, temporal_shift=name in SHIFT, size=FULL.get(name, 224))
+
+
+def compare_with_official(name: str, model: VideoRecognizer, got: Prediction) -> Comparison:
+    """Compare a prediction for :func:`golden_clip` with what the public code computed.
+
+    ``model`` tells how clear each decision was: some of these weights leave close calls, which
+    another processor's rounding may settle otherwise.
+    """
+    golden = np.load(FOLDER / f"{name}.npz")
+    expected = expect(model, golden_clip(model.config.preprocessing.crop))
+    shapes = [policy.shape for policy in expected.prediction.policies]
+    ends = np.cumsum([np.prod(shape) for shape in shapes])
+    flat = np.split(golden["policies"], ends[:-1])
+    official = Prediction(
+        golden["frame_logits"].mean(1),
+        golden["frame_logits"],
+        [part.reshape(shape) for part, shape in zip(flat, shapes, strict=True)],
+        got.macs,
+    )
+    comparison = Comparison()
+    comparison.add(Expectation(official, expected.margins), got, None)
+    return comparison

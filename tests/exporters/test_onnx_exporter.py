@@ -19,7 +19,7 @@ from adafuse_deploy.metadata import KEY, GraphMetadata
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.ops import onnx_ops
 from adafuse_deploy.prediction import Prediction
-from tests.golden import FOLDER, FULL, golden_clip, load
+from tests.golden import FOLDER, FULL, OTHERS, compare_with_official, golden_clip, load
 
 Make = Callable[..., VideoRecognizer]
 
@@ -89,6 +89,19 @@ def test_official_checkpoints_keep_their_policies_in_onnx(name: str, tmp_path: P
             np.testing.assert_array_equal(2 - policy, np.stack(reference))
         error = np.abs(prediction.logits - golden["logits"]).max()
         assert error <= 1e-4 * np.sqrt(np.mean(golden["logits"] ** 2))
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_other_official_configurations_in_onnx(name: str, tmp_path: Path) -> None:
+    model = load(name, tmp_path)
+    path = tmp_path / "model.onnx"
+    onnx_exporter.export(model, path)
+    for library in (False, True):
+        with adafuse_deploy.load_engine(path, operator_library=library) as engine:
+            comparison = compare_with_official(name, model, engine.run(golden_clip(224)))
+        assert comparison.untied_flips == 0 and comparison.tied < comparison.clips
+        assert comparison.frame_logits.relative <= 1e-4
+        assert comparison.logits.relative <= 1e-4
 
 
 def test_graph_is_readable_and_complete(tiny_model: VideoRecognizer, tiny_graph: Path) -> None:

@@ -12,7 +12,16 @@ import torch
 from adafuse_deploy.errors import InputError
 from adafuse_deploy.macs import official_gflops
 from adafuse_deploy.models.official import load_official
-from tests.golden import FOLDER, FULL, golden_clip, load, spec, write_official
+from tests.golden import (
+    FOLDER,
+    FULL,
+    OTHERS,
+    compare_with_official,
+    golden_clip,
+    load,
+    spec,
+    write_official,
+)
 
 EXPECTED = {
     "adatsn18": ("resnet18", (1, 2, 3, 4), False, False),
@@ -57,6 +66,24 @@ def test_policies_logits_and_flops_equal_the_reference(name: str, tmp_path: Path
         right = official_gflops(layers, prediction.policies, official_last_frame=False)
         expected = figures["info_real_gflops_if_last_frame_used_its_own_mask"]
         assert right.mean() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_other_configurations_equal_the_public_code(name: str, tmp_path: Path) -> None:
+    model = load(name, tmp_path)
+    prediction = model.predict(golden_clip(224))
+    comparison = compare_with_official(name, model, prediction)
+    assert comparison.untied_flips == 0 and comparison.tied < comparison.clips
+    assert comparison.frame_logits.relative <= 1e-5
+
+    layers = model.layers()
+    keep = [np.zeros_like(policy) for policy in prediction.policies]
+    base = official_gflops(layers, keep).mean()
+    upper, real = np.load(FOLDER / f"{name}.npz")["saved_gflops"]
+    found = official_gflops(layers, prediction.policies).mean()
+    assert base - found == pytest.approx(real, rel=1e-5 if not comparison.flips else 1e-2)
+    found = official_gflops(layers, prediction.policies, upper_bound=True).mean()
+    assert base - found == pytest.approx(upper, rel=1e-5 if not comparison.flips else 1e-2)
 
 
 def test_missing_surplus_and_misshapen_keys_are_all_listed(tmp_path: Path) -> None:

@@ -91,6 +91,19 @@ def test_train_says_what_it_made_and_what_is_next(folder, tmp_path, capsys):
     assert len(load_model(again).config.class_names) == 12
 
 
+def test_train_and_evaluate_on_a_public_data_set(folder, tmp_path):
+    listed = (folder / "list.txt").read_text()
+    for name in ("train_split.txt", "validation_split.txt"):
+        (tmp_path / name).write_text(listed)
+    names = [f"{label},Gesture {label}" for label in range(27)]
+    (tmp_path / "classInd.txt").write_text("\n".join(names))
+    where = ("--dataset", "jester", "--lists", tmp_path, "--frames", folder)
+    out = tmp_path / "jester.pt"
+    assert _run("train", "--recipe", folder / "recipe.yaml", *where, "-o", out) == 0
+    assert load_model(out).config.class_names[26] == "Gesture 26"
+    assert _run("evaluate", out, *where) == 0
+
+
 def test_evaluate(checkpoint, folder, tmp_path, capsys):
     figures = tmp_path / "figures.json"
     data = ("--data", folder / "list.txt")
