@@ -43,11 +43,11 @@ from adafuse_deploy.training.trainer import train
 SEEDS = (0, 1, 2)
 CURVE_SEEDS = SEEDS[:2]
 GATING = {  # of the systems with gates; see the fields of Job
-    "adafuse_tsn": {"flops_weight": 0.8, "sampled": 0.0},
-    "adafuse_tsm": {"flops_weight": 1.2, "sampled": 0.0},
-    "adafuse_tsm_last": {"flops_weight": 0.6, "sampled": 0.0},
+    "adafuse_tsn": {"flops_weight": 0.6, "sampled": 0.0},
+    "adafuse_tsm": {"flops_weight": 0.5, "sampled": 0.0},
+    "adafuse_tsm_last": {"flops_weight": 0.3, "sampled": 0.0},
 }
-CURVE = (0.3, 0.6, 2.5, 5.0)  # further weights for AdaFuse TSM
+CURVE = (0.25, 0.9, 1.8, 3.6)  # further weights for AdaFuse TSM
 SAMPLED = (0.5, 1.0)  # parts of training with sampled policies, to compare with none
 TEST_SEED, TRAIN_SEED, VAL_SEED = 2001, 1000, 1002
 
@@ -67,11 +67,11 @@ class Setting:
     drawn: int = 27
     size: int = 24
     width: float = 0.125
-    train: int = 1200
+    train: int = 1800
     val: int = 240
     test: int = 3000
     dense_epochs: int = 4
-    epochs: int = 12
+    epochs: int = 10
 
     @property
     def preprocessing(self) -> Preprocessing:
