@@ -44,10 +44,10 @@ SEEDS = (0, 1, 2)
 CURVE_SEEDS = SEEDS[:2]
 GATING = {  # of the systems with gates; see the fields of Job
     "adafuse_tsn": {"flops_weight": 0.6, "sampled": 0.0},
-    "adafuse_tsm": {"flops_weight": 0.5, "sampled": 0.0},
+    "adafuse_tsm": {"flops_weight": 0.7, "sampled": 0.0},
     "adafuse_tsm_last": {"flops_weight": 0.3, "sampled": 0.0},
 }
-CURVE = (0.25, 0.9, 1.8, 3.6)  # further weights for AdaFuse TSM
+CURVE = (0.2, 0.4, 1.4, 2.8)  # further weights for AdaFuse TSM
 SAMPLED = (0.5, 1.0)  # parts of training with sampled policies, to compare with none
 TEST_SEED, TRAIN_SEED, VAL_SEED = 2001, 1000, 1002
 
@@ -156,7 +156,7 @@ def training_config(job: Job, setting: Setting) -> TrainingConfig:
     common = TrainingConfig(
         epochs=setting.epochs,
         batch_size=16,
-        lr=0.01,
+        lr=0.02,
         lr_schedule="cosine",
         warmup_epochs=1,
         clip_norm=5.0,
@@ -165,12 +165,12 @@ def training_config(job: Job, setting: Setting) -> TrainingConfig:
         device="cpu",
     )
     if job.first:
-        return replace(common, epochs=setting.dense_epochs)
+        return replace(common, epochs=setting.dense_epochs, lr=0.01)
     if not job.flops_weight:
         return common
     return replace(
         common,
-        gate_lr=20.0,
+        gate_lr=10.0,
         argmax_epochs=(1 - job.sampled) * setting.epochs,
         flops_weight=job.flops_weight,
         flops_warmup_epochs=setting.epochs / 3,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,9 +12,9 @@ import torch.distributed as dist
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from adafuse_deploy.errors import InputError
-from adafuse_deploy.macs import dense_macs
+from adafuse_deploy.macs import Layer, dense_macs, official_gflops
 from adafuse_deploy.models.forward import Decide
-from adafuse_deploy.models.gate import PolicyNetwork, argmax
+from adafuse_deploy.models.gate import argmax
 from adafuse_deploy.models.gate import sampled as sampled_policies
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.prediction import KEEP, REUSE, SKIP, Prediction
@@ -40,6 +41,8 @@ class Evaluation:
         gflops: billions of multiply-accumulates per clip under the policies, the policy networks'
             own included (the field calls them GFLOPs).
         dense_gflops: the same of the network without gates.
+        official_gflops: per *frame*, as the public code reports and counts them, see
+            :func:`adafuse_deploy.macs.official_gflops`.
         overall: mix of all decisions; None for a dense network.
         gates: mix per gate, in network order.
     """
@@ -49,6 +52,7 @@ class Evaluation:
     top5: float
     gflops: float
     dense_gflops: float
+    official_gflops: float
     overall: PolicyMix | None
     gates: tuple[PolicyMix, ...]
 
@@ -107,8 +111,9 @@ def evaluate(
     part = Subset(dataset, range(rank, size, processes))
     loader: DataLoader = DataLoader(part, batch_size, num_workers=workers)
     gates = _gate_names(model)
-    # clips, top-1 and top-5 hits, multiply-accumulates; then three counts of actions per gate.
-    sums = torch.zeros(4 + 3 * len(gates), dtype=torch.float64)
+    # clips, top-1 and top-5 hits, multiply-accumulates, official GFLOPs; then three counts of
+    # actions per gate.
+    sums = torch.zeros(5 + 3 * len(gates), dtype=torch.float64)
     for frames, labels in progress_bar(loader, "evaluating", progress and rank == 0):
         labels = np.asarray(labels)
         if labels.min() < 0 or labels.max() >= model.config.num_classes:
@@ -116,7 +121,8 @@ def evaluate(
                 f"A clip has label {labels.max()}, but the network knows {model.config.num_classes}"
                 " classes counting from 0; evaluate it on the data set it was trained for."
             )
-        sums += torch.from_numpy(_count(model.predict(frames, decide), labels))
+        layers = model.layers(frames.shape[-1])
+        sums += torch.from_numpy(_count(model.predict(frames, decide), labels, layers))
     if dist.is_initialized():
         device = next(model.parameters()).device
         total = sums.to(device)
@@ -125,19 +131,20 @@ def evaluate(
     return _summary(model, sums.numpy(), gates)
 
 
-def _count(prediction: Prediction, labels: np.ndarray) -> np.ndarray:
+def _count(prediction: Prediction, labels: np.ndarray, layers: Sequence[Layer]) -> np.ndarray:
     hits = prediction.top(5) == labels[:, None]
     actions = [
         [np.count_nonzero(policy == action) for action in (SKIP, REUSE, KEEP)]
         for policy in prediction.policies
     ]
-    clips = [len(labels), hits[:, 0].sum(), hits.sum(), prediction.macs.sum()]
+    official = np.broadcast_to(official_gflops(layers, prediction.policies), len(labels))
+    clips = [len(labels), hits[:, 0].sum(), hits.sum(), prediction.macs.sum(), official.sum()]
     return np.array([*clips, *np.ravel(actions)], np.float64)
 
 
 def _summary(model: VideoRecognizer, sums: np.ndarray, gates: list[str]) -> Evaluation:
-    clips, top1, top5, macs = sums[:4]
-    counts = sums[4:].reshape(-1, 3)
+    clips, top1, top5, macs, official = sums[:5]
+    counts = sums[5:].reshape(-1, 3)
     config = model.config
     return Evaluation(
         clips=int(clips),
@@ -145,6 +152,7 @@ def _summary(model: VideoRecognizer, sums: np.ndarray, gates: list[str]) -> Eval
         top5=float(100 * top5 / clips),
         gflops=float(macs / clips / 1e9),
         dense_gflops=dense_macs(model.layers(), config.num_segments) / 1e9,
+        official_gflops=float(official / clips),
         overall=_mix("all", counts.sum(0)) if gates else None,
         gates=tuple(_mix(name, count) for name, count in zip(gates, counts, strict=True)),
     )
@@ -157,8 +165,4 @@ def _mix(name: str, counts: np.ndarray) -> PolicyMix:
 
 def _gate_names(model: VideoRecognizer) -> list[str]:
     """Return the gates' names in network order, without the backbone's prefix."""
-    return [
-        name.removeprefix("backbone.")
-        for name, module in model.named_modules()
-        if isinstance(module, PolicyNetwork)
-    ]
+    return [name.removeprefix("backbone.") for name in model.gate_names()]

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import TensorDataset
 
 from adafuse_deploy.errors import InputError
-from adafuse_deploy.macs import dense_macs
+from adafuse_deploy.macs import dense_macs, official_gflops
 from adafuse_deploy.models.gate import sampled
 from adafuse_deploy.prediction import KEEP, REUSE, SKIP
 from adafuse_deploy.training.evaluation import Evaluation, evaluate
@@ -25,6 +25,8 @@ def test_against_one_prediction_of_everything(make_model, clips):
     assert result.top1 == pytest.approx(100 * hits[:, 0].mean())
     assert result.top5 == pytest.approx(100 * hits[:, :5].any(1).mean())
     assert result.gflops == pytest.approx(prediction.macs.mean() / 1e9)
+    official = official_gflops(model.layers(), prediction.policies).mean()
+    assert result.official_gflops == pytest.approx(official)
     assert result.dense_gflops == pytest.approx(dense_macs(model.layers(), 4) / 1e9)
     assert [gate.name for gate in result.gates][:2] == ["layer1.0.gate1", "layer1.1.gate1"]
     for gate, policy in zip(result.gates, prediction.policies, strict=True):
