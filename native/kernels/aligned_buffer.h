@@ -6,6 +6,10 @@
 #include <memory>
 #include <new>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 namespace adafuse {
 
 // Floats aligned to a cache line, which is also the widest vector.
@@ -14,20 +18,31 @@ class AlignedBuffer {
   // Returns room for `count` floats with undefined contents; it stays valid until the next call.
   float* reserve(std::size_t count) {
     if (count > capacity_) {
-      const std::size_t bytes = (count * sizeof(float) + kAlignment - 1) / kAlignment * kAlignment;
+      const std::size_t size = count * sizeof(float);
+      const std::size_t alignment = size < kHugePage ? kAlignment : kHugePage;
+      const std::size_t bytes = (size + alignment - 1) / alignment * alignment;
       memory_.reset();  // before asking again: the old contents are of no use
       capacity_ = 0;
-      memory_.reset(static_cast<float*>(std::aligned_alloc(kAlignment, bytes)));
+      memory_.reset(static_cast<float*>(std::aligned_alloc(alignment, bytes)));
       if (memory_ == nullptr) {
         throw std::bad_alloc();
       }
+#if defined(__linux__)
+      if (alignment == kHugePage) {
+        // A wish: gathered reads would miss the translation buffer in small pages.
+        madvise(memory_.get(), bytes, MADV_HUGEPAGE);
+      }
+#endif
       capacity_ = count;
     }
     return memory_.get();
   }
 
+  float* data() const { return memory_.get(); }
+
  private:
   static constexpr std::size_t kAlignment = 64;
+  static constexpr std::size_t kHugePage = std::size_t{2} << 20;
   struct Free {
     void operator()(float* memory) const { std::free(memory); }
   };

@@ -25,6 +25,7 @@ class Policy {
          std::size_t frames, std::size_t channels);
 
   std::size_t rows() const { return rows_; }
+  std::size_t frames() const { return frames_; }  // of a clip
   std::size_t channels() const { return channels_; }
 
   // The channel of this row is in the output as the convolution gives it.

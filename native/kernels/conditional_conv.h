@@ -2,17 +2,13 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 
 #include "kernels/channel_selection.h"
 #include "kernels/conv_shape.h"
 #include "kernels/microkernel.h"
+#include "kernels/parallel_for.h"
 
 namespace adafuse {
-
-// Calls body(0) ... body(count - 1), in any order and from any threads.
-using ParallelFor =
-    std::function<void(std::size_t count, const std::function<void(std::size_t)>& body)>;
 
 // Dense float32 tensors; the sizes are those of the ConvShape.
 struct ConvTensors {

@@ -8,6 +8,7 @@
 #include "kernels/conditional_conv.h"
 #include "onnxruntime/parallel_for.h"
 #include "onnxruntime/status.h"
+#include "onnxruntime/tensors.h"
 
 namespace adafuse {
 namespace {
@@ -16,43 +17,8 @@ constexpr std::size_t kInput = 0;
 constexpr std::size_t kWeight = 1;
 constexpr std::size_t kBias = 2;
 
-using Dims = std::vector<std::int64_t>;
-
-std::string to_string(const Dims& dims) {
-  std::string text;
-  for (const std::int64_t dim : dims) {
-    text += (text.empty() ? "" : ", ") + std::to_string(dim);
-  }
-  return "(" + text + ")";
-}
-
-// A tensor of the node with its name in the operator's signature.
-struct Input {
-  std::string name;
-  Ort::ConstValue value;
-  Dims dims;
-
-  Input(const Ort::KernelContext& context, std::size_t index, std::string name, std::size_t rank)
-      : name(std::move(name)), value(context.GetInput(index)) {
-    dims = value.GetTensorTypeAndShapeInfo().GetShape();
-    if (dims.size() != rank) {
-      throw std::invalid_argument(this->name + " has shape " + to_string(dims) + " but must have " +
-                                  std::to_string(rank) + " dimensions.");
-    }
-  }
-
-  std::size_t size(std::size_t axis) const { return static_cast<std::size_t>(dims[axis]); }
-  std::string description() const { return name + " " + to_string(dims); }
-};
-
-void require(bool condition, const Input& a, const Input& b, const char* rule) {
-  if (!condition) {
-    throw std::invalid_argument(a.description() + " does not fit " + b.description() + ": " + rule +
-                                ".");
-  }
-}
-
-ConvShape make_shape(const Input& x, const Input& weight, const ConvAttributes& attributes) {
+ConvShape make_shape(const NamedTensor& x, const NamedTensor& weight,
+                     const ConvAttributes& attributes) {
   const auto stride = [&](std::size_t i) {
     return static_cast<std::size_t>(attributes.strides[i]);
   };
@@ -81,43 +47,10 @@ ConvShape make_shape(const Input& x, const Input& weight, const ConvAttributes& 
   return shape;
 }
 
-// The policy for `channels` channels of the rows of X, or nothing when the input is absent.
-std::optional<Policy> read_policy(const Ort::KernelContext& context,
-                                  std::optional<std::size_t> index, const char* name,
-                                  const Input& x, std::size_t channels) {
-  // A trailing optional input may be missing from the node altogether.
-  if (!index || *index >= context.GetInputCount() || context.GetInput(*index) == nullptr) {
-    return std::nullopt;
-  }
-  const Input policy(context, *index, name, 3);
-  require(policy.size(0) * policy.size(1) == x.size(0), policy, x,
-          "clips times frames must be the first dimension of X");
-  if (policy.size(2) != channels) {
-    throw std::invalid_argument(policy.description() + " must have " + std::to_string(channels) +
-                                " channels.");
-  }
-  return Policy(name, policy.value.GetTensorData<std::int32_t>(), policy.size(0), policy.size(1),
-                channels);
-}
-
 // Dimension of the output along one axis, for a frame and a kernel of known size.
 std::int64_t out_size(std::int64_t in, std::int64_t pads, std::int64_t kernel,
                       std::int64_t stride) {
   return (in + pads - kernel) / stride + 1;
-}
-
-// ShapeInferContext::SetOutputShape() marks named dimensions by -2, which newer runtimes refuse.
-void set_output_shape(OrtShapeInferContext* context, const Dims& dims, const char* first_name) {
-  const OrtApi& api = Ort::GetApi();
-  OrtTensorTypeAndShapeInfo* raw_info = nullptr;
-  Ort::ThrowOnError(api.CreateTensorTypeAndShapeInfo(&raw_info));
-  const Ort::TensorTypeAndShapeInfo info(raw_info);
-  std::vector<const char*> names(dims.size(), "");
-  names[0] = first_name;
-  Ort::ThrowOnError(api.SetTensorElementType(info, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT));
-  Ort::ThrowOnError(api.SetDimensions(info, dims.data(), dims.size()));
-  Ort::ThrowOnError(api.SetSymbolicDimensions(info, names.data(), names.size()));
-  Ort::ThrowOnError(api.ShapeInferContext_SetOutputTypeShape(context, 0, info));
 }
 
 void infer_shape(OrtShapeInferContext* raw_context) {
@@ -142,7 +75,7 @@ void infer_shape(OrtShapeInferContext* raw_context) {
       out_size(x[2].AsInt(), pads[0] + pads[2], weight[2].AsInt(), strides[0]);
   const std::int64_t width =
       out_size(x[3].AsInt(), pads[1] + pads[3], weight[3].AsInt(), strides[1]);
-  set_output_shape(raw_context,
+  set_output_shape(raw_context, 0,
                    {rows_are_named ? -1 : x[0].AsInt(), weight[0].AsInt(), height, width},
                    rows_are_named ? x[0].AsSym() : "");
 }
@@ -182,9 +115,9 @@ OrtStatusPtr ConvKernel::ComputeV2(OrtKernelContext* context) const {
 }
 
 void ConvKernel::compute(const Ort::KernelContext& context) const {
-  const Input x(context, kInput, "X", 4);
-  const Input weight(context, kWeight, "W", 4);
-  const Input bias(context, kBias, "B", 1);
+  const NamedTensor x(context, kInput, "X", 4);
+  const NamedTensor weight(context, kWeight, "W", 4);
+  const NamedTensor bias(context, kBias, "B", 1);
   const ConvShape shape = make_shape(x, weight, attributes_);
   require(bias.size(0) == shape.out_channels, bias, weight, "one bias per output channel");
   const auto policy = read_policy(context, signature_.policy, "policy", x, shape.out_channels);

@@ -3,7 +3,9 @@
 #include <cstdio>
 #include <utility>
 
+#include "onnxruntime/channels_last_operator.h"
 #include "onnxruntime/conv_operator.h"
+#include "onnxruntime/residual_operator.h"
 #include "onnxruntime/status.h"
 
 namespace adafuse {
@@ -18,14 +20,23 @@ bool can_infer_shapes(const char* version) {
 }
 
 Ort::CustomOpDomain* make_domain(bool infers_shapes) {
-  static const std::array operators{
+  static const std::array convolutions{
       ConvOperator({"GatedConv", 3, 4, true}, infers_shapes),
       ConvOperator({"SkipConv", std::nullopt, 3, false}, infers_shapes),
   };
+  static const std::array blocks{
+      ResidualOperator({"ConditionalBasicBlock", 2}, infers_shapes),
+      ResidualOperator({"ConditionalBottleneck", 3}, infers_shapes),
+  };
+  static const ChannelsLastOperator channels_last(infers_shapes);
   auto* domain = new Ort::CustomOpDomain(kDomain);
-  for (const ConvOperator& op : operators) {
+  for (const ConvOperator& op : convolutions) {
     domain->Add(&op);
   }
+  for (const ResidualOperator& op : blocks) {
+    domain->Add(&op);
+  }
+  domain->Add(&channels_last);
   return domain;
 }
 

@@ -1,0 +1,17 @@
+// The way into the fused blocks' layout.
+#pragma once
+
+#include <cstddef>
+
+#include "kernels/frame_layout.h"
+#include "kernels/parallel_for.h"
+
+namespace adafuse {
+
+// Rewrites `rows` frames (channels, height, width) with channels innermost and gives the means over
+// each frame, (rows, channels).
+void to_channels_last(const float* input, std::size_t rows, std::size_t channels,
+                      const FrameLayout& layout, float* output, float* pooled,
+                      const ParallelFor& parallel_for);
+
+}  // namespace adafuse

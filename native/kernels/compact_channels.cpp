@@ -1,0 +1,22 @@
+#include "kernels/compact_channels.h"
+
+namespace adafuse {
+
+void CompactChannels::assign(const Policy* policy, std::size_t row, std::size_t channels) {
+  order_.clear();
+  const auto append = [&](bool kept, bool lent) {
+    for (std::size_t channel = 0; channel < channels; ++channel) {
+      const bool keeps = policy == nullptr || policy->keeps(row, channel);
+      const bool lends = policy != nullptr && policy->lends(row, channel);
+      if (keeps == kept && lends == lent) {
+        order_.push_back(static_cast<std::uint32_t>(channel));
+      }
+    }
+    return order_.size();
+  };
+  lent_begin_ = append(true, false);
+  kept_ = append(true, true);
+  append(false, true);
+}
+
+}  // namespace adafuse

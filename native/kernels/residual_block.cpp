@@ -1,0 +1,83 @@
+#include "kernels/residual_block.h"
+
+#include <stdexcept>
+
+#include "kernels/residual_pass.h"
+
+namespace adafuse {
+namespace {
+
+// Biases to whole panels.
+void fill_bias(AlignedBuffer& buffer, const TileKernel& kernel, const ConvWeights& conv,
+               const ConvWeights* other) {
+  const std::size_t size = round_up(conv.outputs, kernel.panel_width());
+  float* const bias = buffer.reserve(size);
+  std::fill_n(bias, size, 0.0f);
+  for (std::size_t i = 0; i < conv.outputs; ++i) {
+    bias[i] = conv.bias[i] + (other == nullptr ? 0.0f : other->bias[i]);
+  }
+}
+
+void require(bool condition, const char* rule) {
+  if (!condition) {
+    throw std::invalid_argument(rule);
+  }
+}
+
+}  // namespace
+
+ResidualBlock::ResidualBlock(const ResidualBlockSpec& spec, const TileKernel& kernel)
+    : kernel_(kernel),
+      in_channels_(spec.conv1.inputs),
+      mid_channels_(spec.conv1.outputs),
+      out_channels_(spec.conv3 ? spec.conv3->outputs : spec.conv2.outputs),
+      stride_(spec.stride),
+      shift_(spec.shift),
+      conv1_(spec.conv1),
+      conv2_(kernel, spec.conv2) {
+  const std::size_t one = spec.conv3 ? 1 : 9;
+  require(spec.conv1.taps == one && spec.conv2.taps == 9,
+          "a bottleneck has kernels of 1x1, 3x3 and 1x1, a basic block two of 3x3");
+  require(spec.conv2.inputs == mid_channels_, "conv2 must read what conv1 gives");
+  require(stride_ >= 1, "the stride must be positive");
+  require(shift_.from_next + shift_.from_previous <= in_channels_,
+          "more channels are shifted than the input has");
+  if (spec.conv3) {
+    require(spec.conv3->taps == 1 && spec.conv3->inputs == spec.conv2.outputs,
+            "conv3 must be 1x1 and read what conv2 gives");
+    require(spec.conv2.outputs == mid_channels_, "conv1 and conv2 must have equally many outputs");
+    conv3_.emplace(kernel, *spec.conv3);
+  }
+  if (spec.shortcut) {
+    require(spec.shortcut->taps == 1 && spec.shortcut->inputs == in_channels_ &&
+                spec.shortcut->outputs == out_channels_,
+            "the shortcut must be 1x1 from the input's channels to the output's");
+    shortcut_.emplace(kernel, *spec.shortcut);
+  } else {
+    require(stride_ == 1 && in_channels_ == out_channels_,
+            "an identity shortcut needs equal channels and stride 1");
+  }
+  const ConvWeights& last = spec.conv3 ? *spec.conv3 : spec.conv2;
+  fill_bias(bias1_, kernel, spec.conv1, nullptr);
+  fill_bias(bias2_, kernel, spec.conv2, nullptr);
+  fill_bias(bias3_, kernel, last, spec.shortcut ? &*spec.shortcut : nullptr);
+}
+
+FrameLayout ResidualBlock::input_layout(std::size_t height, std::size_t width) const {
+  return {height, width, border(), channel_pitch(in_channels_)};
+}
+
+FrameLayout ResidualBlock::output_layout(std::size_t height, std::size_t width) const {
+  const auto strided = [&](std::size_t size) { return (size + stride_ - 1) / stride_; };
+  return {strided(height), strided(width), border(), channel_pitch(out_channels_)};
+}
+
+void ResidualBlock::run(std::size_t clips, std::size_t frames, std::size_t height,
+                        std::size_t width, const ResidualBlockTensors& tensors,
+                        const Policy* policy, const ParallelFor& parallel_for) const {
+  if (clips * frames * height * width > 0) {
+    ResidualPass(*this, clips * frames, frames, height, width, tensors, policy).run(parallel_for);
+  }
+}
+
+}  // namespace adafuse

@@ -1,0 +1,78 @@
+// A residual block of a ResNet with AdaFuse's decisions, from frame to frame in one piece.
+//
+//   bottleneck:  conv1 1x1 -> fuse -> conv2 3x3 -> conv3 1x1 -> + shortcut -> ReLU
+//   basic:       conv1 3x3 -> fuse -> conv2 3x3              -> + shortcut -> ReLU
+//
+// with ReLU behind conv1 and conv2.  `fuse` keeps a channel, takes the previous frame's or clears
+// it, as a policy says: conv1 computes only the channels that are read, conv2 reads only those that
+// are not cleared.  Everything but an identity shortcut reads the temporally shifted input.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+
+#include "kernels/channel_selection.h"
+#include "kernels/frame_layout.h"
+#include "kernels/packed_weights.h"
+#include "kernels/parallel_for.h"
+#include "kernels/step_list.h"
+#include "kernels/tile_kernel.h"
+
+namespace adafuse {
+
+struct ResidualBlockSpec {
+  ConvWeights conv1;
+  ConvWeights conv2;
+  std::optional<ConvWeights> conv3;     // a bottleneck has it, a basic block does not
+  std::optional<ConvWeights> shortcut;  // 1x1; an identity otherwise
+  std::size_t stride = 1;               // of the 3x3 convolution that comes first
+  TemporalShift shift;
+};
+
+struct ResidualBlockTensors {
+  const float* input;  // (rows) frames of the input layout
+  float* output;       // (rows) frames of the output layout; the input itself if there is an
+                       // identity shortcut and the layouts are equal
+  float* pooled;       // (rows, out_channels): means of the output over each frame
+};
+
+class ResidualBlock {
+ public:
+  // Packs the weights, which need not outlive the call.  Throws std::invalid_argument when they do
+  // not fit each other.
+  ResidualBlock(const ResidualBlockSpec& spec, const TileKernel& kernel);
+
+  bool is_bottleneck() const { return conv3_.has_value(); }
+  bool has_identity() const { return !shortcut_.has_value(); }
+  std::size_t in_channels() const { return in_channels_; }
+  std::size_t mid_channels() const { return mid_channels_; }
+  std::size_t out_channels() const { return out_channels_; }
+
+  // A 3x3 convolution reads the zeros around its input, so basic blocks pass frames with a border.
+  std::size_t border() const { return is_bottleneck() ? 0 : 1; }
+  FrameLayout input_layout(std::size_t height, std::size_t width) const;
+  FrameLayout output_layout(std::size_t height, std::size_t width) const;
+
+  // Runs `clips * frames` frames of height x width; `policy` (channels = mid_channels) may be null,
+  // which keeps everything.  The result does not depend on how `parallel_for` spreads the work.
+  void run(std::size_t clips, std::size_t frames, std::size_t height, std::size_t width,
+           const ResidualBlockTensors& tensors, const Policy* policy,
+           const ParallelFor& parallel_for) const;
+
+ private:
+  friend class ResidualPass;
+
+  const TileKernel& kernel_;
+  std::size_t in_channels_;
+  std::size_t mid_channels_;
+  std::size_t out_channels_;
+  std::size_t stride_;
+  TemporalShift shift_;
+  RowWeights conv1_;
+  PanelWeights conv2_;
+  std::optional<PanelWeights> conv3_;
+  std::optional<PanelWeights> shortcut_;
+  AlignedBuffer bias1_, bias2_, bias3_;  // bias3_: of all that is added up before the last ReLU
+};
+
+}  // namespace adafuse

@@ -1,0 +1,75 @@
+// The inner loop of the fused blocks: a few pixels times a panel of output channels.
+//
+// Channels lie innermost.  A panel is as many output channels as fill `vectors` vectors; a weight
+// row holds a panel's weights for one input value.  Any sum over inputs (dense, gathered, over
+// taps or over frames) is a list of steps, so the choice of channels is written outside, once.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace adafuse {
+
+// One term of the sum, as byte offsets into a pixel's inputs and into a panel's weights.
+struct Step {
+  std::int32_t input;
+  std::int32_t weight;
+};
+
+// Weight rows are prefetched this many steps ahead: gathered rows defeat the processor's own
+// prefetching.  Every list of steps is followed by as many harmless ones.
+constexpr std::size_t kStepsAhead = 12;
+
+// A tile is one or two groups of pixels.  Inside a group pixels are equally spaced.
+constexpr std::size_t kMaxGroups = 2;
+
+// Terms read from one tensor.
+struct Segment {
+  const char* groups[kMaxGroups];  // the first pixel of each group
+  std::ptrdiff_t pixel_stride;     // bytes
+  const char* weights;             // the panel
+  const Step* steps;
+  std::size_t depth;     // steps
+  const char* prefetch;  // memory wanted soon, one cache line per step; null for none
+};
+
+// Where a tile goes: max(0, bias + sum + residual).
+struct TileOutput {
+  float* groups[kMaxGroups];
+  std::ptrdiff_t pixel_stride;        // floats
+  const float* residual[kMaxGroups];  // null for none; may be the output itself
+  std::ptrdiff_t residual_stride;     // floats
+  float* sums;                        // null, or per channel: the tile's values are added to it
+};
+
+struct TileSize {
+  std::size_t pixels;   // of each group
+  std::size_t groups;   // 1 or 2
+  std::size_t vectors;  // of the panel that hold channels
+};
+
+// One implementation per instruction set.
+struct TileKernel {
+  const char* name;
+  std::size_t lanes;       // floats of one vector
+  std::size_t vectors;     // of a panel
+  std::size_t max_group;   // most pixels of one group
+  std::size_t max_pixels;  // most pixels of a tile
+
+  // `bias` and what `output` points to hold whole vectors.
+  void (*run)(const TileSize& size, const Segment* segments, std::size_t count, const float* bias,
+              const TileOutput& output);
+
+  // Makes a panel of gathered weight rows: panel[k * panel_width() + i] = rows[i][k] for the whole
+  // vectors that hold `count` rows.  `rows` has `vectors * lanes` pointers, those from `count` on
+  // to zeros; `depth` is a multiple of `lanes`.
+  void (*gather)(const float* const* rows, std::size_t count, std::size_t depth, float* panel);
+
+  std::size_t panel_width() const { return lanes * vectors; }
+};
+
+// The implementations this processor can run, best first.
+const std::vector<const TileKernel*>& tile_kernels();
+
+}  // namespace adafuse

@@ -1,0 +1,12 @@
+#define TILE_NAMESPACE tile_baseline
+#define TILE_NAME "baseline"
+#define TILE_LANES 4
+#define TILE_VECTORS 2
+#if defined(__aarch64__)  // 32 vector registers; elsewhere 16
+#define TILE_GROUP 7
+#define TILE_PIXELS 14
+#else
+#define TILE_GROUP 6
+#define TILE_PIXELS 6
+#endif
+#include "kernels/tile_kernel_impl.h"

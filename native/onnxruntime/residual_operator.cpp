@@ -1,0 +1,180 @@
+#include "onnxruntime/residual_operator.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+
+#include "onnxruntime/parallel_for.h"
+#include "onnxruntime/status.h"
+#include "onnxruntime/tensors.h"
+
+namespace adafuse {
+namespace {
+
+// A constant input, or nothing when it is absent.
+std::optional<Ort::ConstValue> constant(const Ort::ConstKernelInfo& info, std::size_t index,
+                                        const std::string& name) {
+  if (index >= info.GetInputCount() || info.GetInputName(index).empty()) {
+    return std::nullopt;
+  }
+  int is_constant = 0;
+  const Ort::ConstValue value = info.GetTensorConstantInput(index, &is_constant);
+  if (is_constant == 0) {
+    throw std::invalid_argument(name + " must be a constant of the graph.");
+  }
+  return value;
+}
+
+std::optional<ConvWeights> read_conv(const Ort::ConstKernelInfo& info, std::size_t index,
+                                     const std::string& suffix) {
+  const auto weight_value = constant(info, index, "W" + suffix);
+  const auto bias_value = constant(info, index + 1, "B" + suffix);
+  if (!weight_value || !bias_value) {
+    return std::nullopt;
+  }
+  const NamedTensor weight(*weight_value, "W" + suffix, 4);
+  const NamedTensor bias(*bias_value, "B" + suffix, 1);
+  require(bias.size(0) == weight.size(0), bias, weight, "one bias per output channel");
+  if (weight.size(2) != weight.size(3)) {
+    throw std::invalid_argument(weight.description() + " must have a square kernel.");
+  }
+  return ConvWeights{weight.value.GetTensorData<float>(), bias.value.GetTensorData<float>(),
+                     weight.size(0), weight.size(1), weight.size(2) * weight.size(3)};
+}
+
+std::size_t attribute(const Ort::ConstKernelInfo& info, const char* name) {
+  std::int64_t value = -1;
+  try {
+    value = info.GetAttribute<std::int64_t>(name);
+  } catch (const Ort::Exception&) {
+    throw std::invalid_argument(std::string("the attribute ") + name +
+                                " is missing or no integer.");
+  }
+  if (value < 0) {
+    throw std::invalid_argument(std::string("the attribute ") + name + " is negative.");
+  }
+  return static_cast<std::size_t>(value);
+}
+
+void infer_shapes(const ResidualSignature& signature, OrtShapeInferContext* raw_context) {
+  Ort::ShapeInferContext context(&Ort::GetApi(), raw_context);
+  const Ort::ShapeInferContext::Shape& x = context.GetInputShape(ResidualSignature::kInput);
+  const Ort::ShapeInferContext::Shape& last =
+      context.GetInputShape(ResidualSignature::weight(signature.convolutions - 1));
+  if (x.size() != 4 || last.size() != 4 || !last[0].IsInt()) {
+    return;
+  }
+  const auto known = [](const Ort::ShapeInferContext::SymbolicInteger& dim) {
+    return dim.IsInt() && dim.AsInt() >= 0;
+  };
+  const bool rows_are_named = !x[0].IsInt();
+  if (!(known(x[0]) || rows_are_named) || !known(x[1]) || !known(x[2])) {
+    return;
+  }
+  const std::int64_t stride = context.GetAttrInt("stride");
+  const std::int64_t edges = signature.convolutions == 2 ? 2 : 0;
+  const auto strided = [=](std::int64_t size) {
+    return (size - edges + stride - 1) / stride + edges;
+  };
+  const std::int64_t rows = rows_are_named ? -1 : x[0].AsInt();
+  const char* name = rows_are_named ? x[0].AsSym() : "";
+  const std::int64_t channels = last[0].AsInt();
+  const std::int64_t pitch =
+      static_cast<std::int64_t>(channel_pitch(static_cast<std::size_t>(channels)));
+  set_output_shape(raw_context, 0, {rows, strided(x[1].AsInt()), strided(x[2].AsInt()), pitch},
+                   name);
+  set_output_shape(raw_context, 1, {rows, channels}, name);
+}
+
+}  // namespace
+
+ResidualKernel::ResidualKernel(const ResidualSignature& signature, const OrtKernelInfo* raw_info)
+    : signature_(signature) {
+  const Ort::ConstKernelInfo info(raw_info);
+  frames_ = std::max<std::size_t>(1, attribute(info, "frames"));
+  std::vector<ConvWeights> convolutions;
+  for (std::size_t i = 0; i < signature.convolutions; ++i) {
+    const auto conv = read_conv(info, ResidualSignature::weight(i), std::to_string(i + 1));
+    if (!conv) {
+      throw std::invalid_argument("weights or biases are missing.");
+    }
+    convolutions.push_back(*conv);
+  }
+  ResidualBlockSpec spec{convolutions[0],
+                         convolutions[1],
+                         std::nullopt,
+                         read_conv(info, signature.shortcut_weight(), "S"),
+                         attribute(info, "stride"),
+                         {attribute(info, "shift_next"), attribute(info, "shift_previous")}};
+  if (convolutions.size() > 2) {
+    spec.conv3 = convolutions[2];
+  }
+  block_ = std::make_unique<const ResidualBlock>(spec, *tile_kernels().front());
+}
+
+OrtStatusPtr ResidualKernel::ComputeV2(OrtKernelContext* context) const {
+  return as_status(signature_.name, [&] { compute(Ort::KernelContext(context)); });
+}
+
+void ResidualKernel::compute(const Ort::KernelContext& context) const {
+  const NamedTensor x(context, ResidualSignature::kInput, "X", 4);
+  const std::size_t edges = 2 * block_->border();
+  const FrameLayout input = block_->input_layout(x.size(1) - edges, x.size(2) - edges);
+  if (x.size(1) <= edges || x.size(2) <= edges || x.size(3) != input.pitch) {
+    throw std::invalid_argument(x.description() + " must hold frames with " +
+                                std::to_string(block_->border()) + " pixels of border and " +
+                                std::to_string(input.pitch) + " values per pixel.");
+  }
+  if (x.size(0) % frames_ != 0) {
+    throw std::invalid_argument(x.description() + " must hold clips of " + std::to_string(frames_) +
+                                " frames.");
+  }
+  const auto policy =
+      read_policy(context, signature_.policy(), "policy", x, block_->mid_channels());
+  if (policy && policy->frames() != frames_) {
+    throw std::invalid_argument("policy has clips of " + std::to_string(policy->frames()) +
+                                " frames, not of " + std::to_string(frames_) + ".");
+  }
+  const FrameLayout output = block_->output_layout(input.height, input.width);
+  const Dims y_dims{x.dims[0], static_cast<std::int64_t>(output.height + edges),
+                    static_cast<std::int64_t>(output.width + edges),
+                    static_cast<std::int64_t>(output.pitch)};
+  const Dims pooled_dims{x.dims[0], static_cast<std::int64_t>(block_->out_channels())};
+  Ort::UnownedValue y = context.GetOutput(0, y_dims.data(), y_dims.size());
+  Ort::UnownedValue pooled = context.GetOutput(1, pooled_dims.data(), pooled_dims.size());
+  block_->run(x.size(0) / frames_, frames_, input.height, input.width,
+              {x.value.GetTensorData<float>(), y.GetTensorMutableData<float>(),
+               pooled.GetTensorMutableData<float>()},
+              policy ? &*policy : nullptr,
+              [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
+                parallel_for(context, count, body);
+              });
+}
+
+ResidualOperator::ResidualOperator(const ResidualSignature& signature, bool infers_shapes)
+    : signature_(signature) {
+  OrtCustomOp::version = kApiVersion;
+  if (infers_shapes) {
+    OrtCustomOp::InferOutputShapeFn = [](const OrtCustomOp* self, OrtShapeInferContext* context) {
+      const ResidualSignature& signature = static_cast<const ResidualOperator*>(self)->signature_;
+      return as_status(signature.name, [&] { infer_shapes(signature, context); });
+    };
+  }
+}
+
+ONNXTensorElementDataType ResidualOperator::GetInputType(std::size_t index) const {
+  return index == signature_.policy() ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32
+                                      : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+}
+
+OrtCustomOpInputOutputCharacteristic ResidualOperator::GetInputCharacteristic(
+    std::size_t index) const {
+  return index >= signature_.policy() ? INPUT_OUTPUT_OPTIONAL : INPUT_OUTPUT_REQUIRED;
+}
+
+OrtStatusPtr ResidualOperator::CreateKernelV2(const OrtApi& /*api*/, const OrtKernelInfo* info,
+                                              void** kernel) const {
+  return as_status(signature_.name, [&] { *kernel = new ResidualKernel(signature_, info); });
+}
+
+}  // namespace adafuse

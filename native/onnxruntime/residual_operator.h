@@ -1,0 +1,64 @@
+// The operators ConditionalBottleneck and ConditionalBasicBlock, version 1, as ONNX Runtime sees
+// them.
+//
+//   ConditionalBottleneck(X, W1, B1, W2, B2, W3, B3, policy?, WS?, BS?) -> Y, pooled
+//   ConditionalBasicBlock(X, W1, B1, W2, B2, policy?, WS?, BS?) -> Y, pooled
+//
+// X (N*T, H+2b, W+2b, P) and Y are float32 frames with channels innermost, see FrameLayout; weights
+// and biases are constant float32, as in Conv; policy (N, T, Cmid) is int32; WS and BS belong to a
+// shortcut convolution; pooled (N*T, Cout) are means over each frame of Y.  Attributes: frames (T),
+// stride, shift_next and shift_previous.  ResidualBlock says what they compute.
+#pragma once
+
+#include <memory>
+
+#include "kernels/residual_block.h"
+#include "onnxruntime/api.h"
+
+namespace adafuse {
+
+// What tells the operators apart.
+struct ResidualSignature {
+  const char* name;
+  std::size_t convolutions;  // on the residual path
+
+  static constexpr std::size_t kInput = 0;
+  static constexpr std::size_t weight(std::size_t convolution) { return 1 + 2 * convolution; }
+  std::size_t policy() const { return weight(convolutions); }
+  std::size_t shortcut_weight() const { return policy() + 1; }
+  std::size_t inputs() const { return policy() + 3; }
+};
+
+class ResidualKernel {
+ public:
+  ResidualKernel(const ResidualSignature& signature, const OrtKernelInfo* info);
+  OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
+
+ private:
+  void compute(const Ort::KernelContext& context) const;
+
+  const ResidualSignature& signature_;
+  std::size_t frames_;
+  std::unique_ptr<const ResidualBlock> block_;
+};
+
+class ResidualOperator : public Ort::CustomOpBase<ResidualOperator, ResidualKernel, true> {
+ public:
+  ResidualOperator(const ResidualSignature& signature, bool infers_shapes);
+
+  const char* GetName() const { return signature_.name; }
+  const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
+  std::size_t GetInputTypeCount() const { return signature_.inputs(); }
+  ONNXTensorElementDataType GetInputType(std::size_t index) const;
+  OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(std::size_t index) const;
+  std::size_t GetOutputTypeCount() const { return 2; }
+  ONNXTensorElementDataType GetOutputType(std::size_t /*index*/) const {
+    return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+  }
+  OrtStatusPtr CreateKernelV2(const OrtApi& api, const OrtKernelInfo* info, void** kernel) const;
+
+ private:
+  ResidualSignature signature_;
+};
+
+}  // namespace adafuse

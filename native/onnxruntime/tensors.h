@@ -1,0 +1,48 @@
+// The tensors of a node, with their names in the operator's signature for messages.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels/channel_selection.h"
+#include "onnxruntime/api.h"
+
+namespace adafuse {
+
+using Dims = std::vector<std::int64_t>;
+
+std::string to_string(const Dims& dims);
+
+struct NamedTensor {
+  std::string name;
+  Ort::ConstValue value;
+  Dims dims;
+
+  // Throws std::invalid_argument when the tensor has not `rank` dimensions.
+  NamedTensor(Ort::ConstValue value, std::string name, std::size_t rank);
+  // An input of the node that is there.
+  NamedTensor(const Ort::KernelContext& context, std::size_t index, std::string name,
+              std::size_t rank)
+      : NamedTensor(context.GetInput(index), std::move(name), rank) {}
+
+  std::size_t size(std::size_t axis) const { return static_cast<std::size_t>(dims[axis]); }
+  std::string description() const { return name + " " + to_string(dims); }
+};
+
+// Throws std::invalid_argument, naming both tensors and the rule, unless the condition holds.
+void require(bool condition, const NamedTensor& a, const NamedTensor& b, const char* rule);
+
+// The policy for `channels` channels of the rows of `x`, or nothing when the input is absent.
+std::optional<Policy> read_policy(const Ort::KernelContext& context,
+                                  std::optional<std::size_t> index, const char* name,
+                                  const NamedTensor& x, std::size_t channels);
+
+// For shape inference: sets the float32 shape of an output whose first dimension is called
+// `first_name` where it is not known (-1).
+void set_output_shape(OrtShapeInferContext* context, std::size_t output, const Dims& dims,
+                      const char* first_name);
+
+}  // namespace adafuse

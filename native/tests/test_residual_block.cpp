@@ -1,0 +1,402 @@
+// Fused residual blocks on every instruction set of this processor against the definition.
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "kernels/channels_last.h"
+#include "kernels/residual_block.h"
+#include "tests/check.h"
+#include "tests/reference.h"
+
+using namespace adafuse;
+
+namespace {
+
+void serial(std::size_t count, const std::function<void(std::size_t)>& body) {
+  for (std::size_t i = 0; i < count; ++i) {
+    body(i);
+  }
+}
+
+// Three threads that take indices from the end, to be as unlike serial() as possible.
+void threaded(std::size_t count, const std::function<void(std::size_t)>& body) {
+  std::atomic<std::size_t> left{count};
+  const auto work = [&] {
+    for (std::size_t i = left; i > 0;) {
+      if (left.compare_exchange_weak(i, i - 1)) {
+        body(i - 1);
+      }
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back(work);
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+}
+
+struct Conv {
+  std::size_t outputs, inputs, kernel, stride;
+  std::vector<float> weight, bias;
+
+  ConvWeights weights() const {
+    return {weight.data(), bias.data(), outputs, inputs, kernel * kernel};
+  }
+};
+
+struct Result {
+  std::vector<float> output;  // (rows, channels, height, width)
+  std::vector<float> pooled;  // (rows, channels)
+};
+
+struct Case {
+  bool bottleneck = true;
+  std::size_t clips = 1, frames = 1, height = 1, width = 1;
+  std::size_t in_channels = 1, mid_channels = 1, out_channels = 1, stride = 1;
+  bool projects = false;
+  TemporalShift shift;
+  std::vector<std::int32_t> policy;  // empty: none
+  std::vector<float> input;          // (rows, channels, height, width)
+  std::vector<Conv> convs;
+  Conv shortcut;
+
+  std::size_t rows() const { return clips * frames; }
+
+  void fill(std::mt19937& random) {
+    std::normal_distribution<float> normal;
+    const auto draw = [&](std::vector<float>& values, std::size_t size, float scale) {
+      values.resize(size);
+      std::generate(values.begin(), values.end(), [&] { return scale * normal(random); });
+    };
+    const auto conv = [&](std::size_t outputs, std::size_t inputs, std::size_t kernel,
+                          std::size_t strides) {
+      Conv c{outputs, inputs, kernel, strides, {}, {}};
+      const std::size_t taps = inputs * kernel * kernel;
+      draw(c.weight, outputs * taps, std::sqrt(2.0f / static_cast<float>(taps + 1)));
+      draw(c.bias, outputs, 0.2f);
+      return c;
+    };
+    draw(input, rows() * in_channels * height * width, 1);
+    convs.clear();
+    if (bottleneck) {
+      convs.push_back(conv(mid_channels, in_channels, 1, 1));
+      convs.push_back(conv(mid_channels, mid_channels, 3, stride));
+      convs.push_back(conv(out_channels, mid_channels, 1, 1));
+    } else {
+      convs.push_back(conv(mid_channels, in_channels, 3, stride));
+      convs.push_back(conv(out_channels, mid_channels, 3, 1));
+    }
+    shortcut = conv(out_channels, in_channels, 1, stride);
+  }
+
+  void draw_policy(std::mt19937& random) {
+    std::uniform_int_distribution<int> percent(0, 100);
+    const int keep = percent(random);
+    const int reuse = std::uniform_int_distribution<int>(keep, 100)(random);
+    policy.resize(rows() * mid_channels);
+    for (std::int32_t& action : policy) {
+      const int draw = percent(random);
+      action = draw < keep ? 0 : draw < reuse ? 1 : 2;
+    }
+  }
+
+  ResidualBlock block(const TileKernel& kernel) const {
+    ResidualBlockSpec spec{
+        convs[0].weights(), convs[1].weights(), std::nullopt, std::nullopt, stride, shift};
+    if (bottleneck) {
+      spec.conv3 = convs[2].weights();
+    }
+    if (projects) {
+      spec.shortcut = shortcut.weights();
+    }
+    return ResidualBlock(spec, kernel);
+  }
+
+  Result run(const TileKernel& kernel, const ParallelFor& parallel_for = serial,
+             bool in_place = false) const {
+    const ResidualBlock fused = block(kernel);
+    const FrameLayout in = fused.input_layout(height, width);
+    const FrameLayout out = fused.output_layout(height, width);
+    // Not a number wherever nothing is written.
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    std::vector<float> x(rows() * in.frame_pitch(), nan), ignored(rows() * in_channels);
+    std::vector<float> y(rows() * out.frame_pitch(), nan);
+    to_channels_last(input.data(), rows(), in_channels, in, x.data(), ignored.data(), serial);
+    Result result;
+    result.pooled.assign(rows() * out_channels, nan);
+    std::vector<float>& target = in_place ? x : y;
+    std::optional<Policy> view;
+    if (!policy.empty()) {
+      view.emplace("policy", policy.data(), clips, frames, mid_channels);
+    }
+    fused.run(clips, frames, height, width, {x.data(), target.data(), result.pooled.data()},
+              view ? &*view : nullptr, parallel_for);
+    for (std::size_t row = 0; row < rows(); ++row) {
+      const float* frame = target.data() + row * out.frame_pitch();
+      check_border(frame, out);
+      for (std::size_t c = 0; c < out_channels; ++c) {
+        for (std::size_t y = 0; y < out.height; ++y) {
+          for (std::size_t x = 0; x < out.width; ++x) {
+            result.output.push_back(frame[out.offset(std::ptrdiff_t(y), std::ptrdiff_t(x)) + c]);
+          }
+        }
+      }
+    }
+    return result;
+  }
+
+  void check_border(const float* frame, const FrameLayout& layout) const {
+    for (std::size_t y = 0; y < layout.height + 2 * layout.border; ++y) {
+      for (std::size_t x = 0; x < layout.width + 2 * layout.border; ++x) {
+        const bool inside = y >= layout.border && y < layout.height + layout.border &&
+                            x >= layout.border && x < layout.width + layout.border;
+        for (std::size_t c = 0; !inside && c < out_channels; ++c) {
+          CHECK(frame[(y * (layout.width + 2 * layout.border) + x) * layout.pitch + c] == 0);
+        }
+      }
+    }
+  }
+
+  // (rows, channels, plane) in double precision.
+  std::vector<double> expected() const {
+    const auto convolve = [&](const Conv& conv, const std::vector<float>& x, std::size_t h,
+                              std::size_t w) {
+      ConvShape shape;
+      shape.rows = rows();
+      shape.in_channels = conv.inputs;
+      shape.in_height = h;
+      shape.in_width = w;
+      shape.out_channels = conv.outputs;
+      shape.kernel_height = shape.kernel_width = conv.kernel;
+      shape.stride_y = shape.stride_x = conv.stride;
+      shape.pad_top = shape.pad_left = shape.pad_bottom = shape.pad_right = conv.kernel / 2;
+      return reference::convolution(shape, x, conv.weight, conv.bias);
+    };
+    const auto relu = [](const std::vector<double>& values) {
+      std::vector<float> result;
+      for (const double value : values) {
+        result.push_back(static_cast<float>(std::max(0.0, value)));
+      }
+      return result;
+    };
+    const std::size_t plane = height * width;
+    std::vector<float> shifted(input.size(), 0.0f);
+    for (std::size_t row = 0; row < rows(); ++row) {
+      for (std::size_t c = 0; c < in_channels; ++c) {
+        const std::ptrdiff_t by = c < shift.from_next                         ? 1
+                                  : c < shift.from_next + shift.from_previous ? -1
+                                                                              : 0;
+        const std::ptrdiff_t frame = std::ptrdiff_t(row % frames) + by;
+        if (frame >= 0 && frame < std::ptrdiff_t(frames)) {
+          const std::size_t source = std::size_t(std::ptrdiff_t(row) + by);
+          std::copy_n(input.begin() + std::ptrdiff_t((source * in_channels + c) * plane), plane,
+                      shifted.begin() + std::ptrdiff_t((row * in_channels + c) * plane));
+        }
+      }
+    }
+    const auto strided = [](std::size_t size, std::size_t by) { return (size + by - 1) / by; };
+    std::size_t h = strided(height, convs[0].stride), w = strided(width, convs[0].stride);
+    std::vector<double> y = convolve(convs[0], shifted, height, width);
+    if (!policy.empty()) {
+      y = reference::fuse(y, policy, clips, frames, mid_channels, h * w);
+    }
+    for (std::size_t i = 1; i < convs.size(); ++i) {
+      y = convolve(convs[i], relu(y), h, w);
+      h = strided(h, convs[i].stride);
+      w = strided(w, convs[i].stride);
+    }
+    const std::vector<double> side = projects ? convolve(shortcut, shifted, height, width)
+                                              : std::vector<double>(input.begin(), input.end());
+    CHECK(side.size() == y.size());
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      y[i] = std::max(0.0, y[i] + side[i]);
+    }
+    return y;
+  }
+};
+
+Case random_case(std::mt19937& random) {
+  const auto between = [&](std::size_t least, std::size_t most) {
+    return std::uniform_int_distribution<std::size_t>(least, most)(random);
+  };
+  Case c;
+  c.bottleneck = between(0, 1) > 0;
+  c.clips = between(1, 2);
+  c.frames = between(1, 4);
+  c.height = between(1, 24);
+  c.width = between(1, 24);
+  c.in_channels = between(1, 70);
+  c.mid_channels = between(1, 70);
+  c.projects = between(0, 1) > 0;
+  c.stride = c.projects ? between(1, 3) : 1;
+  c.out_channels = c.projects ? between(1, 100) : c.in_channels;
+  if (between(0, 2) > 0) {
+    c.shift.from_next = between(0, c.in_channels / 2);
+    c.shift.from_previous = between(0, c.in_channels - c.shift.from_next);
+  }
+  c.fill(random);
+  if (between(0, 3) > 0) {
+    c.draw_policy(random);
+  }
+  return c;
+}
+
+// Cut into strips, with more than one row in each.
+Case large_case(std::mt19937& random) {
+  Case c;
+  c.frames = 3;
+  c.height = 31;
+  c.width = 29;
+  c.in_channels = c.out_channels = 40;
+  c.mid_channels = 34;
+  c.shift = {5, 5};
+  c.fill(random);
+  c.draw_policy(random);
+  return c;
+}
+
+void check_result(const Case& c, const TileKernel& kernel) {
+  const Result result = c.run(kernel);
+  const std::vector<double> expected = c.expected();
+  CHECK(result.output.size() == expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    CHECK(std::abs(result.output[i] - expected[i]) <= 2e-5);  // false for NaN
+  }
+  const std::size_t plane = expected.size() / result.pooled.size();
+  for (std::size_t i = 0; i < result.pooled.size(); ++i) {
+    double sum = 0;
+    for (std::size_t p = 0; p < plane; ++p) {
+      sum += expected[i * plane + p];
+    }
+    CHECK(std::abs(result.pooled[i] - sum / double(plane)) <= 2e-5);
+  }
+}
+
+void equals_the_definition(const TileKernel& kernel) {
+  std::mt19937 random(1);
+  for (int i = 0; i < 60; ++i) {
+    check_result(random_case(random), kernel);
+  }
+  check_result(large_case(random), kernel);
+}
+
+void handles_every_width_and_number_of_channels(const TileKernel& kernel) {
+  std::mt19937 random(2);
+  for (std::size_t size = 1; size <= 66; ++size) {
+    Case c;
+    c.bottleneck = size % 2 == 0;
+    c.frames = 2;
+    c.height = 2;
+    c.width = size % 31 + 1;
+    c.in_channels = c.mid_channels = c.out_channels = size;
+    c.fill(random);
+    c.draw_policy(random);
+    check_result(c, kernel);
+  }
+}
+
+void handles_uniform_policies(const TileKernel& kernel) {
+  std::mt19937 random(3);
+  for (const std::int32_t action : {0, 1, 2}) {
+    for (const std::size_t frames : {1, 4}) {
+      for (const bool bottleneck : {false, true}) {
+        Case c;
+        c.bottleneck = bottleneck;
+        c.clips = 2;
+        c.frames = frames;
+        c.height = c.width = 7;
+        c.in_channels = c.out_channels = 12;
+        c.mid_channels = 9;
+        c.fill(random);
+        c.policy.assign(c.rows() * c.mid_channels, action);
+        check_result(c, kernel);
+      }
+    }
+  }
+}
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+void does_not_depend_on_threads_or_place(const TileKernel& kernel) {
+  std::mt19937 random(4);
+  for (const bool bottleneck : {false, true}) {
+    for (const std::size_t size : {7, 31}) {
+      Case c = large_case(random);
+      c.bottleneck = bottleneck;
+      c.height = c.width = size;
+      c.fill(random);
+      const Result expected = c.run(kernel);
+      for (const bool in_place : {false, true}) {
+        const Result result = c.run(kernel, threaded, in_place);
+        CHECK(same_bits(result.output, expected.output));
+        CHECK(same_bits(result.pooled, expected.pooled));
+      }
+    }
+  }
+}
+
+// Counts what a block asks of a tile kernel.
+std::atomic<std::size_t> counted_macs;
+const TileKernel* counted_kernel;
+
+void computes_only_what_is_needed(const TileKernel& kernel) {
+  counted_kernel = &kernel;
+  counted_macs = 0;
+  TileKernel counting = kernel;
+  counting.run = [](const TileSize& size, const Segment* segments, std::size_t count,
+                    const float* bias, const TileOutput& output) {
+    for (std::size_t i = 0; i < count; ++i) {
+      counted_macs +=
+          size.pixels * size.groups * size.vectors * counted_kernel->lanes * segments[i].depth;
+    }
+    counted_kernel->run(size, segments, count, bias, output);
+  };
+  std::mt19937 random(5);
+  Case c;
+  c.frames = 4;
+  c.height = c.width = 14;
+  c.in_channels = c.out_channels = 64;  // whole vectors on every instruction set
+  c.mid_channels = 32;
+  c.fill(random);
+  c.draw_policy(random);
+  c.run(counting);
+
+  const Policy policy("policy", c.policy.data(), c.clips, c.frames, c.mid_channels);
+  const std::size_t plane = c.height * c.width;
+  std::size_t conv1 = 0, conv3 = 0, conv2_most = 0;
+  for (std::size_t row = 0; row < c.rows(); ++row) {
+    std::size_t computed = 0, read = 0;
+    for (std::size_t channel = 0; channel < c.mid_channels; ++channel) {
+      computed += policy.computes(row, channel);
+      read += !policy.clears(row, channel);
+    }
+    conv1 += round_up(computed, kernel.lanes) * c.in_channels * plane;
+    conv2_most += read * 9 * c.mid_channels * plane;
+    conv3 += c.mid_channels * c.out_channels * plane;
+  }
+  // Kernel rows in the border above and below are left out of conv2.
+  CHECK(counted_macs > conv1 + conv3 + conv2_most * 9 / 10);
+  CHECK(counted_macs <= conv1 + conv3 + conv2_most);
+}
+
+}  // namespace
+
+int main() {
+  for (const TileKernel* kernel : tile_kernels()) {
+    std::printf("%s\n", kernel->name);
+    equals_the_definition(*kernel);
+    handles_every_width_and_number_of_channels(*kernel);
+    handles_uniform_policies(*kernel);
+    does_not_depend_on_threads_or_place(*kernel);
+    computes_only_what_is_needed(*kernel);
+  }
+}
