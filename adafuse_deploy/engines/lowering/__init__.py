@@ -1,0 +1,1 @@
+"""From the portable graph to the fused one that our CPU kernels run."""

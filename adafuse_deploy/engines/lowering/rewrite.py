@@ -1,0 +1,209 @@
+"""Replacing residual blocks by fused operators that pass on frames with channels innermost."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from adafuse_deploy.engines.graph import drop_unused_weights
+from adafuse_deploy.engines.lowering.blocks import ResidualBlock, find_block
+from adafuse_deploy.engines.lowering.index import GraphIndex, attribute
+from adafuse_deploy.engines.lowering.shifts import Shift, find_shift
+from adafuse_deploy.ops.onnx_ops import DOMAIN
+
+_SPACE = [2, 3]
+
+
+def fuse_residual_blocks(model: onnx.ModelProto, frames: int) -> tuple[onnx.ModelProto, int]:
+    """Return the graph with fused residual blocks, and how many there are.
+
+    Args:
+        model: a portable graph.
+        frames: T, frames of a clip.
+    """
+    lowered = onnx.ModelProto()
+    lowered.CopyFrom(model)
+    rewriter = _Rewriter(lowered.graph, frames)
+    rewriter.rewrite()
+    used = {node.op_type for node in lowered.graph.node}
+    kept = [function for function in lowered.functions if function.name in used]
+    del lowered.functions[:]
+    lowered.functions.extend(kept)
+    return lowered, rewriter.fused
+
+
+class _Rewriter:
+    """The nodes of a graph written again, one after another, with blocks in place of their ends."""
+
+    def __init__(self, graph: onnx.GraphProto, frames: int) -> None:
+        self._graph = graph
+        self._frames = frames
+        self._index = GraphIndex(graph)
+        blocks = (find_block(self._index, node) for node in graph.node)
+        self._blocks = {block.output: block for block in blocks if block is not None}
+        self._nodes: list[onnx.NodeProto] = []
+        # Of a value (N * T, C, H, W): the name of its form with channels innermost, per border,
+        # of its means over space, and its number of channels.
+        self._innermost: dict[tuple[str, int], str] = {}
+        self._pooled: dict[str, str] = {}
+        self._channels: dict[str, int] = {}
+        self._numbers: dict[tuple[int, ...], str] = {}
+        self._count = itertools.count()
+
+    @property
+    def fused(self) -> int:
+        """How many blocks were replaced."""
+        return len(self._blocks)
+
+    def rewrite(self) -> None:
+        for block in self._blocks.values():
+            self._channels[block.shift.source] = self._dims(block.weights[0])[1]
+            self._channels[block.output] = self._dims(block.weights[-2])[0]
+        for node in self._graph.node:
+            if node.output[0] in self._blocks:
+                self._fuse(self._blocks[node.output[0]])
+            elif not self._pool(node):
+                self._nodes.append(node)
+        nodes = _live(self._nodes, [value.name for value in self._graph.output])
+        self._restore(nodes)
+        del self._graph.node[:], self._graph.value_info[:]
+        self._graph.node.extend(nodes)
+        drop_unused_weights(self._graph)
+
+    def _fuse(self, block: ResidualBlock) -> None:
+        source = self._channels_innermost(block.shift.source, block.border)
+        inputs = [source, *block.weights, block.policy, *block.shortcut]
+        while not inputs[-1]:
+            inputs.pop()
+        result = f"{block.output}_innermost"
+        self._innermost[block.output, block.border] = result
+        self._pooled[block.output] = f"{block.output}_pooled"
+        self._add(
+            block.operator,
+            inputs,
+            [result, self._pooled[block.output]],
+            domain=DOMAIN,
+            frames=self._frames,
+            stride=block.stride,
+            shift_next=block.shift.from_next,
+            shift_previous=block.shift.from_previous,
+        )
+
+    def _channels_innermost(self, value: str, border: int) -> str:
+        """Return the name of ``value`` in the fused operators' layout."""
+        if (value, border) not in self._innermost:
+            name = f"{value}_innermost"
+            self._innermost[value, border] = name
+            self._pooled[value] = f"{value}_pooled"
+            self._add(
+                "ChannelsLast", [value], [name, self._pooled[value]], domain=DOMAIN, border=border
+            )
+        return self._innermost[value, border]
+
+    def _pool(self, node: onnx.NodeProto) -> bool:
+        """Take means over space from a fused operator, if there are any, and shift them."""
+        if node.op_type != "ReduceMean" or attribute(node, "keepdims", 1) != 0:
+            return False
+        if len(node.input) != 2 or self._index.ints(node.input[1]) != _SPACE:
+            return False
+        shift = find_shift(self._index, node.input[0])
+        readers = [block for block in self._blocks.values() if block.shift == shift]
+        if shift.source not in self._pooled:
+            if not readers:
+                return False
+            self._channels_innermost(shift.source, readers[0].border)
+        self._shift_pooled(shift, node.output[0])
+        return True
+
+    def _shift_pooled(self, shift: Shift, output: str) -> None:
+        """Shift the means (N * T, C) of a value as its frames are."""
+        pooled, channels = self._pooled[shift.source], self._channels[shift.source]
+        if not shift.from_next + shift.from_previous:
+            self._add("Identity", [pooled], [output])
+            return
+        clips = self._add("Reshape", [pooled, self._ints(-1, self._frames, channels)])
+        end = shift.from_next + shift.from_previous
+        parts = []
+        for first, last, frame in (
+            (0, shift.from_next, 1),
+            (shift.from_next, end, -1),
+            (end, channels, 0),
+        ):
+            if first == last:
+                continue
+            part = self._slice(clips, first, last, axis=2)
+            if frame == 1:
+                part = self._slice(part, 1, self._frames, axis=1)
+                part = self._add("Pad", [part, self._ints(0, 0, 0, 0, 1, 0)])
+            elif frame == -1:
+                part = self._slice(part, 0, self._frames - 1, axis=1)
+                part = self._add("Pad", [part, self._ints(0, 1, 0, 0, 0, 0)])
+            parts.append(part)
+        shifted = self._add("Concat", parts, axis=2)
+        self._add("Reshape", [shifted, self._ints(-1, channels)], [output])
+
+    def _restore(self, nodes: list[onnx.NodeProto]) -> None:
+        """Give values that other nodes still read their channels back in front of space."""
+        made = {name for node in nodes for name in node.output}
+        wanted = {name for node in nodes for name in node.input} - made
+        for block in self._blocks.values():
+            if block.output not in wanted:
+                continue
+            name = self._innermost[block.output, block.border]
+            position = next(i for i, node in enumerate(nodes) if name in node.output) + 1
+            self._nodes = []
+            first, last = block.border, -block.border or np.iinfo(np.int64).max
+            inside = self._add(
+                "Slice",
+                [
+                    name,
+                    self._ints(first, first, 0),
+                    self._ints(last, last, self._channels[block.output]),
+                    self._ints(1, 2, 3),
+                ],
+            )
+            self._add("Transpose", [inside], [block.output], perm=[0, 3, 1, 2])
+            nodes[position:position] = self._nodes
+
+    def _slice(self, value: str, first: int, last: int, axis: int) -> str:
+        return self._add(
+            "Slice", [value, self._ints(first), self._ints(last), self._ints(axis)]
+        )
+
+    def _add(
+        self, kind: str, inputs: list[str], outputs: list[str] | None = None, **attributes: object
+    ) -> str:
+        outputs = outputs or [f"lowered_{kind.lower()}_{next(self._count)}"]
+        self._nodes.append(
+            helper.make_node(kind, inputs, outputs, name=outputs[0], **attributes)
+        )
+        return outputs[0]
+
+    def _ints(self, *numbers: int) -> str:
+        """Return the name of a constant vector."""
+        if numbers not in self._numbers:
+            name = f"lowered_ints_{len(self._numbers)}"
+            self._numbers[numbers] = name
+            tensor = onnx.numpy_helper.from_array(np.array(numbers, np.int64), name)
+            self._graph.initializer.append(tensor)
+        return self._numbers[numbers]
+
+    def _dims(self, name: str) -> tuple[int, ...]:
+        dims = self._index.dims(name)
+        assert dims is not None
+        return dims
+
+
+def _live(nodes: Iterable[onnx.NodeProto], outputs: Iterable[str]) -> list[onnx.NodeProto]:
+    """Return the nodes that the outputs depend on."""
+    needed = set(outputs)
+    live = []
+    for node in reversed(list(nodes)):
+        if needed.intersection(node.output):
+            live.append(node)
+            needed.update(node.input)
+    return live[::-1]
