@@ -36,6 +36,9 @@ class GraphMetadata:
         action_order: the numbering of policies.
         tool_version: adafuse-deploy that wrote the graph.
         schema: version of this record.
+        portable_name: file name of the portable graph that this one was lowered from, or "" for a
+            portable graph.
+        portable_sha256: hash of that file, or "".
     """
 
     config: ModelConfig
@@ -49,6 +52,8 @@ class GraphMetadata:
     action_order: list[str] = field(default_factory=lambda: ["keep", "reuse", "skip"])
     tool_version: str = __version__
     schema: int = SCHEMA
+    portable_name: str = ""
+    portable_sha256: str = ""
 
     @classmethod
     def of(
@@ -80,6 +85,9 @@ class GraphMetadata:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         values = {**self.__dict__, "config": self.config.to_dict()}
+        for name in ("portable_name", "portable_sha256"):
+            if not values[name]:
+                del values[name]  # which older versions do not know
         return {**values, "layers": [layer.to_dict() for layer in self.layers]}
 
     @classmethod

@@ -1,4 +1,4 @@
-"""``adafuse-deploy build-engine``: an exported graph becomes an engine with its sidecar."""
+"""``adafuse-deploy build-engine``: an exported graph becomes what one runtime runs best."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import click
     "--backend tensorrt-rtx --compute-capability 8.6 --fp16"
 )
 @click.argument("graph")
-@click.option("-o", "--output", help="The engine to make [GRAPH with .engine].")
+@click.option("-o", "--output", help="What to make [GRAPH with .engine, or .cpu.onnx].")
 @click.option(
     "--backend",
     default="tensorrt",
     show_default=True,
-    help="tensorrt builds for the GPU at hand; tensorrt-rtx needs none.",
+    help="tensorrt builds for the GPU at hand, tensorrt-rtx needs none; onnxruntime makes a graph "
+    "of fused operators for CPUs.",
 )
 @click.option(
     "--precision",
@@ -52,8 +53,14 @@ def command(
 ) -> None:
     """Build an engine from GRAPH, an ONNX file made by 'adafuse-deploy export'.
 
-    A JSON sidecar beside the engine says what the engine fits; the two belong together.
+    For GPUs, a JSON sidecar beside the engine says what the engine fits; the two belong together.
+    For CPUs (--backend onnxruntime) the result is an ONNX file that needs the operator library.
     """
+    if backend == "onnxruntime":
+        if fp16 or precision == "fp16":
+            raise click.UsageError("--backend onnxruntime builds in fp32; leave out the precision.")
+        _lower(graph, Path(output) if output else Path(graph).with_suffix(".cpu.onnx"))
+        return
     from adafuse_deploy.engines.builder import build_engine
     from adafuse_deploy.engines.options import BuildOptions
     from adafuse_deploy.engines.sidecar import BatchProfile, sidecar_path
@@ -81,3 +88,17 @@ def command(
     click.echo(
         f"Next, on such a GPU: adafuse-deploy verify {graph} {target} --checkpoint CHECKPOINT"
     )
+
+
+def _lower(graph: str, target: Path) -> None:
+    from adafuse_deploy.engines.lowering.build import lower
+
+    click.echo(f"Building {target} for ONNX Runtime ...", err=True)
+    start = time.perf_counter()
+    metadata, blocks = lower(graph, target)
+    click.echo(
+        f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB, "
+        f"{time.perf_counter() - start:.1f} s): {blocks} fused residual blocks, the same policies "
+        f"and logits as {metadata.portable_name}."
+    )
+    click.echo(f"Next: adafuse-deploy verify {graph} {target} --checkpoint CHECKPOINT")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,11 +53,23 @@ def _graph(file: str) -> tuple[str, GraphMetadata, dict[str, Any]]:
         {
             "operators": metadata.operators,
             "convolutions": {name: counts[name] for name in ("Conv", "GatedConv", "SkipConv")},
+            **_lowering(metadata, counts),
             "outputs": metadata.outputs,
             "checkpoint_sha256": metadata.checkpoint_sha256,
             "sha256": sha256(file),
         },
     )
+
+
+def _lowering(metadata: GraphMetadata, counts: Mapping[str, int]) -> dict[str, Any]:
+    """Describe a graph of fused operators; nothing about a portable one."""
+    if not metadata.portable_name:
+        return {}
+    fused = ("ConditionalBasicBlock", "ConditionalBottleneck")
+    return {
+        "fused_blocks": {name: counts[name] for name in fused},
+        "built_from": {"name": metadata.portable_name, "sha256": metadata.portable_sha256},
+    }
 
 
 def _engine(file: str) -> tuple[str, GraphMetadata, dict[str, Any]]:

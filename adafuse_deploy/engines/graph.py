@@ -55,8 +55,9 @@ def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
     )
     if foreign:
         raise InputError(
-            f"The graph has operators without function bodies ({', '.join(foreign)}); export it "
-            "again with this adafuse-deploy."
+            f"The graph has operators without function bodies ({', '.join(foreign)}); if it was "
+            "built for ONNX Runtime, give the portable graph it was built from, otherwise export "
+            "it again with this adafuse-deploy."
         )
     del flat.opset_import[:]
     flat.opset_import.extend(standard)

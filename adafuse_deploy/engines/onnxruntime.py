@@ -30,7 +30,8 @@ class OnnxRuntimeEngine(Engine):
     Raises:
         InputError: see :func:`~adafuse_deploy.engines.graph.read_graph`; or an unusable device.
         MissingDependencyError: the operator library, or ONNX Runtime for CUDA, is not there.
-        IncompatibleArtifactError: this ONNX Runtime cannot run the graph.
+        IncompatibleArtifactError: this ONNX Runtime cannot run the graph, or a graph built for the
+            operator library shall run without it.
     """
 
     def __init__(
@@ -48,6 +49,11 @@ class OnnxRuntimeEngine(Engine):
         # A pool that spins after its run takes cores from whatever runs next.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         self.name = "onnxruntime"
+        if operator_library is False and self.metadata.portable_name:
+            raise IncompatibleArtifactError(
+                f"{path} runs only with the operator library; without it run the portable graph "
+                f"that it was built from, {self.metadata.portable_name}."
+            )
         if operator_library is not False and self.metadata.operators:
             from adafuse_deploy.ops.library import register
 

@@ -15,10 +15,9 @@ from onnx import helper
 from onnxscript import values
 
 import adafuse_deploy.ops.conv  # noqa: F401 -- defines torch.ops.adafuse
+from adafuse_deploy.ops.domain import DOMAIN, VERSION
 from adafuse_deploy.prediction import KEEP, REUSE
 
-DOMAIN = "ai.adafuse"
-VERSION = 1
 OPSET = 18
 """Version of the standard operators used in graphs and bodies."""
 

@@ -121,9 +121,9 @@ def _residual_path(
             return None
         convs.insert(0, conv)
         relu = index.producer(conv.input[0], "Relu")
-        complete = len(convs) == 3 or (len(convs) == 2 and _kernel(index, conv) == 3 == _kernel(
-            index, convs[1]
-        ))
+        complete = len(convs) == 3 or (
+            len(convs) == 2 and _kernel(index, conv) == 3 == _kernel(index, convs[1])
+        )
         if complete or relu is None or not _only_read_by(index, relu.output[0], conv):
             break
         value, reader = relu.input[0], relu

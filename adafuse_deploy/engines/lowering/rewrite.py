@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,7 +14,7 @@ from adafuse_deploy.engines.graph import drop_unused_weights
 from adafuse_deploy.engines.lowering.blocks import ResidualBlock, find_block
 from adafuse_deploy.engines.lowering.index import GraphIndex, attribute
 from adafuse_deploy.engines.lowering.shifts import Shift, find_shift
-from adafuse_deploy.ops.onnx_ops import DOMAIN
+from adafuse_deploy.ops.domain import DOMAIN, VERSION
 
 _SPACE = [2, 3]
 
@@ -29,6 +30,8 @@ def fuse_residual_blocks(model: onnx.ModelProto, frames: int) -> tuple[onnx.Mode
     lowered.CopyFrom(model)
     rewriter = _Rewriter(lowered.graph, frames)
     rewriter.rewrite()
+    if DOMAIN not in {entry.domain for entry in lowered.opset_import}:
+        lowered.opset_import.append(helper.make_opsetid(DOMAIN, VERSION))
     used = {node.op_type for node in lowered.graph.node}
     kept = [function for function in lowered.functions if function.name in used]
     del lowered.functions[:]
@@ -170,17 +173,13 @@ class _Rewriter:
             nodes[position:position] = self._nodes
 
     def _slice(self, value: str, first: int, last: int, axis: int) -> str:
-        return self._add(
-            "Slice", [value, self._ints(first), self._ints(last), self._ints(axis)]
-        )
+        return self._add("Slice", [value, self._ints(first), self._ints(last), self._ints(axis)])
 
     def _add(
-        self, kind: str, inputs: list[str], outputs: list[str] | None = None, **attributes: object
+        self, kind: str, inputs: list[str], outputs: list[str] | None = None, **attributes: Any
     ) -> str:
         outputs = outputs or [f"lowered_{kind.lower()}_{next(self._count)}"]
-        self._nodes.append(
-            helper.make_node(kind, inputs, outputs, name=outputs[0], **attributes)
-        )
+        self._nodes.append(helper.make_node(kind, inputs, outputs, name=outputs[0], **attributes))
         return outputs[0]
 
     def _ints(self, *numbers: int) -> str:

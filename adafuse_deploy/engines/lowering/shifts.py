@@ -66,7 +66,7 @@ def _part(index: GraphIndex, value: str) -> _Part | None:
     pad = index.producer(value, "Pad")
     if pad is not None:
         pads = index.ints(pad.input[1])
-        if pads is None or len(pad.input) > 2 and pad.input[2]:
+        if pads is None or (len(pad.input) > 2 and pad.input[2]):
             return None
         value = pad.input[0]
     ranges: dict[int, tuple[int, int | None]] = {}

@@ -1,0 +1,184 @@
+"""Fused graphs for CPUs: what is fused, that nothing changes, and what is refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+import adafuse_deploy
+from adafuse_deploy.engines.graph import read_graph
+from adafuse_deploy.engines.lowering import build
+from adafuse_deploy.engines.lowering.build import lower
+from adafuse_deploy.engines.lowering.rewrite import fuse_residual_blocks
+from adafuse_deploy.errors import CheckFailed, IncompatibleArtifactError, InputError
+from adafuse_deploy.exporters import onnx_exporter
+from adafuse_deploy.metadata import GraphMetadata
+from adafuse_deploy.models.recognizer import VideoRecognizer
+from adafuse_deploy.prediction import Prediction
+from tests.engines.support import run_cli
+from tests.golden import FOLDER, golden_clip, load
+
+Make = Callable[..., VideoRecognizer]
+PORTABLE = {"GatedConv", "SkipConv"}
+SMALL: dict[str, Any] = {"width": 0.25, "num_segments": 3, "num_classes": 6}
+
+
+def count_nodes(path: Path) -> Counter[str]:
+    return Counter(node.op_type for node in onnx.load(path).graph.node)
+
+
+def assert_same(got: Prediction, expected: Prediction) -> None:
+    for ours, theirs in zip(got.policies, expected.policies, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    for name in ("logits", "frame_logits"):
+        reference = getattr(expected, name)
+        error = np.abs(getattr(got, name) - reference).max()
+        assert error <= 1e-4 * np.sqrt(np.mean(reference**2)), name
+    np.testing.assert_array_equal(got.macs, expected.macs)
+
+
+@pytest.fixture(scope="module")
+def fused_graph(tiny_graph: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("fused") / "tiny.cpu.onnx"
+    lower(tiny_graph, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "fused"),
+    [
+        ("adafuse_tsm_resnet18", {"size": 72}, 8),
+        ("adafuse_tsm_online_resnet18", {"consensus": "lstm", "lstm_hidden": 16}, 8),
+        ("adafuse_tsn_resnet18", {"num_segments": 1}, 8),
+        ("adafuse_tsm_last_resnet18", {}, 8),  # gates in the last stage only
+        ("tsm_resnet18", {}, 8),  # no gates at all
+        ("adafuse_tsm_resnet50", {"size": 80}, 16),
+    ],
+)
+def test_fused_networks_equal_pytorch(
+    name: str, overrides: dict[str, Any], fused: int, make_model: Make, tmp_path: Path
+) -> None:
+    model = make_model(name, **{**SMALL, "size": 64, **overrides})
+    portable, path = tmp_path / "model.onnx", tmp_path / "model.cpu.onnx"
+    onnx_exporter.export(model, portable)
+    metadata, blocks = lower(portable, path)
+    assert blocks == fused
+    before, nodes = count_nodes(portable), count_nodes(path)
+    assert not PORTABLE & set(nodes)
+    assert nodes["ChannelsLast"] == 1 and nodes["Transpose"] == before["Transpose"]
+    shape = (2, *metadata.input_shape)
+    clips = np.random.default_rng(0).standard_normal(shape, np.float32)
+    with adafuse_deploy.load_engine(path, threads=2) as engine:
+        assert_same(engine.run(clips), model.predict(clips))
+        assert_same(engine.run(clips[:1]), model.predict(clips[:1]))
+
+
+def test_blocks_with_a_second_gate_stay(make_model: Make, tmp_path: Path) -> None:
+    """Only the stages without gates are fused; the frames come back to the portable layout."""
+    model = make_model(
+        "adafuse_tsm_resnet18", **SMALL, size=64, dense_gates=True, gated_stages=(3,)
+    )
+    portable, path = tmp_path / "model.onnx", tmp_path / "model.cpu.onnx"
+    metadata = onnx_exporter.export(model, portable)
+    _, blocks = lower(portable, path)
+    assert blocks == 6
+    nodes = count_nodes(path)
+    assert nodes["GatedConv"] == 4 and nodes["Transpose"] == 1 and nodes["ChannelsLast"] == 2
+    clips = np.random.default_rng(0).standard_normal((2, *metadata.input_shape), np.float32)
+    with adafuse_deploy.load_engine(path) as engine:
+        assert_same(engine.run(clips), model.predict(clips))
+
+
+def test_official_checkpoint_keeps_its_policies(tmp_path: Path) -> None:
+    model = load("adatsn18", tmp_path)
+    portable, path = tmp_path / "model.onnx", tmp_path / "model.cpu.onnx"
+    onnx_exporter.export(model, portable)
+    lower(portable, path)
+    golden = np.load(FOLDER / "adatsn18.npz")
+    clips = golden_clip(112)
+    with adafuse_deploy.load_engine(path) as engine:
+        prediction = engine.run(clips)
+    for gate, policy in enumerate(prediction.policies):
+        reference = [golden[f"policy_{gate:02d}"], golden[f"policy_clip1_{gate:02d}"]]
+        np.testing.assert_array_equal(2 - policy, np.stack(reference))
+    error = np.abs(prediction.logits - golden["logits"]).max()
+    assert error <= 1e-4 * np.sqrt(np.mean(golden["logits"] ** 2))
+
+
+def test_threads_do_not_change_a_bit(fused_graph: Path, tiny_clips: np.ndarray) -> None:
+    results = []
+    for threads in (1, 2, 3):
+        with adafuse_deploy.load_engine(fused_graph, threads=threads) as engine:
+            results.append(engine.run(tiny_clips))
+    for result in results[1:]:
+        np.testing.assert_array_equal(result.logits, results[0].logits)
+
+
+def test_metadata_names_the_portable_graph(tiny_graph: Path, fused_graph: Path) -> None:
+    portable, fused = read_graph(tiny_graph)[1], read_graph(fused_graph)[1]
+    assert fused.portable_name == tiny_graph.name
+    assert len(fused.portable_sha256) == 64
+    assert fused.config == portable.config and fused.layers == portable.layers
+    # Portable graphs stay readable by versions that do not know fused ones.
+    assert not {"portable_name", "portable_sha256"} & set(portable.to_dict())
+    assert GraphMetadata.from_dict(fused.to_dict(), "fused") == fused
+
+
+def test_fused_graphs_need_the_operator_library(fused_graph: Path) -> None:
+    with pytest.raises(IncompatibleArtifactError, match=r"portable graph .* tiny\.onnx"):
+        adafuse_deploy.load_engine(fused_graph, operator_library=False)
+    with pytest.raises(InputError, match="give the portable graph"):
+        adafuse_deploy.load_engine(fused_graph, backend="openvino")
+
+
+def test_what_cannot_be_built(tiny_graph: Path, fused_graph: Path, tmp_path: Path) -> None:
+    target = tmp_path / "model.cpu.onnx"
+    with pytest.raises(InputError, match=r"already built .* from tiny\.onnx"):
+        lower(fused_graph, target)
+    with pytest.raises(InputError, match="portable graph itself"):
+        lower(tiny_graph, tiny_graph)
+    with pytest.raises(InputError, match=r"\*\.onnx"):
+        lower(tiny_graph, tmp_path / "model.engine")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_networks_without_anything_to_fuse(make_model: Make, tmp_path: Path) -> None:
+    model = make_model("adafuse_tsn_resnet18", **SMALL, size=32, dense_gates=True)
+    portable = tmp_path / "model.onnx"
+    onnx_exporter.export(model, portable)
+    with pytest.raises(InputError, match=r"no residual blocks .* dense gates"):
+        lower(portable, tmp_path / "model.cpu.onnx")
+    assert list(tmp_path.iterdir()) == [portable]
+
+
+def test_a_graph_that_differs_is_never_written(
+    tiny_graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(model: onnx.ModelProto, frames: int) -> tuple[onnx.ModelProto, int]:
+        fused, blocks = fuse_residual_blocks(model, frames)
+        for tensor in fused.graph.initializer:
+            if tensor.name.endswith("conv2.conv.weight"):
+                values = onnx.numpy_helper.to_array(tensor)
+                tensor.CopyFrom(onnx.numpy_helper.from_array(values * 1.5, tensor.name))
+        return fused, blocks
+
+    monkeypatch.setattr(build, "fuse_residual_blocks", wrong)
+    with pytest.raises(CheckFailed, match="differs from"):
+        lower(tiny_graph, tmp_path / "model.cpu.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_command_line(tiny_graph: Path, tmp_path: Path, capsys: Any) -> None:
+    target = tmp_path / "model.cpu.onnx"
+    assert run_cli("build-engine", tiny_graph, "--backend", "onnxruntime", "-o", target) == 0
+    assert "8 fused residual blocks" in capsys.readouterr().out
+    assert run_cli("inspect", target) == 0
+    assert "tiny.onnx" in capsys.readouterr().out
+    arguments = ("build-engine", tiny_graph, "--backend", "onnxruntime", "--fp16")
+    assert run_cli(*arguments) == 2
