@@ -31,8 +31,7 @@ struct ResidualBlockSpec {
 
 struct ResidualBlockTensors {
   const float* input;  // (rows) frames of the input layout
-  float* output;       // (rows) frames of the output layout; the input itself if there is an
-                       // identity shortcut and the layouts are equal
+  float* output;       // (rows) frames of the output layout; the input itself if layouts are equal
   float* pooled;       // (rows, out_channels): means of the output over each frame
 };
 

@@ -51,6 +51,7 @@ ResidualPass::ResidualPass(const ResidualBlock& block, std::size_t rows, std::si
       policy_(policy),
       output_(block.output_layout(height, width)),
       scratch_(pass_scratch),
+      x_(tensors.input),
       sums_pitch_(round_up(block.out_channels_, kernel_.panel_width()) + kWidestVector) {
   const bool bottleneck = block.is_bottleneck();
   const std::size_t first_stride = bottleneck ? 1 : block.stride_;
@@ -330,6 +331,13 @@ void ResidualPass::pool(std::size_t slots) const {
 
 void ResidualPass::run(const ParallelFor& parallel_for) {
   prepare();
+  if (block_.shortcut_ && tensors_.input == tensors_.output) {
+    // A shortcut convolution reads neighbouring frames after the output is begun.
+    const std::size_t size = rows_ * input_.layout.frame_pitch();
+    float* const copy = scratch_.input.reserve(size);
+    std::copy_n(tensors_.input, size, copy);
+    x_ = copy;
+  }
   if (output_.height * output_.width < kSmallPlane) {
     run_panels(parallel_for);
   } else {

@@ -60,7 +60,7 @@ class ResidualPass {
 
   float* y(std::size_t row) const { return y_ + row * mid_.layout.frame_pitch(); }
   const float* x(std::size_t row) const {
-    return tensors_.input + row * input_.layout.frame_pitch();
+    return x_ + row * input_.layout.frame_pitch();
   }
   float* sums(std::size_t slot, std::size_t row) const {
     return sums_ + (slot * rows_ + row) * sums_pitch_;
@@ -78,6 +78,7 @@ class ResidualPass {
   InputShape skipped_;  // of a shortcut convolution
   FrameLayout output_;
   struct Scratch& scratch_;
+  const float* x_;
   float* y_ = nullptr;
   float* sums_ = nullptr;
   std::size_t sums_pitch_;

@@ -154,6 +154,16 @@ void ResidualKernel::compute(const Ort::KernelContext& context) const {
 ResidualOperator::ResidualOperator(const ResidualSignature& signature, bool infers_shapes)
     : signature_(signature) {
   OrtCustomOp::version = kApiVersion;
+  // Y may take the place of X: where the sizes are equal this spares a third of the memory traffic.
+  OrtCustomOp::GetMayInplace = [](int** input, int** output) -> std::size_t {
+    *input = new int(ResidualSignature::kInput);
+    *output = new int(0);
+    return 1;
+  };
+  OrtCustomOp::ReleaseMayInplace = [](int* input, int* output) {
+    delete input;
+    delete output;
+  };
   if (infers_shapes) {
     OrtCustomOp::InferOutputShapeFn = [](const OrtCustomOp* self, OrtShapeInferContext* context) {
       const ResidualSignature& signature = static_cast<const ResidualOperator*>(self)->signature_;

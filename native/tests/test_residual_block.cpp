@@ -331,6 +331,7 @@ void does_not_depend_on_threads_or_place(const TileKernel& kernel) {
   for (const bool bottleneck : {false, true}) {
     for (const std::size_t size : {7, 31}) {
       Case c = large_case(random);
+      c.projects = size == 7;
       c.bottleneck = bottleneck;
       c.height = c.width = size;
       c.fill(random);

@@ -73,8 +73,12 @@ class _Rewriter:
                 self._nodes.append(node)
         nodes = _live(self._nodes, [value.name for value in self._graph.output])
         self._restore(nodes)
+        # Known shapes, with the name of the first dimension, let a block write over its input.
+        made = {name for node in nodes for name in node.output}
+        known = [value for value in self._graph.value_info if value.name in made]
         del self._graph.node[:], self._graph.value_info[:]
         self._graph.node.extend(nodes)
+        self._graph.value_info.extend(known)
         drop_unused_weights(self._graph)
 
     def _fuse(self, block: ResidualBlock) -> None:
