@@ -16,10 +16,6 @@ void rewrite(const float* planes, std::size_t plane, std::size_t channels, std::
       output[pixel * pitch + channel] = from[pixel];
     }
   }
-  for (std::size_t pixel = 0; pixel < pixels; ++pixel) {
-    std::fill(output + pixel * pitch + channels,
-              output + pixel * pitch + round_up(channels, kWidestVector), 0.0f);
-  }
 }
 
 }  // namespace

@@ -20,8 +20,8 @@ constexpr std::size_t channel_pitch(std::size_t channels) {
   return whole % 64 == 0 ? whole + kWidestVector : whole;
 }
 
-// Frame rows x columns x pitch floats, with `border` pixels of zeros on every side.  Channels from
-// `channels` to the next multiple of kWidestVector are zeros, those beyond undefined.
+// Frame rows x columns x pitch floats, with `border` pixels of zeros on every side.  What lies
+// between the last channel and the next pixel is undefined.
 struct FrameLayout {
   std::size_t height = 0;
   std::size_t width = 0;

@@ -159,8 +159,8 @@ void ResidualPass::compute(const Source* sources, std::size_t count, const Targe
     }
     output.sums = target.sums == nullptr ? nullptr : target.sums + first_channel;
     const std::size_t left = std::min(channels - first_channel, kernel_.panel_width());
-    kernel_.run({tile.pixels, tile.groups, ceil_div(left, kernel_.lanes)}, segments, count,
-                target.bias + first_channel, output);
+    kernel_.run({tile.pixels, tile.groups, left}, segments, count, target.bias + first_channel,
+                output);
   };
 
   std::size_t weight_bytes = 0;

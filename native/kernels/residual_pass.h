@@ -59,9 +59,7 @@ class ResidualPass {
   void pool(std::size_t slots) const;
 
   float* y(std::size_t row) const { return y_ + row * mid_.layout.frame_pitch(); }
-  const float* x(std::size_t row) const {
-    return x_ + row * input_.layout.frame_pitch();
-  }
+  const float* x(std::size_t row) const { return x_ + row * input_.layout.frame_pitch(); }
   float* sums(std::size_t slot, std::size_t row) const {
     return sums_ + (slot * rows_ + row) * sums_pitch_;
   }

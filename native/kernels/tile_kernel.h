@@ -44,9 +44,9 @@ struct TileOutput {
 };
 
 struct TileSize {
-  std::size_t pixels;   // of each group
-  std::size_t groups;   // 1 or 2
-  std::size_t vectors;  // of the panel that hold channels
+  std::size_t pixels;    // of each group
+  std::size_t groups;    // 1 or 2
+  std::size_t channels;  // of the panel; the kernel computes the next multiple of its granule
 };
 
 // One implementation per instruction set.
@@ -54,6 +54,7 @@ struct TileKernel {
   const char* name;
   std::size_t lanes;       // floats of one vector
   std::size_t vectors;     // of a panel
+  std::size_t granule;     // channels are computed in multiples of this
   std::size_t max_group;   // most pixels of one group
   std::size_t max_pixels;  // most pixels of a tile
 

@@ -2,6 +2,7 @@
 #define TILE_NAME "AVX-512"
 #define TILE_LANES 16
 #define TILE_VECTORS 2
+#define TILE_GRANULE 8
 #define TILE_GROUP 7
 #define TILE_PIXELS 14
 #include "kernels/tile_kernel_impl.h"

@@ -2,6 +2,7 @@
 #define TILE_NAME "baseline"
 #define TILE_LANES 4
 #define TILE_VECTORS 2
+#define TILE_GRANULE 4
 #if defined(__aarch64__)  // 32 vector registers; elsewhere 16
 #define TILE_GROUP 7
 #define TILE_PIXELS 14

@@ -356,8 +356,8 @@ void computes_only_what_is_needed(const TileKernel& kernel) {
   counting.run = [](const TileSize& size, const Segment* segments, std::size_t count,
                     const float* bias, const TileOutput& output) {
     for (std::size_t i = 0; i < count; ++i) {
-      counted_macs +=
-          size.pixels * size.groups * size.vectors * counted_kernel->lanes * segments[i].depth;
+      counted_macs += size.pixels * size.groups * round_up(size.channels, counted_kernel->granule) *
+                      segments[i].depth;
     }
     counted_kernel->run(size, segments, count, bias, output);
   };
@@ -380,7 +380,7 @@ void computes_only_what_is_needed(const TileKernel& kernel) {
       computed += policy.computes(row, channel);
       read += !policy.clears(row, channel);
     }
-    conv1 += round_up(computed, kernel.lanes) * c.in_channels * plane;
+    conv1 += round_up(computed, kernel.granule) * c.in_channels * plane;
     conv2_most += read * 9 * c.mid_channels * plane;
     conv3 += c.mid_channels * c.out_channels * plane;
   }
