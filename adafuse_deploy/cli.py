@@ -21,6 +21,7 @@ VERBS = {
     "export": "Export a checkpoint to ONNX with conditional operators.",
     "build-engine": "Build an engine from an exported graph.",
     "verify": "Check engines against PyTorch: policies, logits, accuracy, latency.",
+    "bench": "Time an adaptive network against dense peers.",
     "classify": "Recognise the action in a video.",
     "train": "Train a network.",
     "evaluate": "Measure a checkpoint's accuracy and FLOPs.",

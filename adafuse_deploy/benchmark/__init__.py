@@ -1,0 +1,1 @@
+"""Speed against the dense network of the same backbone, on one machine in one run."""

@@ -1,0 +1,98 @@
+"""``adafuse-deploy bench``: our engine against dense peers on this machine."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+
+@click.command(
+    epilog="Example: adafuse-deploy bench --arch adafuse_tsm_resnet50 --policy-mix sthv2 "
+    "--threads 2 --json bench.json"
+)
+@click.option("--arch", default="adafuse_tsm_resnet50", show_default=True, help="Gated network.")
+@click.option(
+    "--policy-mix",
+    default="sthv2",
+    show_default=True,
+    help="sthv1, sthv2, jester, minikinetics, dense, or shares of skip,reuse,keep.",
+)
+@click.option("--precision", type=click.Choice(["fp32"]), default="fp32", show_default=True)
+@click.option(
+    "--peers",
+    default="openvino,onnxruntime,torch",
+    show_default=True,
+    help="Runtimes that run the dense network of the same backbone.",
+)
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--clips", type=click.IntRange(1), default=1, show_default=True, help="At a time.")
+@click.option("--size", type=click.IntRange(32), default=224, show_default=True, help="Pixels.")
+@click.option("--rounds", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--max-seconds", type=float, default=300.0, show_default=True, help="Of timing.")
+@click.option(
+    "--max-disturbance",
+    type=float,
+    default=0.1,
+    show_default=True,
+    help="Drop runs during which other programs kept more processors than this busy.",
+)
+@click.option("--json", "json_file", help="Write the report to this file.")
+def command(
+    arch: str,
+    policy_mix: str,
+    precision: str,
+    peers: str,
+    threads: int,
+    clips: int,
+    size: int,
+    rounds: int,
+    max_seconds: float,
+    max_disturbance: float,
+    json_file: str | None,
+) -> None:
+    """Time an adaptive network on our kernels beside its dense counterpart on other runtimes.
+
+    Weights are random and policies are drawn from the mix: only speed is measured.
+    """
+    from adafuse_deploy.benchmark.mixes import parse_mix
+    from adafuse_deploy.benchmark.runner import BenchmarkOptions, run_benchmark
+    from adafuse_deploy.files import write_text
+    from adafuse_deploy.models.registry import model_config
+
+    options = BenchmarkOptions(
+        mix=parse_mix(policy_mix),
+        peers=tuple(peers.split(",")),
+        threads=threads,
+        clips=clips,
+        rounds=rounds,
+        max_seconds=max_seconds,
+        max_disturbance=max_disturbance,
+    )
+    click.echo(f"Preparing {arch} and its dense counterpart ...", err=True)
+    report = run_benchmark(model_config(arch, size=size), options, progress=True)
+    report = {"arch": arch, "size": size, "precision": precision, **report}
+    if json_file:
+        write_text(json_file, json.dumps(report, indent=2) + "\n")
+    for line in _lines(report):
+        click.echo(line)
+    if json_file:
+        click.echo(f"Wrote {json_file}.")
+
+
+def _lines(report: dict[str, Any]) -> list[str]:
+    engines = [report["ours"], *report["peers"]]
+    rows = [
+        f"{engine['name']:<12} {engine['p50_ms']:8.1f} ms  ({engine['p25_ms']:.1f} to "
+        f"{engine['p75_ms']:.1f}; {engine['samples']} runs, {engine['dropped']} dropped)  "
+        f"{engine['peak_rss_mb']:.0f} MB"
+        for engine in engines
+    ]
+    dense, adaptive = report["macs_dense"], report["macs_adaptive"]
+    return [
+        *rows,
+        f"Speed-up over {report['best_peer']}: {report['speedup']:.2f}; "
+        f"{dense / adaptive:.2f} fewer multiply-accumulates, of which "
+        f"{100 * report['realised']:.0f} % became time saved.",
+    ]
