@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 
 import adafuse_deploy
 from adafuse_deploy.engines.graph import read_graph
@@ -20,6 +21,7 @@ from adafuse_deploy.errors import CheckFailed, IncompatibleArtifactError, InputE
 from adafuse_deploy.exporters import onnx_exporter
 from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.models.recognizer import VideoRecognizer
+from adafuse_deploy.models.registry import create_model
 from adafuse_deploy.prediction import Prediction
 from tests.engines.support import run_cli
 from tests.golden import FOLDER, golden_clip, load
@@ -77,6 +79,20 @@ def test_fused_networks_equal_pytorch(
     with adafuse_deploy.load_engine(path, threads=2) as engine:
         assert_same(engine.run(clips), model.predict(clips))
         assert_same(engine.run(clips[:1]), model.predict(clips[:1]))
+
+
+def test_biases_that_exporters_leave_out(tmp_path: Path) -> None:
+    """Those of a fresh network are zeros."""
+    torch.manual_seed(0)
+    model = create_model("adafuse_tsm_resnet18", **SMALL, size=32).eval()
+    portable, path = tmp_path / "model.onnx", tmp_path / "model.cpu.onnx"
+    metadata = onnx_exporter.export(model, portable)
+    convs = [node for node in onnx.load(portable).graph.node if node.op_type == "Conv"]
+    assert any(len(conv.input) == 2 for conv in convs)
+    assert lower(portable, path)[1] == 8
+    clips = np.random.default_rng(0).standard_normal((2, *metadata.input_shape), np.float32)
+    with adafuse_deploy.load_engine(path) as engine:
+        assert_same(engine.run(clips), model.predict(clips))
 
 
 def test_blocks_with_a_second_gate_stay(make_model: Make, tmp_path: Path) -> None:

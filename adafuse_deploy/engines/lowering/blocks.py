@@ -19,7 +19,7 @@ class ResidualBlock:
     Attributes:
         output: name of the block's result (N * T, C, H, W).
         shift: the block's input and its temporal shift.
-        weights: names of weight and bias of the convolutions on the residual path, in order.
+        weights: names of weight and bias ("" for none) of the convolutions on the residual path.
         shortcut: those of the shortcut convolution, or empty for an identity.
         policy: name of the policy, or "" where every channel is kept.
         stride: of the block.
@@ -97,15 +97,15 @@ def _match(
             or project.input[0] != first.input[0]
             or _kernel(index, project) != 1
             or _stride(project) != stride
-            or len(project.input) != 3
             or not _only_read_by(index, side, add)
         ):
             return None
-        shortcut = tuple(project.input[1:3])
+        shortcut = _parameters(project)
     elif stride != 1:
         return None
-    weights = tuple(name for conv in convs for name in conv.input[1:3])
-    if any(index.dims(name) is None for name in (*weights, *shortcut)) or stride is None:
+    weights = tuple(name for conv in convs for name in _parameters(conv))
+    variable = any(name and index.dims(name) is None for name in (*weights, *shortcut))
+    if variable or stride is None:
         return None
     return ResidualBlock(output, shift, weights, shortcut, policy, stride)
 
@@ -117,7 +117,7 @@ def _residual_path(
     convs: list[onnx.NodeProto] = []
     while len(convs) < 3:
         conv = index.producer(value, _PLAIN, _GATED, _SKIPPING)
-        if conv is None or len(conv.input) < 3 or not _only_read_by(index, value, reader):
+        if conv is None or not _only_read_by(index, value, reader):
             return None
         convs.insert(0, conv)
         relu = index.producer(conv.input[0], "Relu")
@@ -128,6 +128,11 @@ def _residual_path(
             break
         value, reader = relu.input[0], relu
     return convs if len(convs) >= 2 else None
+
+
+def _parameters(conv: onnx.NodeProto) -> tuple[str, str]:
+    """Return weight and bias; exporters leave out a bias of zeros."""
+    return conv.input[1], conv.input[2] if len(conv.input) > 2 else ""
 
 
 def _only_read_by(index: GraphIndex, value: str, node: onnx.NodeProto) -> bool:

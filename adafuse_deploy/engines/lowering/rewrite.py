@@ -55,6 +55,7 @@ class _Rewriter:
         self._pooled: dict[str, str] = {}
         self._channels: dict[str, int] = {}
         self._numbers: dict[tuple[int, ...], str] = {}
+        self._zeros: set[str] = set()
         self._count = itertools.count()
 
     @property
@@ -83,7 +84,8 @@ class _Rewriter:
 
     def _fuse(self, block: ResidualBlock) -> None:
         source = self._channels_innermost(block.shift.source, block.border)
-        inputs = [source, *block.weights, block.policy, *block.shortcut]
+        weights, shortcut = self._with_biases(block.weights), self._with_biases(block.shortcut)
+        inputs = [source, *weights, block.policy, *shortcut]
         while not inputs[-1]:
             inputs.pop()
         result = f"{block.output}_innermost"
@@ -99,6 +101,20 @@ class _Rewriter:
             shift_next=block.shift.from_next,
             shift_previous=block.shift.from_previous,
         )
+
+    def _with_biases(self, names: tuple[str, ...]) -> list[str]:
+        """Return weights and biases with zeros for the biases that are missing."""
+        complete = []
+        for weight, bias in zip(names[::2], names[1::2], strict=True):
+            if not bias:
+                size = self._dims(weight)[0]
+                bias = f"lowered_zeros_{size}"
+                if bias not in self._zeros:
+                    self._zeros.add(bias)
+                    zeros = onnx.numpy_helper.from_array(np.zeros(size, np.float32), bias)
+                    self._graph.initializer.append(zeros)
+            complete += [weight, bias]
+        return complete
 
     def _channels_innermost(self, value: str, border: int) -> str:
         """Return the name of ``value`` in the fused operators' layout."""
