@@ -37,8 +37,8 @@ format: install  ## Put code into form
 	$(BIN)/ruff format .
 	find native -name '*.cpp' -o -name '*.h' | xargs $(BIN)/clang-format -i
 
-bench: install  ## Time the shipped network: PyTorch, dense ONNX Runtime, our engine
-	$(BIN)/python scripts/bench.py
+bench: install  ## Time ResNet-50 on our kernels beside dense peers (some minutes)
+	$(BIN)/adafuse-deploy bench --arch adafuse_tsm_resnet50 --policy-mix sthv2 --threads 2
 
 cpp: install  ## Build the native code and run its own tests
 	cmake -S native -B build/native -G Ninja -DCMAKE_BUILD_TYPE=Release -DADAFUSE_BUILD_TESTS=ON

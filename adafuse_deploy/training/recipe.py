@@ -83,7 +83,7 @@ _SMALL_TRAINING = TrainingConfig(
     clip_norm=5.0,
     flops_weight=0.5,
     flops_warmup_epochs=6,
-    argmax_epochs=4,
+    argmax_epochs=12,
 )
 
 
