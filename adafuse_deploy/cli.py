@@ -62,8 +62,10 @@ def adafuse_deploy() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave the process with the documented exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        adafuse_deploy.main(arguments, standalone_mode=False)
+        # The words go along as the context's object: a checkpoint records the command it came from.
+        adafuse_deploy.main(words, obj=words, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

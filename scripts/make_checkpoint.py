@@ -32,7 +32,8 @@ def main() -> None:
     """Train what is missing, measure on the test set, and write the checkpoint."""
     Path("runs").mkdir(exist_ok=True)
     for command in COMMANDS:
-        adafuse_deploy.main([*shlex.split(command), "--resume"], standalone_mode=False)
+        words = [*shlex.split(command), "--resume"]
+        adafuse_deploy.main(words, obj=words, standalone_mode=False)
     model = load_model(GATED)
     preprocessing = model.config.preprocessing
     clips = SyntheticClips(TEST_CLIPS, model.config.num_segments, preprocessing, seed=TEST_SEED)

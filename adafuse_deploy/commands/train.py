@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +56,10 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--device", help="cpu, cuda, cuda:1 ... [a GPU if there is one]")
 @click.option("--amp/--no-amp", default=None, help="Mixed precision.")
 @click.option("--tensorboard/--no-tensorboard", default=None, help="Events beside the CSV log.")
-def command(output: Path, init: Path | None, resume: bool, **options: Any) -> None:
+@click.pass_obj
+def command(
+    words: list[str], output: Path, init: Path | None, resume: bool, **options: Any
+) -> None:
     """Train a network, with gates or dense.
 
     Without --recipe and --model a small AdaFuse network that a CPU can train is taken; with
@@ -86,7 +88,7 @@ def command(output: Path, init: Path | None, resume: bool, **options: Any) -> No
         output,
         resume=resume,
         progress=True,
-        notes={"command": shlex.join(["adafuse-deploy", *sys.argv[1:]]), "seed": training.seed},
+        notes={"command": shlex.join(["adafuse-deploy", *words]), "seed": training.seed},
         report=lambda line: click.echo(line, err=True),
     )
     best = result.evaluation

@@ -14,9 +14,10 @@ from PIL import Image
 
 from adafuse_deploy.engines.base import Engine
 from adafuse_deploy.engines.loader import load_engine
-from adafuse_deploy.engines.torch import TorchEngine, describe
+from adafuse_deploy.engines.torch import TorchEngine
 from adafuse_deploy.errors import InputError
 from adafuse_deploy.files import sha256
+from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.models.checkpoint import save_checkpoint
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.verification.clips import ListedClips, random_clips
@@ -197,7 +198,7 @@ class Shaky(Engine):
 
     def __init__(self, graph: Path, model: VideoRecognizer) -> None:
         self._engine = load_engine(graph, operator_library=False, threads=1)
-        self.metadata = describe(model)
+        self.metadata = GraphMetadata.of(model)
 
     def _infer(self, frames: np.ndarray) -> list[np.ndarray]:
         got = self._engine.run(frames + np.float32(0.01))
