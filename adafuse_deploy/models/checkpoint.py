@@ -36,8 +36,18 @@ def save_checkpoint(model: VideoRecognizer, path: str | os.PathLike[str], **extr
         "state_dict": model.state_dict(),
         **extra,
     }
-    with atomic_path(path) as temporary:
-        torch.save(content, temporary)
+    write_pickle(content, path)
+
+
+def write_pickle(content: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    """Write plain values and tensors for :func:`load_pickle`, atomically.
+
+    Raises:
+        InputError: ``path`` cannot be written, or the disk is full.
+    """
+    # Into an open file: given a name, PyTorch reports a full disk as an internal error of its own.
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        torch.save(content, file)
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -8,11 +8,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from adafuse_deploy.errors import InputError, MissingDependencyError
-from adafuse_deploy.files import atomic_path, write_text
-from adafuse_deploy.models.checkpoint import load_pickle
+from adafuse_deploy.files import write_text
+from adafuse_deploy.models.checkpoint import load_pickle, write_pickle
 
 STATE_FORMAT = "adafuse-deploy training state"
 
@@ -66,8 +64,7 @@ class RunFiles:
 
     def write_state(self, values: dict[str, Any]) -> None:
         """Replace the state to resume from."""
-        with atomic_path(self.state) as path:
-            torch.save({"format": STATE_FORMAT, **values}, path)
+        write_pickle({"format": STATE_FORMAT, **values}, self.state)
 
     def read_state(self, identity: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
         """Return the state to resume from, or None if the run has not come that far.

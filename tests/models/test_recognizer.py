@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -179,6 +180,19 @@ def test_checkpoints_restore_network_and_configuration(
     assert again.config == model.config
     clip = np.random.default_rng(0).standard_normal((1, 4, 3, 32, 32), np.float32)
     np.testing.assert_array_equal(again.predict(clip).logits, model.predict(clip).logits)
+
+
+def test_a_checkpoint_that_does_not_fit_the_disk_is_not_written(
+    tiny_model: VideoRecognizer, tmp_path: Path
+) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(InputError, match="Cannot write"):
+            save_checkpoint(tiny_model, tmp_path / "model.pt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
 
 
 class _RunsCode:
