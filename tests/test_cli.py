@@ -10,21 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adafuse_deploy.cli import VERBS, main
+from adafuse_deploy.cli import VERBS
 from adafuse_deploy.data.video import write_video
 from tests.golden import write_official
+from tests.support import run_cli
 
 HEAVY = ("torch", "onnx", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "av", "polygraphy")
-
-
-def run(*arguments: object) -> int:
-    """Run the command line in this process and return its exit code."""
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as leaving:
-        assert isinstance(leaving.code, int)
-        return leaving.code
-    return 0
 
 
 def test_help_works_with_no_runtime_installed() -> None:
@@ -46,14 +37,14 @@ for verb in [None, *VERBS]:
 
 
 def test_every_verb_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("--help") == 0
+    assert run_cli("--help") == 0
     shown = capsys.readouterr().out
     assert all(f"  {verb} " in shown for verb in VERBS)
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["export"], ["export", "a.pt"], ["--what"]])
 def test_usage_errors_exit_with_2(arguments: list[str]) -> None:
-    assert run(*arguments) == 2
+    assert run_cli(*arguments) == 2
 
 
 def test_export_and_classify(
@@ -61,12 +52,12 @@ def test_export_and_classify(
 ) -> None:
     graph, video = tmp_path / "model.onnx", tmp_path / "video.mp4"
     write_video(video, np.random.default_rng(0).integers(0, 255, (9, 48, 64, 3), np.uint8))
-    assert run("export", tiny_checkpoint, "-o", graph) == 0
+    assert run_cli("export", tiny_checkpoint, "-o", graph) == 0
     assert f"Next: adafuse-deploy verify {graph}" in capsys.readouterr().out
 
     answers = []
     for model, flag in [(tiny_checkpoint, []), (graph, []), (graph, ["--no-operator-library"])]:
-        assert run("classify", video, "--model", model, "--top", 2, "--json", *flag) == 0
+        assert run_cli("classify", video, "--model", model, "--top", 2, "--json", *flag) == 0
         answers.append(json.loads(capsys.readouterr().out))
     for answer in answers:
         assert [e["label"] for e in answer["top"]] == [e["label"] for e in answers[0]["top"]]
@@ -81,20 +72,20 @@ def test_convert_makes_a_checkpoint_that_needs_no_options(
 ) -> None:
     official = write_official("adatsn18", tmp_path)
     ours = tmp_path / "ours.pt"
-    assert run("convert", official, "--size", 112, "-o", ours) == 0
+    assert run_cli("convert", official, "--size", 112, "-o", ours) == 0
     assert "resnet18, gated stages: 1, 2, 3, 4" in capsys.readouterr().out
-    assert run("inspect", ours) == 0
+    assert run_cli("inspect", ours) == 0
     assert "resnet18" in capsys.readouterr().out
-    assert run("convert", ours, "-o", tmp_path / "again.pt") == 1
+    assert run_cli("convert", ours, "-o", tmp_path / "again.pt") == 1
     assert "without --official or convert" in capsys.readouterr().err
 
 
 def test_synthesized_videos_classify(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "videos"
-    assert run("synthesize", folder, "--count", 3, "--size", 32, "--frames", 8) == 0
+    assert run_cli("synthesize", folder, "--count", 3, "--size", 32, "--frames", 8) == 0
     assert "Next: adafuse-deploy train" in capsys.readouterr().out
     assert len(list(folder.glob("*.mp4"))) == 3
-    assert run("synthesize", folder, "--count", 3) == 1
+    assert run_cli("synthesize", folder, "--count", 3) == 1
     assert "not empty" in capsys.readouterr().err
 
 
@@ -117,7 +108,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
         (["classify", short, "--model", tmp_path / "no.onnx"], 1, "There is no graph"),
         (["classify", short, "--model", text], 1, "none of the files that run"),
     ]:
-        assert run(*arguments) == code, arguments
+        assert run_cli(*arguments) == code, arguments
         error = capsys.readouterr().err
         assert error.count("Error: ") == 1 and message in error, error
         assert "Traceback" not in error

@@ -11,36 +11,12 @@
 #include "kernels/channels_last.h"
 #include "kernels/residual_block.h"
 #include "tests/check.h"
+#include "tests/parallel.h"
 #include "tests/reference.h"
 
 using namespace adafuse;
 
 namespace {
-
-void serial(std::size_t count, const std::function<void(std::size_t)>& body) {
-  for (std::size_t i = 0; i < count; ++i) {
-    body(i);
-  }
-}
-
-// Three threads that take indices from the end, to be as unlike serial() as possible.
-void threaded(std::size_t count, const std::function<void(std::size_t)>& body) {
-  std::atomic<std::size_t> left{count};
-  const auto work = [&] {
-    for (std::size_t i = left; i > 0;) {
-      if (left.compare_exchange_weak(i, i - 1)) {
-        body(i - 1);
-      }
-    }
-  };
-  std::vector<std::thread> threads;
-  for (int i = 0; i < 3; ++i) {
-    threads.emplace_back(work);
-  }
-  for (std::thread& thread : threads) {
-    thread.join();
-  }
-}
 
 struct Conv {
   std::size_t outputs, inputs, kernel, stride;

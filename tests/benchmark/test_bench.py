@@ -22,7 +22,7 @@ from adafuse_deploy.models.gate import fixed
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import model_config
 from adafuse_deploy.prediction import KEEP, REUSE, SKIP
-from tests.engines.support import run_cli
+from tests.support import run_cli
 
 
 def test_mixes() -> None:

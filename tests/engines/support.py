@@ -11,20 +11,9 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from adafuse_deploy.cli import main
 from adafuse_deploy.engines.sidecar import BatchProfile, Sidecar, sidecar_path
 from adafuse_deploy.files import sha256
 from adafuse_deploy.metadata import GraphMetadata
-
-
-def run_cli(*arguments: object) -> int:
-    """Run the command line as a user does and return its exit code."""
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as error:
-        assert isinstance(error.code, int)
-        return error.code
-    return 0
 
 
 def write_engine(path: Path, content: bytes, metadata: GraphMetadata, **changes: Any) -> Sidecar:

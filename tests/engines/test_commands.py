@@ -11,7 +11,8 @@ import pytest
 
 from adafuse_deploy.files import sha256
 from adafuse_deploy.metadata import GraphMetadata
-from tests.engines.support import run_cli, write_engine
+from tests.engines.support import write_engine
+from tests.support import run_cli
 
 VERBS = ("build-engine", "inspect", "doctor", "verify")
 

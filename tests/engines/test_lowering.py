@@ -22,9 +22,8 @@ from adafuse_deploy.exporters import onnx_exporter
 from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import create_model
-from adafuse_deploy.prediction import Prediction
-from tests.engines.support import run_cli
 from tests.golden import FOLDER, golden_clip, load
+from tests.support import assert_same, run_cli
 
 Make = Callable[..., VideoRecognizer]
 PORTABLE = {"GatedConv", "SkipConv"}
@@ -33,16 +32,6 @@ SMALL: dict[str, Any] = {"width": 0.25, "num_segments": 3, "num_classes": 6}
 
 def count_nodes(path: Path) -> Counter[str]:
     return Counter(node.op_type for node in onnx.load(path).graph.node)
-
-
-def assert_same(got: Prediction, expected: Prediction) -> None:
-    for ours, theirs in zip(got.policies, expected.policies, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-    for name in ("logits", "frame_logits"):
-        reference = getattr(expected, name)
-        error = np.abs(getattr(got, name) - reference).max()
-        assert error <= 1e-4 * np.sqrt(np.mean(reference**2)), name
-    np.testing.assert_array_equal(got.macs, expected.macs)
 
 
 @pytest.fixture(scope="module")

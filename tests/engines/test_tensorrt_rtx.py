@@ -13,7 +13,7 @@ from adafuse_deploy.engines.options import BuildOptions
 from adafuse_deploy.engines.sidecar import BatchProfile, read_sidecar
 from adafuse_deploy.errors import InputError, MissingDependencyError
 from adafuse_deploy.files import sha256
-from tests.engines.support import run_cli
+from tests.support import run_cli
 
 trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
 

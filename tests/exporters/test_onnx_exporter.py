@@ -18,22 +18,10 @@ from adafuse_deploy.exporters import onnx_exporter
 from adafuse_deploy.metadata import KEY, GraphMetadata
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.ops import onnx_ops
-from adafuse_deploy.prediction import Prediction
 from tests.golden import FOLDER, FULL, OTHERS, compare_with_official, golden_clip, load
+from tests.support import assert_same
 
 Make = Callable[..., VideoRecognizer]
-
-
-def assert_same(got: Prediction, expected: Prediction) -> None:
-    """Policies exact, logits within 1e-4 of their RMS, the same count of operations."""
-    assert len(got.policies) == len(expected.policies)
-    for ours, theirs in zip(got.policies, expected.policies, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-    for name in ("logits", "frame_logits"):
-        reference = getattr(expected, name)
-        error = np.abs(getattr(got, name) - reference).max()
-        assert error <= 1e-4 * np.sqrt(np.mean(reference**2)), name
-    np.testing.assert_array_equal(got.macs, expected.macs)
 
 
 @pytest.mark.parametrize("library", [False, True])

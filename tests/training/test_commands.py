@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adafuse_deploy.cli import main
 from adafuse_deploy.models.checkpoint import load_model, read_checkpoint
+from tests.support import run_cli
 
 RECIPE = """
 model: {name: adafuse_tsm_resnet18, size: 32, width: 0.125, num_segments: 4, gate_hidden: 8,
@@ -44,7 +44,7 @@ def folder(tmp_path_factory):
 def checkpoint(folder):
     """What ``train`` makes from the lists."""
     out = folder / "ckpt.pt"
-    code = _run("train", "--recipe", folder / "recipe.yaml", *_lists(folder), "-o", out)
+    code = run_cli("train", "--recipe", folder / "recipe.yaml", *_lists(folder), "-o", out)
     assert code == 0
     return out
 
@@ -52,14 +52,6 @@ def checkpoint(folder):
 def _lists(folder):
     both = ("--data", folder / "list.txt", "--val", folder / "list.txt")
     return (*both, "--classes", folder / "classes.txt")
-
-
-def _run(*arguments):
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        return stop.code
-    return 0
 
 
 def test_train_from_lists(checkpoint):
@@ -75,14 +67,14 @@ def test_train_from_lists(checkpoint):
 def test_train_says_what_it_made_and_what_is_next(folder, tmp_path, capsys):
     out = tmp_path / "dense.pt"
     recipe = folder / "recipe.yaml"
-    code = _run("train", "--recipe", recipe, "--synthetic", "--model", "tsm_resnet18", "-o", out)
+    code = run_cli("train", "--recipe", recipe, "--synthetic", "--model", "tsm_resnet18", "-o", out)
     assert code == 0
     printed = capsys.readouterr()
     assert f"Wrote {out}" in printed.out
     assert f"Next: adafuse-deploy export {out} -o {tmp_path / 'dense.onnx'}" in printed.out
     assert "epoch 1/1" in printed.err
     again = tmp_path / "gated.pt"
-    code = _run(
+    code = run_cli(
         "train", "--recipe", recipe, "--synthetic", "--init", out, "-o", again, "--seed", "5"
     )
     assert code == 0
@@ -99,21 +91,21 @@ def test_train_and_evaluate_on_a_public_data_set(folder, tmp_path):
     (tmp_path / "classInd.txt").write_text("\n".join(names))
     where = ("--dataset", "jester", "--lists", tmp_path, "--frames", folder)
     out = tmp_path / "jester.pt"
-    assert _run("train", "--recipe", folder / "recipe.yaml", *where, "-o", out) == 0
+    assert run_cli("train", "--recipe", folder / "recipe.yaml", *where, "-o", out) == 0
     assert load_model(out).config.class_names[26] == "Gesture 26"
-    assert _run("evaluate", out, *where) == 0
+    assert run_cli("evaluate", out, *where) == 0
 
 
 def test_evaluate(checkpoint, folder, tmp_path, capsys):
     figures = tmp_path / "figures.json"
     data = ("--data", folder / "list.txt")
-    assert _run("evaluate", checkpoint, *data, "--json", figures) == 0
+    assert run_cli("evaluate", checkpoint, *data, "--json", figures) == 0
     printed = capsys.readouterr().out
     assert "argmax policies" in printed and "layer4.1.gate1" in printed
     values = json.loads(figures.read_text())
     recorded = read_checkpoint(checkpoint)["evaluation"]
     assert values["top1"] == recorded["top1"] and values["gates"] == recorded["gates"]
-    assert _run("evaluate", checkpoint, *data, "--sampled", "--seed", 1) == 0
+    assert run_cli("evaluate", checkpoint, *data, "--sampled", "--seed", 1) == 0
     assert "sampled policies" in capsys.readouterr().out
 
 
@@ -140,7 +132,7 @@ def test_evaluate(checkpoint, folder, tmp_path, capsys):
     ],
 )
 def test_mistakes_are_one_sentence(arguments, message, checkpoint, folder, capsys):
-    assert _run(*(argument.format(folder) for argument in arguments)) == 1
+    assert run_cli(*(argument.format(folder) for argument in arguments)) == 1
     error = capsys.readouterr().err
     assert error.startswith("Error: ") and message in error
     assert not (folder / "x.pt").exists()
@@ -149,7 +141,7 @@ def test_mistakes_are_one_sentence(arguments, message, checkpoint, folder, capsy
 def test_all_missing_folders_are_listed_at_once(folder, tmp_path, capsys):
     bad = tmp_path / "bad.txt"
     bad.write_text("v0 5 0\ngone1 5 0\ngone2 5 1\n")
-    code = _run("train", "--data", bad, "--val", bad, "--root", folder, "-o", tmp_path / "x.pt")
+    code = run_cli("train", "--data", bad, "--val", bad, "--root", folder, "-o", tmp_path / "x.pt")
     assert code == 1
     error = capsys.readouterr().err
     assert "gone1" in error and "gone2" in error

@@ -23,7 +23,7 @@ from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.verification.clips import ListedClips, random_clips
 from adafuse_deploy.verification.reference import expect
 from adafuse_deploy.verification.verifier import verify
-from tests.engines.support import run_cli
+from tests.support import run_cli
 
 QUICK = ("--threads", "1", "--rounds", "2")
 

@@ -1,0 +1,29 @@
+"""What tests of several areas do alike."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from adafuse_deploy.cli import main
+from adafuse_deploy.prediction import Prediction
+
+
+def run_cli(*arguments: object) -> int:
+    """Run the command line as a user does and return its exit code."""
+    try:
+        main([str(argument) for argument in arguments])
+    except SystemExit as error:
+        assert isinstance(error.code, int)
+        return error.code
+    return 0
+
+
+def assert_same(got: Prediction, expected: Prediction) -> None:
+    """Policies exact, logits within 1e-4 of their RMS, the same count of operations."""
+    for ours, theirs in zip(got.policies, expected.policies, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    for name in ("logits", "frame_logits"):
+        reference = getattr(expected, name)
+        error = np.abs(getattr(got, name) - reference).max()
+        assert error <= 1e-4 * np.sqrt(np.mean(reference**2)), name
+    np.testing.assert_array_equal(got.macs, expected.macs)
