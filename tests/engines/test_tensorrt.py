@@ -23,9 +23,9 @@ from tests.engines.support import (
     FakeBuilder,
     FakeConfig,
     FakeDriver,
-    run_cli,
     write_engine,
 )
+from tests.support import run_cli
 
 pytestmark = pytest.mark.usefixtures("gpu", "tensorrt")
 
