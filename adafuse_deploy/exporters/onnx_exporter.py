@@ -25,9 +25,6 @@ from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.ops import onnx_ops
 
-MAX_LOGITS_ERROR = 1e-4
-"""Largest difference of logits from PyTorch, relative to their RMS, that an export may have."""
-
 
 def export(
     model: VideoRecognizer, path: str | os.PathLike[str], *, checkpoint_sha256: str = ""
@@ -106,11 +103,11 @@ def _trace(model: VideoRecognizer, metadata: GraphMetadata) -> onnx.ModelProto:
 
 
 def _check_against_pytorch(path: Path, model: VideoRecognizer, metadata: GraphMetadata) -> None:
+    from adafuse_deploy.engines.agreement import disagreement
     from adafuse_deploy.engines.loader import load_engine
 
     clip = np.random.default_rng(0).standard_normal((1, *metadata.input_shape), np.float32)
     expected = model.predict(clip)
-    rms = float(np.sqrt(np.mean(expected.logits**2))) or 1.0
     for library in (False, True) if metadata.operators else (False,):
         try:
             engine = load_engine(path, operator_library=library)
@@ -120,16 +117,12 @@ def _check_against_pytorch(path: Path, model: VideoRecognizer, metadata: GraphMe
             raise
         with engine:
             got = engine.run(clip)
-        flips = sum(
-            int((a != b).sum()) for a, b in zip(got.policies, expected.policies, strict=True)
-        )
-        error = float(np.abs(got.logits - expected.logits).max()) / rms
-        if flips or not error <= MAX_LOGITS_ERROR:
+        difference = disagreement(got, expected)
+        if difference:
             form = "with the operator library" if library else "in plain ONNX Runtime"
             raise CheckFailed(
-                f"The exported graph {form} differs from PyTorch ({flips} decisions, logits by "
-                f"{error:.1e} of their RMS), so nothing was written; please report this with the "
-                "versions that 'adafuse-deploy doctor' prints."
+                f"The exported graph {form} differs from PyTorch ({difference}), so nothing was "
+                "written; please report this with the versions that 'adafuse-deploy doctor' prints."
             )
 
 

@@ -106,10 +106,15 @@ class TrainingConfig:
         Raises:
             InputError: a name is unknown or a value impossible.
         """
-        known = [f.name for f in fields(cls)]
-        unknown = sorted(set(values) - set(known))
-        if unknown:
-            raise InputError(
-                f"Unknown training settings {', '.join(unknown)}; there are {', '.join(known)}."
-            )
+        check_settings("training", values, cls)
         return cls(**values)
+
+
+def check_settings(section: str, values: dict[str, Any], kind: type) -> None:
+    """Raise :class:`InputError` if a name in ``values`` is no field of the dataclass ``kind``."""
+    known = [f.name for f in fields(kind)]
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise InputError(
+            f"Unknown {section} settings {', '.join(unknown)}; there are {', '.join(known)}."
+        )

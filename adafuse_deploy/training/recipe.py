@@ -25,7 +25,7 @@ from adafuse_deploy.config import ModelConfig
 from adafuse_deploy.data.catalog import DATASETS
 from adafuse_deploy.errors import InputError
 from adafuse_deploy.models.registry import model_config
-from adafuse_deploy.training.config import TrainingConfig
+from adafuse_deploy.training.config import TrainingConfig, check_settings
 
 SYNTHETIC = "synthetic"
 
@@ -168,10 +168,5 @@ def _section(content: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _data(values: dict[str, Any]) -> DataConfig:
-    known = [f.name for f in fields(DataConfig)]
-    unknown = sorted(set(values) - set(known))
-    if unknown:
-        raise InputError(
-            f"Unknown data settings {', '.join(unknown)}; there are {', '.join(known)}."
-        )
+    check_settings("data", values, DataConfig)
     return DataConfig(**values)

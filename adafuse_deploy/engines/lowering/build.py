@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from adafuse_deploy.engines.agreement import disagreement
 from adafuse_deploy.engines.graph import read_graph
 from adafuse_deploy.engines.lowering.rewrite import fuse_residual_blocks
 from adafuse_deploy.engines.onnxruntime import OnnxRuntimeEngine
@@ -16,9 +17,6 @@ from adafuse_deploy.errors import CheckFailed, InputError
 from adafuse_deploy.files import atomic_path, sha256
 from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.ops.domain import DOMAIN, VERSION
-
-MAX_LOGITS_ERROR = 1e-4
-"""Largest difference of logits from the portable graph, relative to their RMS."""
 
 
 def lower(
@@ -28,7 +26,7 @@ def lower(
 
     The result runs only with the operator library.  It is run on a random clip beside the portable
     graph in plain ONNX Runtime: every policy must be the same and the logits within
-    :data:`MAX_LOGITS_ERROR`.
+    :data:`~adafuse_deploy.engines.agreement.MAX_LOGITS_ERROR`.
 
     Args:
         graph: a portable graph, made by 'adafuse-deploy export'.
@@ -80,12 +78,9 @@ def _check(fused: Path, portable: Path, metadata: GraphMetadata) -> None:
         expected = engine.run(clip)
     with OnnxRuntimeEngine(fused) as engine:
         got = engine.run(clip)
-    flips = sum(int((a != b).sum()) for a, b in zip(got.policies, expected.policies, strict=True))
-    rms = float(np.sqrt(np.mean(expected.logits**2))) or 1.0
-    error = float(np.abs(got.logits - expected.logits).max()) / rms
-    if flips or not error <= MAX_LOGITS_ERROR:
+    difference = disagreement(got, expected)
+    if difference:
         raise CheckFailed(
-            f"The fused graph differs from {portable} ({flips} decisions, logits by {error:.1e} of "
-            "their RMS), so nothing was written; run the portable graph, and please report this "
-            "with what 'adafuse-deploy doctor' prints."
+            f"The fused graph differs from {portable} ({difference}), so nothing was written; run "
+            "the portable graph, and please report this with what 'adafuse-deploy doctor' prints."
         )
