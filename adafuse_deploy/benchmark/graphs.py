@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from adafuse_deploy.engines import forced
 from adafuse_deploy.engines.graph import read_graph
-from adafuse_deploy.metadata import policy_name
 
 
 def fix_batch(path: Path, clips: int) -> None:
@@ -22,20 +22,10 @@ def fix_batch(path: Path, clips: int) -> None:
 
 
 def force_policies(path: Path, policies: Sequence[np.ndarray]) -> None:
-    """Let the convolutions obey given policies.
+    """Let the convolutions of a graph file obey given policies, per gate int32 (N, T, C).
 
-    The policy networks still run, because their decisions are outputs of the graph: their time
-    counts.
-
-    Args:
-        path: a graph, rewritten in place.
-        policies: per gate int32 (N, T, C).
+    The policy networks still run: their time counts.
     """
     model, _ = read_graph(path)
-    names = {policy_name(gate): f"forced_{policy_name(gate)}" for gate in range(len(policies))}
-    for node in model.graph.node:
-        for index, name in enumerate(node.input):
-            node.input[index] = names.get(name, name)
-    for name, policy in zip(names.values(), policies, strict=True):
-        model.graph.initializer.append(onnx.numpy_helper.from_array(policy, name))
+    forced.force_policies(model, policies)
     onnx.save(model, path)

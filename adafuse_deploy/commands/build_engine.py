@@ -23,8 +23,9 @@ import click
 )
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "fp16"]),
-    help="Of feature maps and convolutions; policies are always decided in fp32 [fp32].",
+    type=click.Choice(["fp32", "fp16", "bf16"]),
+    help="Of feature maps and convolutions; policies are always decided in fp32 [fp32]. GPUs: fp32 "
+    "or fp16; CPUs: fp32 or bf16.",
 )
 @click.option("--fp16", is_flag=True, help="The same as --precision fp16.")
 @click.option(
@@ -58,8 +59,9 @@ def command(
     """
     if backend == "onnxruntime":
         if fp16 or precision == "fp16":
-            raise click.UsageError("--backend onnxruntime builds in fp32; leave out the precision.")
-        _lower(graph, Path(output) if output else Path(graph).with_suffix(".cpu.onnx"))
+            raise click.UsageError("--backend onnxruntime builds in fp32 or bf16, not in fp16.")
+        target = Path(output) if output else Path(graph).with_suffix(".cpu.onnx")
+        _lower(graph, target, precision or "fp32")
         return
     from adafuse_deploy.engines.builder import build_engine
     from adafuse_deploy.engines.options import BuildOptions
@@ -90,15 +92,15 @@ def command(
     )
 
 
-def _lower(graph: str, target: Path) -> None:
+def _lower(graph: str, target: Path, precision: str) -> None:
     from adafuse_deploy.engines.lowering.build import lower
 
     click.echo(f"Building {target} for ONNX Runtime ...", err=True)
     start = time.perf_counter()
-    metadata, blocks = lower(graph, target)
+    metadata, blocks = lower(graph, target, precision=precision)
     click.echo(
         f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB, "
-        f"{time.perf_counter() - start:.1f} s): {blocks} fused residual blocks, the same policies "
-        f"and logits as {metadata.portable_name}."
+        f"{time.perf_counter() - start:.1f} s): {blocks} fused residual blocks in {precision}, "
+        f"checked against {metadata.portable_name}."
     )
     click.echo(f"Next: adafuse-deploy verify {graph} {target} --checkpoint CHECKPOINT")

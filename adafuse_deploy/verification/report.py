@@ -30,6 +30,7 @@ class Thresholds:
 DEFAULT_THRESHOLDS = {
     "fp32": Thresholds(100.0, 0.0, 1e-3, 100.0),
     "fp16": Thresholds(99.0, 0.0, 5e-2, 98.0),
+    "bf16": Thresholds(98.0, 0.0, 2e-1, 98.0),
 }
 """By the precision of the engine."""
 

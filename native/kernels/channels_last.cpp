@@ -7,13 +7,19 @@ namespace {
 
 // Pixels that a task rewrites at a time: a cache line of each plane.
 constexpr std::size_t kPixels = 16;
+constexpr std::size_t kVector = 16;
 
 void rewrite(const float* planes, std::size_t plane, std::size_t channels, std::size_t pixels,
-             std::size_t pitch, float* output) {
+             Precision precision, std::size_t pitch, char* output) {
   for (std::size_t channel = 0; channel < channels; ++channel) {
     const float* from = planes + channel * plane;
     for (std::size_t pixel = 0; pixel < pixels; ++pixel) {
-      output[pixel * pitch + channel] = from[pixel];
+      encode(precision, from[pixel], output + pixel * pitch, channel);
+    }
+  }
+  for (std::size_t place = channels; place % per_unit(precision) != 0; ++place) {
+    for (std::size_t pixel = 0; pixel < pixels; ++pixel) {
+      encode(precision, 0, output + pixel * pitch, place);
     }
   }
 }
@@ -21,27 +27,27 @@ void rewrite(const float* planes, std::size_t plane, std::size_t channels, std::
 }  // namespace
 
 void to_channels_last(const float* input, std::size_t rows, std::size_t channels,
-                      const FrameLayout& layout, float* output, float* pooled,
+                      const FrameLayout& layout, Precision precision, char* output, float* pooled,
                       const ParallelFor& parallel_for) {
   const std::size_t plane = layout.height * layout.width;
   parallel_for(rows, [&](std::size_t row) {
     const float* const planes = input + row * channels * plane;
-    float* const frame = output + row * layout.frame_pitch();
+    char* const frame = output + row * layout.frame_pitch();
     layout.clear_border(frame, 0, layout.height);
     for (std::size_t y = 0; y < layout.height; ++y) {
       for (std::size_t x = 0; x < layout.width; x += kPixels) {
         rewrite(
             planes + y * layout.width + x, plane, channels, std::min(kPixels, layout.width - x),
-            layout.pitch,
+            precision, layout.pitch,
             frame + layout.offset(static_cast<std::ptrdiff_t>(y), static_cast<std::ptrdiff_t>(x)));
       }
     }
     for (std::size_t channel = 0; channel < channels; ++channel) {
       const float* from = planes + channel * plane;
-      float partial[kWidestVector] = {};  // side by side, so that the compiler can use vectors
+      float partial[kVector] = {};  // side by side, so that the compiler can use vectors
       std::size_t pixel = 0;
-      for (; pixel + kWidestVector <= plane; pixel += kWidestVector) {
-        for (std::size_t i = 0; i < kWidestVector; ++i) {
+      for (; pixel + kVector <= plane; pixel += kVector) {
+        for (std::size_t i = 0; i < kVector; ++i) {
           partial[i] += from[pixel + i];
         }
       }

@@ -11,7 +11,7 @@ namespace adafuse {
 // Rewrites `rows` frames (channels, height, width) with channels innermost and gives the means over
 // each frame, (rows, channels).
 void to_channels_last(const float* input, std::size_t rows, std::size_t channels,
-                      const FrameLayout& layout, float* output, float* pooled,
+                      const FrameLayout& layout, Precision precision, char* output, float* pooled,
                       const ParallelFor& parallel_for);
 
 }  // namespace adafuse

@@ -1,8 +1,10 @@
 // How the fused blocks hand frames to each other: channels innermost.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
+#include <cstring>
+
+#include "kernels/precision.h"
 
 namespace adafuse {
 
@@ -10,18 +12,18 @@ constexpr std::size_t round_up(std::size_t value, std::size_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-// The widest vector of all instruction sets, so that a layout does not depend on the processor.
-constexpr std::size_t kWidestVector = 16;
+// Bytes of a cache line, which is also the widest vector of all instruction sets.
+constexpr std::size_t kLine = 64;
 
-// Floats from one pixel to the next for so many channels.  Whole vectors may be written, and
+// Bytes from one pixel to the next for so many channels.  Whole vectors may be written, and
 // neighbouring pixels must not share cache sets, as they would at a power of two.
-constexpr std::size_t channel_pitch(std::size_t channels) {
-  const std::size_t whole = round_up(channels, kWidestVector);
-  return whole % 64 == 0 ? whole + kWidestVector : whole;
+constexpr std::size_t channel_pitch(std::size_t channels, Precision precision) {
+  const std::size_t whole = round_up(channels * value_bytes(precision), kLine);
+  return whole % (4 * kLine) == 0 ? whole + kLine : whole;
 }
 
-// Frame rows x columns x pitch floats, with `border` pixels of zeros on every side.  What lies
-// between the last channel and the next pixel is undefined.
+// Frame rows x columns x pitch bytes, with `border` pixels of zeros on every side.  The last
+// channel's unit is filled up with zeros; what lies between it and the next pixel is undefined.
 struct FrameLayout {
   std::size_t height = 0;
   std::size_t width = 0;
@@ -39,16 +41,16 @@ struct FrameLayout {
   }
 
   // Writes the zeros around rows [first, last), with the border above or below at the frame's ends.
-  void clear_border(float* frame, std::size_t first, std::size_t last) const {
+  void clear_border(char* frame, std::size_t first, std::size_t last) const {
     const std::size_t begin = first == 0 ? 0 : first + border;
     const std::size_t end = last == height ? height + 2 * border : last + border;
     for (std::size_t row = begin; row < end; ++row) {
-      float* const at = frame + row * row_pitch();
+      char* const at = frame + row * row_pitch();
       if (row < border || row >= height + border) {
-        std::fill_n(at, row_pitch(), 0.0f);
+        std::memset(at, 0, row_pitch());
       } else {
-        std::fill_n(at, border * pitch, 0.0f);
-        std::fill_n(at + (border + width) * pitch, border * pitch, 0.0f);
+        std::memset(at, 0, border * pitch);
+        std::memset(at + (border + width) * pitch, 0, border * pitch);
       }
     }
   }

@@ -1,9 +1,12 @@
 // Weights in the orders the tile kernel reads, made once.
 #pragma once
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 
 #include "kernels/aligned_buffer.h"
+#include "kernels/channel_run.h"
 #include "kernels/tile_kernel.h"
 
 namespace adafuse {
@@ -17,38 +20,61 @@ struct ConvWeights {
   std::size_t taps;
 };
 
-// For a convolution that computes all its outputs: panel by panel, one weight row per input value,
-// taps outermost.
+// Panels that follow each other in memory.
+struct Panels {
+  const char* data;
+  std::size_t bytes;      // of a panel
+  std::size_t first = 0;  // number of the panel that `data` begins with
+
+  const char* operator[](std::size_t panel) const { return data + (panel - first) * bytes; }
+};
+
+// For a convolution that reads and computes all its channels: panel by panel, a weight row per unit
+// of input, taps outermost.
 class PanelWeights {
  public:
-  PanelWeights(const TileKernel& kernel, const ConvWeights& conv);
+  PanelWeights(const TileKernel& kernel, const ConvWeights& conv, const TemporalShift& shift);
 
-  std::size_t panels() const { return panels_; }
-  std::size_t panel_bytes() const { return panel_floats_ * sizeof(float); }
-  const char* panel(std::size_t index) const {
-    return reinterpret_cast<const char*>(weights_.data() + index * panel_floats_);
-  }
+  std::size_t count() const { return count_; }
+  Panels panels() const { return {reinterpret_cast<const char*>(weights_.data()), bytes_}; }
 
  private:
-  std::size_t panels_;
-  std::size_t panel_floats_;
-  AlignedBuffer weights_;
+  std::size_t count_;
+  std::size_t bytes_;
+  AlignedArray<char> weights_;
+};
+
+// For a convolution whose inputs are chosen at run time: panel by panel, a row per input channel,
+// taps outermost, and one of zeros.
+class ChannelWeights {
+ public:
+  ChannelWeights(const TileKernel& kernel, const ConvWeights& conv);
+
+  std::size_t count() const { return count_; }
+  Panels panels() const { return {weights_.data(), bytes_}; }
+
+ private:
+  std::size_t count_;
+  std::size_t bytes_;
+  AlignedArray<char> weights_;
 };
 
 // For a convolution whose outputs are chosen at run time: output by output, taps outermost.
-class RowWeights {
+class OutputWeights {
  public:
-  explicit RowWeights(const ConvWeights& conv);
+  OutputWeights(const TileKernel& kernel, const ConvWeights& conv, const TemporalShift& shift);
 
-  // Floats of a row, to a multiple of the widest vector.
+  // Units of an output's weights, and those to a multiple of the widest vector.
+  std::size_t units() const { return units_; }
   std::size_t depth() const { return depth_; }
-  const float* row(std::size_t output) const { return weights_.data() + output * depth_; }
-  const float* zeros() const { return row(outputs_); }
+  const std::uint32_t* row(std::size_t output) const { return weights_.data() + output * depth_; }
+  const std::uint32_t* zeros() const { return row(outputs_); }
 
  private:
   std::size_t outputs_;
+  std::size_t units_;
   std::size_t depth_;
-  AlignedBuffer weights_;
+  AlignedArray<std::uint32_t> weights_;
 };
 
 }  // namespace adafuse

@@ -33,7 +33,7 @@ ResidualBlock::ResidualBlock(const ResidualBlockSpec& spec, const TileKernel& ke
       out_channels_(spec.conv3 ? spec.conv3->outputs : spec.conv2.outputs),
       stride_(spec.stride),
       shift_(spec.shift),
-      conv1_(spec.conv1),
+      conv1_(kernel, spec.conv1, spec.shift),
       conv2_(kernel, spec.conv2) {
   const std::size_t one = spec.conv3 ? 1 : 9;
   require(spec.conv1.taps == one && spec.conv2.taps == 9,
@@ -46,13 +46,13 @@ ResidualBlock::ResidualBlock(const ResidualBlockSpec& spec, const TileKernel& ke
     require(spec.conv3->taps == 1 && spec.conv3->inputs == spec.conv2.outputs,
             "conv3 must be 1x1 and read what conv2 gives");
     require(spec.conv2.outputs == mid_channels_, "conv1 and conv2 must have equally many outputs");
-    conv3_.emplace(kernel, *spec.conv3);
+    conv3_.emplace(kernel, *spec.conv3, TemporalShift{});
   }
   if (spec.shortcut) {
     require(spec.shortcut->taps == 1 && spec.shortcut->inputs == in_channels_ &&
                 spec.shortcut->outputs == out_channels_,
             "the shortcut must be 1x1 from the input's channels to the output's");
-    shortcut_.emplace(kernel, *spec.shortcut);
+    shortcut_.emplace(kernel, *spec.shortcut, shift_);
   } else {
     require(stride_ == 1 && in_channels_ == out_channels_,
             "an identity shortcut needs equal channels and stride 1");
@@ -64,12 +64,13 @@ ResidualBlock::ResidualBlock(const ResidualBlockSpec& spec, const TileKernel& ke
 }
 
 FrameLayout ResidualBlock::input_layout(std::size_t height, std::size_t width) const {
-  return {height, width, border(), channel_pitch(in_channels_)};
+  return {height, width, border(), channel_pitch(in_channels_, kernel_.precision)};
 }
 
 FrameLayout ResidualBlock::output_layout(std::size_t height, std::size_t width) const {
   const auto strided = [&](std::size_t size) { return (size + stride_ - 1) / stride_; };
-  return {strided(height), strided(width), border(), channel_pitch(out_channels_)};
+  return {strided(height), strided(width), border(),
+          channel_pitch(out_channels_, kernel_.precision)};
 }
 
 void ResidualBlock::run(std::size_t clips, std::size_t frames, std::size_t height,

@@ -30,9 +30,9 @@ struct ResidualBlockSpec {
 };
 
 struct ResidualBlockTensors {
-  const float* input;  // (rows) frames of the input layout
-  float* output;       // (rows) frames of the output layout; the input itself if layouts are equal
-  float* pooled;       // (rows, out_channels): means of the output over each frame
+  const char* input;  // (rows) frames of the input layout
+  char* output;       // (rows) frames of the output layout; the input itself if layouts are equal
+  float* pooled;      // (rows, out_channels): means of the output over each frame
 };
 
 class ResidualBlock {
@@ -67,8 +67,8 @@ class ResidualBlock {
   std::size_t out_channels_;
   std::size_t stride_;
   TemporalShift shift_;
-  RowWeights conv1_;
-  PanelWeights conv2_;
+  OutputWeights conv1_;
+  ChannelWeights conv2_;
   std::optional<PanelWeights> conv3_;
   std::optional<PanelWeights> shortcut_;
   AlignedBuffer bias1_, bias2_, bias3_;  // bias3_: of all that is added up before the last ReLU

@@ -6,10 +6,7 @@
 namespace adafuse {
 namespace {
 
-constexpr std::ptrdiff_t kFloat = sizeof(float);
-
-std::int32_t offset(std::ptrdiff_t floats) {
-  const std::ptrdiff_t bytes = floats * kFloat;
+std::int32_t checked(std::ptrdiff_t bytes) {
   if (bytes > std::numeric_limits<std::int32_t>::max() ||
       bytes < std::numeric_limits<std::int32_t>::min()) {
     throw std::invalid_argument("the frames are too large: two of them must fit into 2 GiB");
@@ -22,58 +19,90 @@ std::int32_t offset(std::ptrdiff_t floats) {
 template <typename AppendTap>
 void StepList::assign_taps(const InputShape& input, AppendTap append_tap) {
   steps_.clear();
+  merged_.clear();
+  row_begin_.clear();
   for (std::size_t ky = 0; ky < input.kernel; ++ky) {
-    row_begin_[ky] = steps_.size();
+    row_begin_.push_back(steps_.size());
     for (std::size_t kx = 0; kx < input.kernel; ++kx) {
       append_tap(
           static_cast<std::ptrdiff_t>(ky * input.layout.row_pitch() + kx * input.layout.pitch),
-          (ky * input.kernel + kx) * input.channels);
+          ky * input.kernel + kx);
     }
   }
-  row_begin_[input.kernel] = steps_.size();
+  row_begin_.push_back(steps_.size());
   // Only prefetched.
   steps_.insert(steps_.end(), kStepsAhead, steps_.empty() ? Step{0, 0} : steps_.back());
 }
 
-void StepList::assign(const InputShape& input, const TemporalShift& shift, Neighbours neighbours,
-                      std::size_t panel_width) {
+void StepList::assign(const InputShape& input, const TileKernel& kernel, const TemporalShift& shift,
+                      Neighbours neighbours) {
   const std::ptrdiff_t frame = static_cast<std::ptrdiff_t>(input.layout.frame_pitch());
-  assign_taps(input, [&](std::ptrdiff_t tap, std::size_t first_weight) {
-    const auto append = [&](std::size_t begin, std::size_t end, std::ptrdiff_t from) {
-      for (std::size_t channel = begin; channel < end; ++channel) {
+  const std::array<ChannelRun, 3> runs = shift.runs(input.channels);
+  const std::array<bool, 3> present{neighbours.next, neighbours.previous, true};
+  const std::array<std::ptrdiff_t, 3> from{frame, -frame, 0};
+  std::size_t weight = 0;
+  assign_taps(input, [&](std::ptrdiff_t tap, std::size_t) {
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+      const std::size_t first = runs[i].first_unit(kernel.precision);
+      const std::size_t units = runs[i].units(kernel.precision);
+      for (std::size_t unit = 0; present[i] && unit < units; ++unit) {
         steps_.push_back(
-            {offset(tap + from + static_cast<std::ptrdiff_t>(channel)),
-             offset(static_cast<std::ptrdiff_t>((first_weight + channel) * panel_width))});
+            {checked(tap + from[i] + static_cast<std::ptrdiff_t>((first + unit) * kUnit)),
+             checked(static_cast<std::ptrdiff_t>((weight + unit) * kernel.weight_row()))});
       }
-    };
-    const std::size_t own = shift.from_next + shift.from_previous;
-    if (neighbours.next) {
-      append(0, shift.from_next, frame);
+      weight += units;
     }
-    if (neighbours.previous) {
-      append(shift.from_next, own, -frame);
-    }
-    append(own, input.channels, 0);
   });
 }
 
-void StepList::assign(const InputShape& input, const CompactChannels& own,
-                      const CompactChannels* previous, std::size_t panel_width) {
+void StepList::assign(const InputShape& input, const TileKernel& kernel, const CompactChannels& own,
+                      const CompactChannels* previous) {
   const std::ptrdiff_t frame = static_cast<std::ptrdiff_t>(input.layout.frame_pitch());
-  assign_taps(input, [&](std::ptrdiff_t tap, std::size_t first_weight) {
-    const auto append = [&](const CompactChannels& channels, std::size_t begin, std::size_t end,
-                            std::ptrdiff_t from) {
-      for (std::size_t place = begin; place < end; ++place) {
-        steps_.push_back(
-            {offset(tap + from + static_cast<std::ptrdiff_t>(place)),
-             offset(static_cast<std::ptrdiff_t>((first_weight + channels[place]) * panel_width))});
+  const Precision precision = kernel.precision;
+  const std::size_t group = per_unit(precision);
+  const std::size_t zeros = input.taps() * input.channels;
+  assign_taps(input, [&](std::ptrdiff_t tap, std::size_t number) {
+    const auto append = [&](const CompactChannels& channels, ChannelRun run, std::ptrdiff_t from) {
+      const std::size_t first = run.first_unit(precision);
+      for (std::size_t unit = first; unit < first + run.units(precision); ++unit) {
+        std::size_t weight = steps_.size() * kernel.weight_row();
+        for (std::size_t place = unit * group; place < (unit + 1) * group; ++place) {
+          const bool read = run.begin <= place && place < run.end;
+          const std::size_t row = read ? number * input.channels + channels[place] : zeros;
+          const std::size_t offset = row * kernel.channel_row();
+          if (group == 1) {
+            weight = offset;
+          } else {
+            merged_.push_back(static_cast<std::uint32_t>(offset));
+          }
+        }
+        steps_.push_back({checked(tap + from + static_cast<std::ptrdiff_t>(unit * kUnit)),
+                          checked(static_cast<std::ptrdiff_t>(weight))});
       }
     };
-    append(own, 0, own.kept(), 0);
+    append(own, {0, own.kept()}, 0);
     if (previous != nullptr) {
-      append(*previous, previous->lent_begin(), previous->size(), -frame);
+      append(*previous, {previous->lent_begin(), previous->size()}, -frame);
     }
   });
+  // Only prefetched.
+  merged_.insert(merged_.end(), kStepsAhead * group, 0);
+}
+
+Panels StepList::read_panels(const TileKernel& kernel, const ChannelWeights& weights,
+                             std::size_t begin, std::size_t end,
+                             AlignedArray<std::uint32_t>& buffer) const {
+  const Panels channels = weights.panels();
+  if (per_unit(kernel.precision) == 1) {
+    return channels;
+  }
+  const std::size_t depth = row_begin_.back();
+  const std::size_t units = depth * kernel.panel_width();
+  std::uint32_t* const merged = buffer.reserve((end - begin) * units);
+  for (std::size_t panel = begin; panel < end; ++panel) {
+    kernel.interleave(channels[panel], merged_.data(), depth, merged + (panel - begin) * units);
+  }
+  return {reinterpret_cast<const char*>(merged), units * kUnit, begin};
 }
 
 }  // namespace adafuse

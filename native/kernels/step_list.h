@@ -1,21 +1,15 @@
 // The terms of a convolution's sum, in the form the tile kernel walks through.
 #pragma once
 
-#include <array>
 #include <vector>
 
+#include "kernels/channel_run.h"
 #include "kernels/compact_channels.h"
 #include "kernels/frame_layout.h"
+#include "kernels/packed_weights.h"
 #include "kernels/tile_kernel.h"
 
 namespace adafuse {
-
-// The first channels of a frame come from the next frame, the following ones from the previous
-// frame, the others from the frame itself; beyond a clip's ends there are zeros.
-struct TemporalShift {
-  std::size_t from_next = 0;
-  std::size_t from_previous = 0;
-};
 
 // A frame's place in its clip, as far as its neighbours matter.
 struct Neighbours {
@@ -23,7 +17,7 @@ struct Neighbours {
   bool next;
 };
 
-// A convolution's input: square kernels, 1x1 or 3x3, padded by half their size.
+// A convolution's input: square kernels, padded by half their size.
 struct InputShape {
   FrameLayout layout;
   std::size_t channels;
@@ -34,18 +28,16 @@ struct InputShape {
   std::size_t taps() const { return kernel * kernel; }
 };
 
-constexpr std::size_t kMaxKernel = 3;
-
 class StepList {
  public:
-  // Every channel of a frame, shifted.
-  void assign(const InputShape& input, const TemporalShift& shift, Neighbours neighbours,
-              std::size_t panel_width);
+  // Every channel of a frame, shifted; for PanelWeights or OutputWeights.
+  void assign(const InputShape& input, const TileKernel& kernel, const TemporalShift& shift,
+              Neighbours neighbours);
 
   // What a frame reads of compactly stored channels: its own and, unless null, those the previous
-  // frame lends, which lie one frame before.
-  void assign(const InputShape& input, const CompactChannels& own, const CompactChannels* previous,
-              std::size_t panel_width);
+  // frame lends, which lie one frame before; for read_panels().
+  void assign(const InputShape& input, const TileKernel& kernel, const CompactChannels& own,
+              const CompactChannels* previous);
 
   // Steps of the kernel's rows [first, last).
   const Step* begin(std::size_t first) const { return steps_.data() + row_begin_[first]; }
@@ -53,12 +45,18 @@ class StepList {
     return row_begin_[last] - row_begin_[first];
   }
 
+  // The panels [begin, end) of weights for the channels of compact storage, merged into weight rows
+  // in `buffer` where a unit holds several channels.
+  Panels read_panels(const TileKernel& kernel, const ChannelWeights& weights, std::size_t begin,
+                     std::size_t end, AlignedArray<std::uint32_t>& buffer) const;
+
  private:
   template <typename AppendTap>
   void assign_taps(const InputShape& input, AppendTap append_tap);
 
   std::vector<Step> steps_;
-  std::array<std::size_t, kMaxKernel + 1> row_begin_{};
+  std::vector<std::size_t> row_begin_;
+  std::vector<std::uint32_t> merged_;  // byte offsets of the rows that make up the weight rows
 };
 
 }  // namespace adafuse

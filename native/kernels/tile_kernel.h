@@ -1,13 +1,16 @@
 // The inner loop of the fused blocks: a few pixels times a panel of output channels.
 //
-// Channels lie innermost.  A panel is as many output channels as fill `vectors` vectors; a weight
-// row holds a panel's weights for one input value.  Any sum over inputs (dense, gathered, over
-// taps or over frames) is a list of steps, so the choice of channels is written outside, once.
+// Channels lie innermost, in units (see precision.h).  A panel is as many output channels as fill
+// `vectors` vectors; a weight row holds a panel's weights for one unit of input, output channel by
+// output channel.  Any sum over inputs (dense, gathered, over taps or over frames) is a list of
+// steps, so the choice of channels is written outside, once for all precisions.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <vector>
+
+#include "kernels/precision.h"
 
 namespace adafuse {
 
@@ -36,11 +39,11 @@ struct Segment {
 
 // Where a tile goes: max(0, bias + sum + residual).
 struct TileOutput {
-  float* groups[kMaxGroups];
-  std::ptrdiff_t pixel_stride;        // floats
-  const float* residual[kMaxGroups];  // null for none; may be the output itself
-  std::ptrdiff_t residual_stride;     // floats
-  float* sums;                        // null, or per channel: the tile's values are added to it
+  char* groups[kMaxGroups];
+  std::ptrdiff_t pixel_stride;       // bytes
+  const char* residual[kMaxGroups];  // null for none; may be the output itself
+  std::ptrdiff_t residual_stride;    // bytes
+  float* sums;                       // null, or per channel: the tile's values are added to it
 };
 
 struct TileSize {
@@ -49,10 +52,11 @@ struct TileSize {
   std::size_t channels;  // of the panel; the kernel computes the next multiple of its granule
 };
 
-// One implementation per instruction set.
+// One implementation per precision and instruction set.
 struct TileKernel {
-  const char* name;
-  std::size_t lanes;       // floats of one vector
+  const char* name;  // of the instruction set
+  Precision precision;
+  std::size_t lanes;       // units of one vector
   std::size_t vectors;     // of a panel
   std::size_t granule;     // channels are computed in multiples of this
   std::size_t max_group;   // most pixels of one group
@@ -62,15 +66,23 @@ struct TileKernel {
   void (*run)(const TileSize& size, const Segment* segments, std::size_t count, const float* bias,
               const TileOutput& output);
 
-  // Makes a panel of gathered weight rows: panel[k * panel_width() + i] = rows[i][k] for the whole
-  // vectors that hold `count` rows.  `rows` has `vectors * lanes` pointers, those from `count` on
-  // to zeros; `depth` is a multiple of `lanes`.
-  void (*gather)(const float* const* rows, std::size_t count, std::size_t depth, float* panel);
+  // Makes a panel of the weights of chosen outputs: unit k of row i goes to place
+  // k * panel_width() + i, for the whole vectors that hold `count` rows.  `rows` has
+  // panel_width() pointers, those from `count` on to zeros; `depth` is a multiple of `lanes`.
+  void (*gather)(const std::uint32_t* const* rows, std::size_t count, std::size_t depth,
+                 std::uint32_t* panel);
+
+  // Makes a panel of the weights of chosen inputs: weight row k consists of per_unit() rows of one
+  // channel each, which lie at the next byte offsets from `channels`.
+  void (*interleave)(const char* channels, const std::uint32_t* offsets, std::size_t depth,
+                     std::uint32_t* panel);
 
   std::size_t panel_width() const { return lanes * vectors; }
+  std::size_t weight_row() const { return panel_width() * kUnit; }  // bytes
+  std::size_t channel_row() const { return panel_width() * value_bytes(precision); }
 };
 
 // The implementations this processor can run, best first.
-const std::vector<const TileKernel*>& tile_kernels();
+const std::vector<const TileKernel*>& tile_kernels(Precision precision);
 
 }  // namespace adafuse

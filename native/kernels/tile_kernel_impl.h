@@ -1,9 +1,14 @@
-// The tile kernel for one instruction set.  The including file is compiled with that instruction
-// set's flags and defines, in the namespace TILE_NAMESPACE, the `kernel` that it describes by the
-// macros TILE_NAME, _LANES, _VECTORS, _GRANULE, _GROUP and _PIXELS.
+// The tile kernel for one precision and instruction set.  The including file is compiled with that
+// instruction set's flags and defines, in the namespace TILE_NAMESPACE, the `kernel` that it
+// describes by the macros TILE_NAME, _VALUES (the file of the precision), _LANES, _VECTORS,
+// _GRANULE, _GROUP and _PIXELS.
 //
 // Nothing of the C++ library may be used here: an inline function compiled with these flags could
 // be the copy that the linker keeps for the whole library, and fail on older processors.
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
+
 #include "kernels/tile_kernel.h"
 
 namespace adafuse::TILE_NAMESPACE {
@@ -19,26 +24,40 @@ constexpr std::size_t kLine = 64;  // bytes of a cache line
 
 static_assert(kGranule == kLanes || 2 * kGranule == kLanes);
 
-using Vector
-    [[gnu::vector_size(kLanes * sizeof(float)), gnu::may_alias, gnu::aligned(sizeof(float))]] =
-        float;
-using Half
-    [[gnu::vector_size(kGranule * sizeof(float)), gnu::may_alias, gnu::aligned(sizeof(float))]] =
-        float;
+using Unit = std::uint32_t;
 
-// No templates here: an argument of a template loses the attributes of its type, its alignment too.
+// No templates for these: an argument of a template loses the attributes of its type, its
+// alignment too.
+#define VECTOR_OF(type, count) \
+  [[gnu::vector_size((count) * sizeof(type)), gnu::may_alias, gnu::aligned(sizeof(type))]] = type
+using Vector VECTOR_OF(float, kLanes);
+using Half VECTOR_OF(float, kGranule);
+using UnitVector VECTOR_OF(Unit, kLanes);
+using UnitHalf VECTOR_OF(Unit, kGranule);
+using ShortVector VECTOR_OF(std::uint16_t, kLanes);
+using ShortHalf VECTOR_OF(std::uint16_t, kGranule);
+#undef VECTOR_OF
+
 inline Vector load(const void* from) {
   return *static_cast<const Vector*>(from);
 }
 inline Half load_half(const void* from) {
   return *static_cast<const Half*>(from);
 }
-inline void store(float* to, Vector v) {
-  *reinterpret_cast<Vector*>(to) = v;
+inline UnitVector load_units(const void* from) {
+  return *static_cast<const UnitVector*>(from);
 }
-inline void store_half(float* to, Half v) {
-  *reinterpret_cast<Half*>(to) = v;
+inline void store(void* to, Vector v) {
+  *static_cast<Vector*>(to) = v;
 }
+inline void store_half(void* to, Half v) {
+  *static_cast<Half*>(to) = v;
+}
+
+#include TILE_VALUES
+
+constexpr int kValueBytes = static_cast<int>(value_bytes(kPrecision));
+constexpr int kPerUnit = static_cast<int>(per_unit(kPrecision));
 
 // Not a number stays what it is.
 template <typename V>
@@ -67,7 +86,8 @@ void tile(const Segment* segments, std::size_t count, const float* bias, const T
       }
       if (output.residual[0] != nullptr) {
         __builtin_prefetch(output.residual[g] + p * output.residual_stride);
-        __builtin_prefetch(output.residual[g] + p * output.residual_stride + kPanel - 1);
+        __builtin_prefetch(output.residual[g] + p * output.residual_stride +
+                           (kPanel - 1) * kValueBytes);
       }
     }
   }
@@ -82,33 +102,33 @@ void tile(const Segment* segments, std::size_t count, const float* bias, const T
     for (const Step* step = segment->steps; step != end; ++step) {
       const char* ahead = weights + step[kStepsAhead].weight;
       __builtin_prefetch(ahead);
-      if constexpr (units * kGranule * sizeof(float) > kLine) {
+      if constexpr (units * kGranule * kUnit > kLine) {
         __builtin_prefetch(ahead + kLine);
       }
       __builtin_prefetch(prefetch, 0, 2);
       prefetch += advance;
       const char* const row = weights + step->weight;
-      Vector weight[vectors + half];
+      Weights weight[vectors + half];
 #pragma GCC unroll 16
       for (int v = 0; v < vectors; ++v) {
-        weight[v] = load(row + v * kLanes * sizeof(float));
+        weight[v] = load_weights(row + v * kLanes * kUnit);
       }
-      Half weight_half{};
+      WeightsHalf weight_half{};
       if constexpr (half) {
-        weight_half = load_half(row + tail * sizeof(float));
+        weight_half = load_weights_half(row + tail * kUnit);
       }
 #pragma GCC unroll 16
       for (int g = 0; g < groups; ++g) {
         const char* input = (g == 0 ? first : second) + step->input;
 #pragma GCC unroll 16
         for (int p = 0; p < pixels; ++p) {
-          const float x = *reinterpret_cast<const float*>(input + p * stride);
+          const Input x = load_input(input + p * stride);
 #pragma GCC unroll 16
           for (int v = 0; v < vectors; ++v) {
-            sum[g][p][v] += x * weight[v];
+            sum[g][p][v] = multiply_add(sum[g][p][v], x, weight[v]);
           }
           if constexpr (half) {
-            sum_half[g][p] += x * weight_half;
+            sum_half[g][p] = multiply_add_half(sum_half[g][p], x, weight_half);
           }
         }
       }
@@ -119,13 +139,13 @@ void tile(const Segment* segments, std::size_t count, const float* bias, const T
     for (int g = 0; g < groups; ++g) {
 #pragma GCC unroll 16
       for (int p = 0; p < pixels; ++p) {
-        const float* residual = output.residual[g] + p * output.residual_stride;
+        const char* residual = output.residual[g] + p * output.residual_stride;
 #pragma GCC unroll 16
         for (int v = 0; v < vectors; ++v) {
-          sum[g][p][v] += load(residual + v * kLanes);
+          sum[g][p][v] += load_values(residual + v * kLanes * kValueBytes);
         }
         if constexpr (half) {
-          sum_half[g][p] += load_half(residual + tail);
+          sum_half[g][p] += load_values_half(residual + tail * kValueBytes);
         }
       }
     }
@@ -134,15 +154,15 @@ void tile(const Segment* segments, std::size_t count, const float* bias, const T
   for (int g = 0; g < groups; ++g) {
 #pragma GCC unroll 16
     for (int p = 0; p < pixels; ++p) {
-      float* pixel = output.groups[g] + p * output.pixel_stride;
+      char* pixel = output.groups[g] + p * output.pixel_stride;
 #pragma GCC unroll 16
       for (int v = 0; v < vectors; ++v) {
         sum[g][p][v] = relu(sum[g][p][v]);
-        store(pixel + v * kLanes, sum[g][p][v]);
+        store_values(pixel + v * kLanes * kValueBytes, sum[g][p][v]);
       }
       if constexpr (half) {
         sum_half[g][p] = relu(sum_half[g][p]);
-        store_half(pixel + tail, sum_half[g][p]);
+        store_values_half(pixel + tail * kValueBytes, sum_half[g][p]);
       }
     }
   }
@@ -204,11 +224,11 @@ void run(const TileSize& size, const Segment* segments, std::size_t count, const
   kTiles.of[size.pixels - 1][size.groups - 1][units - 1](segments, count, bias, output);
 }
 
-using Indices [[gnu::vector_size(kLanes * sizeof(std::int32_t))]] = std::int32_t;
+using Indices [[gnu::vector_size(kLanes * sizeof(Unit))]] = Unit;
 
 // Swaps the off-diagonal halves of all blocks of 2 * distance rows and columns.
 template <int distance>
-inline void exchange(Vector* rows) {
+inline void exchange(UnitVector* rows) {
   Indices low{}, high{};
 #pragma GCC unroll 16
   for (int j = 0; j < kLanes; ++j) {
@@ -218,7 +238,7 @@ inline void exchange(Vector* rows) {
 #pragma GCC unroll 16
   for (int i = 0; i < kLanes; ++i) {
     if ((i & distance) == 0) {
-      const Vector upper = rows[i], lower = rows[i + distance];
+      const UnitVector upper = rows[i], lower = rows[i + distance];
       rows[i] = __builtin_shuffle(upper, lower, low);
       rows[i + distance] = __builtin_shuffle(upper, lower, high);
     }
@@ -228,26 +248,44 @@ inline void exchange(Vector* rows) {
   }
 }
 
-void gather(const float* const* rows, std::size_t count, std::size_t depth, float* panel) {
+void gather(const Unit* const* rows, std::size_t count, std::size_t depth, Unit* panel) {
   for (std::size_t first = 0; first < count; first += kLanes) {
     for (std::size_t k = 0; k < depth; k += kLanes) {
-      Vector block[kLanes];
+      UnitVector block[kLanes];
 #pragma GCC unroll 16
       for (int i = 0; i < kLanes; ++i) {
-        block[i] = load(rows[first + i] + k);
+        block[i] = load_units(rows[first + i] + k);
       }
       exchange<1>(block);
 #pragma GCC unroll 16
       for (int i = 0; i < kLanes; ++i) {
-        store(panel + (k + i) * kPanel + first, block[i]);
+        *reinterpret_cast<UnitVector*>(panel + (k + i) * kPanel + first) = block[i];
       }
     }
+  }
+}
+
+void interleave(const char* channels, const std::uint32_t* offsets, std::size_t depth,
+                Unit* panel) {
+  for (std::size_t k = 0; k < depth; ++k) {
+    // Chosen rows lie anywhere: without this each would wait for memory.
+    for (int i = 0; i < kPerUnit; ++i) {
+      __builtin_prefetch(channels + offsets[static_cast<int>(kStepsAhead) * kPerUnit + i]);
+    }
+#pragma GCC unroll 16
+    for (int v = 0; v < kVectors; ++v) {
+      *reinterpret_cast<UnitVector*>(panel + v * kLanes) =
+          merge_channels(channels, offsets, v * kLanes);
+    }
+    offsets += kPerUnit;
+    panel += kPanel;
   }
 }
 
 }  // namespace
 
 extern const TileKernel kernel;
-const TileKernel kernel{TILE_NAME, kLanes, kVectors, kGranule, kMaxGroup, kMaxPixels, run, gather};
+const TileKernel kernel{TILE_NAME, kPrecision, kLanes, kVectors, kGranule,
+                        kMaxGroup, kMaxPixels, run,    gather,   interleave};
 
 }  // namespace adafuse::TILE_NAMESPACE

@@ -1,9 +1,10 @@
 // The operator ChannelsLast, version 1: ChannelsLast(X) -> Y, pooled.
 //
-// X (N, C, H, W) float32; Y (N, H+2b, W+2b, P), the frames for the fused blocks, see FrameLayout;
-// pooled (N, C), the means over each frame.  Attribute: border (b).
+// X (N, C, H, W) float32; Y (N, H+2b, W+2b, P), the frames for the fused blocks, see frames.h;
+// pooled (N, C), the means over each frame.  Attributes: border (b), precision.
 #pragma once
 
+#include "kernels/precision.h"
 #include "onnxruntime/api.h"
 
 namespace adafuse {
@@ -17,6 +18,7 @@ class ChannelsLastKernel {
   void compute(const Ort::KernelContext& context) const;
 
   std::size_t border_;
+  Precision precision_;
 };
 
 class ChannelsLastOperator

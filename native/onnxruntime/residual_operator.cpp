@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "onnxruntime/frames.h"
 #include "onnxruntime/parallel_for.h"
 #include "onnxruntime/status.h"
 #include "onnxruntime/tensors.h"
@@ -79,8 +80,8 @@ void infer_shapes(const ResidualSignature& signature, OrtShapeInferContext* raw_
   const std::int64_t rows = rows_are_named ? -1 : x[0].AsInt();
   const char* name = rows_are_named ? x[0].AsSym() : "";
   const std::int64_t channels = last[0].AsInt();
-  const std::int64_t pitch =
-      static_cast<std::int64_t>(channel_pitch(static_cast<std::size_t>(channels)));
+  const std::int64_t pitch = static_cast<std::int64_t>(units_per_pixel(
+      static_cast<std::size_t>(channels), parse_precision(context.GetAttrString("precision"))));
   set_output_shape(raw_context, 0, {rows, strided(x[1].AsInt()), strided(x[2].AsInt()), pitch},
                    name);
   set_output_shape(raw_context, 1, {rows, channels}, name);
@@ -109,7 +110,7 @@ ResidualKernel::ResidualKernel(const ResidualSignature& signature, const OrtKern
   if (convolutions.size() > 2) {
     spec.conv3 = convolutions[2];
   }
-  block_ = std::make_unique<const ResidualBlock>(spec, *tile_kernels().front());
+  block_ = std::make_unique<const ResidualBlock>(spec, *tile_kernels(read_precision(info)).front());
 }
 
 OrtStatusPtr ResidualKernel::ComputeV2(OrtKernelContext* context) const {
@@ -120,10 +121,11 @@ void ResidualKernel::compute(const Ort::KernelContext& context) const {
   const NamedTensor x(context, ResidualSignature::kInput, "X", 4);
   const std::size_t edges = 2 * block_->border();
   const FrameLayout input = block_->input_layout(x.size(1) - edges, x.size(2) - edges);
-  if (x.size(1) <= edges || x.size(2) <= edges || x.size(3) != input.pitch) {
+  const std::size_t units = input.pitch / kUnit;
+  if (x.size(1) <= edges || x.size(2) <= edges || x.size(3) != units) {
     throw std::invalid_argument(x.description() + " must hold frames with " +
                                 std::to_string(block_->border()) + " pixels of border and " +
-                                std::to_string(input.pitch) + " values per pixel.");
+                                std::to_string(units) + " units per pixel.");
   }
   if (x.size(0) % frames_ != 0) {
     throw std::invalid_argument(x.description() + " must hold clips of " + std::to_string(frames_) +
@@ -138,17 +140,18 @@ void ResidualKernel::compute(const Ort::KernelContext& context) const {
   const FrameLayout output = block_->output_layout(input.height, input.width);
   const Dims y_dims{x.dims[0], static_cast<std::int64_t>(output.height + edges),
                     static_cast<std::int64_t>(output.width + edges),
-                    static_cast<std::int64_t>(output.pitch)};
+                    static_cast<std::int64_t>(output.pitch / kUnit)};
   const Dims pooled_dims{x.dims[0], static_cast<std::int64_t>(block_->out_channels())};
   Ort::UnownedValue y = context.GetOutput(0, y_dims.data(), y_dims.size());
   Ort::UnownedValue pooled = context.GetOutput(1, pooled_dims.data(), pooled_dims.size());
-  block_->run(x.size(0) / frames_, frames_, input.height, input.width,
-              {x.value.GetTensorData<float>(), y.GetTensorMutableData<float>(),
-               pooled.GetTensorMutableData<float>()},
-              policy ? &*policy : nullptr,
-              [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
-                parallel_for(context, count, body);
-              });
+  block_->run(
+      x.size(0) / frames_, frames_, input.height, input.width,
+      {static_cast<const char*>(x.value.GetTensorRawData()),
+       static_cast<char*>(y.GetTensorMutableRawData()), pooled.GetTensorMutableData<float>()},
+      policy ? &*policy : nullptr,
+      [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
+        parallel_for(context, count, body);
+      });
 }
 
 ResidualOperator::ResidualOperator(const ResidualSignature& signature, bool infers_shapes)

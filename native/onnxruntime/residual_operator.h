@@ -4,10 +4,10 @@
 //   ConditionalBottleneck(X, W1, B1, W2, B2, W3, B3, policy?, WS?, BS?) -> Y, pooled
 //   ConditionalBasicBlock(X, W1, B1, W2, B2, policy?, WS?, BS?) -> Y, pooled
 //
-// X (N*T, H+2b, W+2b, P) and Y are float32 frames with channels innermost, see FrameLayout; weights
+// X (N*T, H+2b, W+2b, P) and Y are frames with channels innermost, see frames.h; weights
 // and biases are constant float32, as in Conv; policy (N, T, Cmid) is int32; WS and BS belong to a
 // shortcut convolution; pooled (N*T, Cout) are means over each frame of Y.  Attributes: frames (T),
-// stride, shift_next and shift_previous.  ResidualBlock says what they compute.
+// stride, shift_next, shift_previous and precision.  ResidualBlock says what they compute.
 #pragma once
 
 #include <memory>

@@ -45,11 +45,16 @@ struct Case {
 
   std::size_t rows() const { return clips * frames; }
 
+  // Numbers that the precision can hold, so that only sums and results are rounded.
   void fill(std::mt19937& random) {
     std::normal_distribution<float> normal;
     const auto draw = [&](std::vector<float>& values, std::size_t size, float scale) {
       values.resize(size);
-      std::generate(values.begin(), values.end(), [&] { return scale * normal(random); });
+      std::generate(values.begin(), values.end(), [&] {
+        char stored[sizeof(float)];
+        encode(Precision::kBFloat16, scale * normal(random), stored, 0);
+        return decode(Precision::kBFloat16, stored, 0);
+      });
     };
     const auto conv = [&](std::size_t outputs, std::size_t inputs, std::size_t kernel,
                           std::size_t strides) {
@@ -101,13 +106,14 @@ struct Case {
     const FrameLayout in = fused.input_layout(height, width);
     const FrameLayout out = fused.output_layout(height, width);
     // Not a number wherever nothing is written.
-    const float nan = std::numeric_limits<float>::quiet_NaN();
-    std::vector<float> x(rows() * in.frame_pitch(), nan), ignored(rows() * in_channels);
-    std::vector<float> y(rows() * out.frame_pitch(), nan);
-    to_channels_last(input.data(), rows(), in_channels, in, x.data(), ignored.data(), serial);
+    const char nan = static_cast<char>(0xff);
+    std::vector<char> x(rows() * in.frame_pitch(), nan), y(rows() * out.frame_pitch(), nan);
+    std::vector<float> ignored(rows() * in_channels);
+    to_channels_last(input.data(), rows(), in_channels, in, kernel.precision, x.data(),
+                     ignored.data(), serial);
     Result result;
-    result.pooled.assign(rows() * out_channels, nan);
-    std::vector<float>& target = in_place ? x : y;
+    result.pooled.assign(rows() * out_channels, std::numeric_limits<float>::quiet_NaN());
+    std::vector<char>& target = in_place ? x : y;
     std::optional<Policy> view;
     if (!policy.empty()) {
       view.emplace("policy", policy.data(), clips, frames, mid_channels);
@@ -115,12 +121,13 @@ struct Case {
     fused.run(clips, frames, height, width, {x.data(), target.data(), result.pooled.data()},
               view ? &*view : nullptr, parallel_for);
     for (std::size_t row = 0; row < rows(); ++row) {
-      const float* frame = target.data() + row * out.frame_pitch();
-      check_border(frame, out);
+      const char* frame = target.data() + row * out.frame_pitch();
+      check_border(frame, out, kernel.precision);
       for (std::size_t c = 0; c < out_channels; ++c) {
         for (std::size_t y = 0; y < out.height; ++y) {
           for (std::size_t x = 0; x < out.width; ++x) {
-            result.output.push_back(frame[out.offset(std::ptrdiff_t(y), std::ptrdiff_t(x)) + c]);
+            const char* pixel = frame + out.offset(std::ptrdiff_t(y), std::ptrdiff_t(x));
+            result.output.push_back(decode(kernel.precision, pixel, c));
           }
         }
       }
@@ -128,13 +135,13 @@ struct Case {
     return result;
   }
 
-  void check_border(const float* frame, const FrameLayout& layout) const {
+  void check_border(const char* frame, const FrameLayout& layout, Precision precision) const {
     for (std::size_t y = 0; y < layout.height + 2 * layout.border; ++y) {
       for (std::size_t x = 0; x < layout.width + 2 * layout.border; ++x) {
         const bool inside = y >= layout.border && y < layout.height + layout.border &&
                             x >= layout.border && x < layout.width + layout.border;
         for (std::size_t c = 0; !inside && c < out_channels; ++c) {
-          CHECK(frame[(y * (layout.width + 2 * layout.border) + x) * layout.pitch + c] == 0);
+          CHECK(decode(precision, frame + y * layout.row_pitch() + x * layout.pitch, c) == 0);
         }
       }
     }
@@ -238,12 +245,18 @@ Case large_case(std::mt19937& random) {
   return c;
 }
 
+// Values are of the order of one; bfloat16 has 8 bits and rounds between all convolutions.
+double tolerance(Precision precision) {
+  return precision == Precision::kFloat32 ? 2e-5 : 6e-2;
+}
+
 void check_result(const Case& c, const TileKernel& kernel) {
   const Result result = c.run(kernel);
+  const double most = tolerance(kernel.precision);
   const std::vector<double> expected = c.expected();
   CHECK(result.output.size() == expected.size());
   for (std::size_t i = 0; i < expected.size(); ++i) {
-    CHECK(std::abs(result.output[i] - expected[i]) <= 2e-5);  // false for NaN
+    CHECK(std::abs(result.output[i] - expected[i]) <= most);  // false for NaN
   }
   const std::size_t plane = expected.size() / result.pooled.size();
   for (std::size_t i = 0; i < result.pooled.size(); ++i) {
@@ -251,7 +264,7 @@ void check_result(const Case& c, const TileKernel& kernel) {
     for (std::size_t p = 0; p < plane; ++p) {
       sum += expected[i * plane + p];
     }
-    CHECK(std::abs(result.pooled[i] - sum / double(plane)) <= 2e-5);
+    CHECK(std::abs(result.pooled[i] - sum / double(plane)) <= most);
   }
 }
 
@@ -333,7 +346,7 @@ void computes_only_what_is_needed(const TileKernel& kernel) {
                     const float* bias, const TileOutput& output) {
     for (std::size_t i = 0; i < count; ++i) {
       counted_macs += size.pixels * size.groups * round_up(size.channels, counted_kernel->granule) *
-                      segments[i].depth;
+                      segments[i].depth * per_unit(counted_kernel->precision);
     }
     counted_kernel->run(size, segments, count, bias, output);
   };
@@ -349,31 +362,36 @@ void computes_only_what_is_needed(const TileKernel& kernel) {
 
   const Policy policy("policy", c.policy.data(), c.clips, c.frames, c.mid_channels);
   const std::size_t plane = c.height * c.width;
-  std::size_t conv1 = 0, conv3 = 0, conv2_most = 0;
+  std::size_t conv1 = 0, conv3 = 0, conv2 = 0, conv2_most = 0;
   for (std::size_t row = 0; row < c.rows(); ++row) {
     std::size_t computed = 0, read = 0;
     for (std::size_t channel = 0; channel < c.mid_channels; ++channel) {
       computed += policy.computes(row, channel);
       read += !policy.clears(row, channel);
     }
+    // Two runs of channels, whose four ends are rounded to units.
+    const std::size_t rounding = 4 * (per_unit(kernel.precision) - 1);
     conv1 += round_up(computed, kernel.granule) * c.in_channels * plane;
-    conv2_most += read * 9 * c.mid_channels * plane;
+    conv2 += read * 9 * c.mid_channels * plane;
+    conv2_most += (read + rounding) * 9 * c.mid_channels * plane;
     conv3 += c.mid_channels * c.out_channels * plane;
   }
   // Kernel rows in the border above and below are left out of conv2.
-  CHECK(counted_macs > conv1 + conv3 + conv2_most * 9 / 10);
+  CHECK(counted_macs > conv1 + conv3 + conv2 * 9 / 10);
   CHECK(counted_macs <= conv1 + conv3 + conv2_most);
 }
 
 }  // namespace
 
 int main() {
-  for (const TileKernel* kernel : tile_kernels()) {
-    std::printf("%s\n", kernel->name);
-    equals_the_definition(*kernel);
-    handles_every_width_and_number_of_channels(*kernel);
-    handles_uniform_policies(*kernel);
-    does_not_depend_on_threads_or_place(*kernel);
-    computes_only_what_is_needed(*kernel);
+  for (const Precision precision : {Precision::kFloat32, Precision::kBFloat16}) {
+    for (const TileKernel* kernel : tile_kernels(precision)) {
+      std::printf("%s, %zu bytes a value\n", kernel->name, value_bytes(precision));
+      equals_the_definition(*kernel);
+      handles_every_width_and_number_of_channels(*kernel);
+      handles_uniform_policies(*kernel);
+      does_not_depend_on_threads_or_place(*kernel);
+      computes_only_what_is_needed(*kernel);
+    }
   }
 }

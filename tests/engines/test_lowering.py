@@ -153,6 +153,18 @@ def test_what_cannot_be_built(tiny_graph: Path, fused_graph: Path, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_bfloat16_graphs(tiny_graph: Path, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.bf16.onnx"
+    metadata, _ = lower(tiny_graph, path, precision="bf16")
+    assert metadata.precision == "bf16"
+    clip = np.random.default_rng(1).standard_normal((2, *metadata.input_shape), np.float32)
+    with adafuse_deploy.load_engine(path) as engine, adafuse_deploy.load_engine(tiny_graph) as full:
+        got, expected = engine.run(clip), full.run(clip)
+    assert 0 < np.abs(got.logits - expected.logits).max() < 0.2 * expected.logits.std()
+    pairs = zip(got.policies, expected.policies, strict=True)
+    assert np.mean([np.mean(ours == theirs) for ours, theirs in pairs]) > 0.9
+
+
 def test_networks_without_anything_to_fuse(make_model: Make, tmp_path: Path) -> None:
     model = make_model("adafuse_tsn_resnet18", **SMALL, size=32, dense_gates=True)
     portable = tmp_path / "model.onnx"
@@ -165,8 +177,10 @@ def test_networks_without_anything_to_fuse(make_model: Make, tmp_path: Path) -> 
 def test_a_graph_that_differs_is_never_written(
     tiny_graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wrong(model: onnx.ModelProto, frames: int) -> tuple[onnx.ModelProto, int]:
-        fused, blocks = fuse_residual_blocks(model, frames)
+    def wrong(
+        model: onnx.ModelProto, frames: int, precision: str
+    ) -> tuple[onnx.ModelProto, int]:
+        fused, blocks = fuse_residual_blocks(model, frames, precision)
         for tensor in fused.graph.initializer:
             if tensor.name.endswith("conv2.conv.weight"):
                 values = onnx.numpy_helper.to_array(tensor)
@@ -174,8 +188,9 @@ def test_a_graph_that_differs_is_never_written(
         return fused, blocks
 
     monkeypatch.setattr(build, "fuse_residual_blocks", wrong)
-    with pytest.raises(CheckFailed, match="differs from"):
-        lower(tiny_graph, tmp_path / "model.cpu.onnx")
+    for precision in ("fp32", "bf16"):
+        with pytest.raises(CheckFailed, match="differs from"):
+            lower(tiny_graph, tmp_path / "model.cpu.onnx", precision=precision)
     assert list(tmp_path.iterdir()) == []
 
 

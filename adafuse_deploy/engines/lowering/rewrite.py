@@ -19,16 +19,19 @@ from adafuse_deploy.ops.domain import DOMAIN, VERSION
 _SPACE = [2, 3]
 
 
-def fuse_residual_blocks(model: onnx.ModelProto, frames: int) -> tuple[onnx.ModelProto, int]:
+def fuse_residual_blocks(
+    model: onnx.ModelProto, frames: int, precision: str
+) -> tuple[onnx.ModelProto, int]:
     """Return the graph with fused residual blocks, and how many there are.
 
     Args:
         model: a portable graph.
         frames: T, frames of a clip.
+        precision: of the blocks' weights and feature maps, "fp32" or "bf16".
     """
     lowered = onnx.ModelProto()
     lowered.CopyFrom(model)
-    rewriter = _Rewriter(lowered.graph, frames)
+    rewriter = _Rewriter(lowered.graph, frames, precision)
     rewriter.rewrite()
     if DOMAIN not in {entry.domain for entry in lowered.opset_import}:
         lowered.opset_import.append(helper.make_opsetid(DOMAIN, VERSION))
@@ -42,9 +45,10 @@ def fuse_residual_blocks(model: onnx.ModelProto, frames: int) -> tuple[onnx.Mode
 class _Rewriter:
     """The nodes of a graph written again, one after another, with blocks in place of their ends."""
 
-    def __init__(self, graph: onnx.GraphProto, frames: int) -> None:
+    def __init__(self, graph: onnx.GraphProto, frames: int, precision: str) -> None:
         self._graph = graph
         self._frames = frames
+        self._precision = precision
         self._index = GraphIndex(graph)
         blocks = (find_block(self._index, node) for node in graph.node)
         self._blocks = {block.output: block for block in blocks if block is not None}
@@ -100,6 +104,7 @@ class _Rewriter:
             stride=block.stride,
             shift_next=block.shift.from_next,
             shift_previous=block.shift.from_previous,
+            precision=self._precision,
         )
 
     def _with_biases(self, names: tuple[str, ...]) -> list[str]:
@@ -123,7 +128,12 @@ class _Rewriter:
             self._innermost[value, border] = name
             self._pooled[value] = f"{value}_pooled"
             self._add(
-                "ChannelsLast", [value], [name, self._pooled[value]], domain=DOMAIN, border=border
+                "ChannelsLast",
+                [value],
+                [name, self._pooled[value]],
+                domain=DOMAIN,
+                border=border,
+                precision=self._precision,
             )
         return self._innermost[value, border]
 

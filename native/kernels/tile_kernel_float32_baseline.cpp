@@ -1,5 +1,6 @@
-#define TILE_NAMESPACE tile_baseline
+#define TILE_NAMESPACE tile_float32_baseline
 #define TILE_NAME "baseline"
+#define TILE_VALUES "kernels/tile_values_float32.h"
 #define TILE_LANES 4
 #define TILE_VECTORS 2
 #define TILE_GRANULE 4

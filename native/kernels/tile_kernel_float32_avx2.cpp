@@ -1,5 +1,6 @@
-#define TILE_NAMESPACE tile_avx2
+#define TILE_NAMESPACE tile_float32_avx2
 #define TILE_NAME "AVX2"
+#define TILE_VALUES "kernels/tile_values_float32.h"
 #define TILE_LANES 8
 #define TILE_VECTORS 2
 #define TILE_GRANULE 8

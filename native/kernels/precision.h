@@ -1,0 +1,57 @@
+// How the values of frames and weights are stored.
+//
+// Kernels read four bytes at a time: a unit, which holds one channel or several neighbouring ones.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace adafuse {
+
+enum class Precision { kFloat32, kBFloat16 };
+
+constexpr std::size_t kUnit = 4;  // bytes
+
+constexpr std::size_t value_bytes(Precision precision) {
+  return precision == Precision::kFloat32 ? 4 : 2;
+}
+constexpr std::size_t per_unit(Precision precision) {
+  return kUnit / value_bytes(precision);
+}
+
+// The nearest bfloat16, ties to even; not a number stays that.
+inline std::uint16_t to_bfloat16(float value) {
+  std::uint32_t bits;
+  std::memcpy(&bits, &value, sizeof(bits));
+  if (value != value) {
+    return static_cast<std::uint16_t>(bits >> 16 | 0x40);
+  }
+  return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+// Writes a value to place `index` of an array of stored values.
+inline void encode(Precision precision, float value, char* values, std::size_t index) {
+  if (precision == Precision::kFloat32) {
+    std::memcpy(values + index * sizeof(float), &value, sizeof(float));
+  } else {
+    const std::uint16_t half = to_bfloat16(value);
+    std::memcpy(values + index * sizeof(half), &half, sizeof(half));
+  }
+}
+
+// Reads what encode() wrote.
+inline float decode(Precision precision, const char* values, std::size_t index) {
+  float value;
+  if (precision == Precision::kFloat32) {
+    std::memcpy(&value, values + index * sizeof(float), sizeof(float));
+  } else {
+    std::uint16_t half;
+    std::memcpy(&half, values + index * sizeof(half), sizeof(half));
+    const std::uint32_t bits = std::uint32_t{half} << 16;
+    std::memcpy(&value, &bits, sizeof(value));
+  }
+  return value;
+}
+
+}  // namespace adafuse
