@@ -7,6 +7,7 @@
 #include "onnxruntime/conv_operator.h"
 #include "onnxruntime/residual_operator.h"
 #include "onnxruntime/status.h"
+#include "onnxruntime/stem_operator.h"
 
 namespace adafuse {
 namespace {
@@ -29,6 +30,7 @@ Ort::CustomOpDomain* make_domain(bool infers_shapes) {
       ResidualOperator({"ConditionalBottleneck", 3}, infers_shapes),
   };
   static const ChannelsLastOperator channels_last(infers_shapes);
+  static const StemOperator stem(infers_shapes);
   auto* domain = new Ort::CustomOpDomain(kDomain);
   for (const ConvOperator& op : convolutions) {
     domain->Add(&op);
@@ -37,6 +39,7 @@ Ort::CustomOpDomain* make_domain(bool infers_shapes) {
     domain->Add(&op);
   }
   domain->Add(&channels_last);
+  domain->Add(&stem);
   return domain;
 }
 

@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "onnxruntime/constants.h"
 #include "onnxruntime/frames.h"
 #include "onnxruntime/parallel_for.h"
 #include "onnxruntime/status.h"
@@ -11,51 +12,6 @@
 
 namespace adafuse {
 namespace {
-
-// A constant input, or nothing when it is absent.
-std::optional<Ort::ConstValue> constant(const Ort::ConstKernelInfo& info, std::size_t index,
-                                        const std::string& name) {
-  if (index >= info.GetInputCount() || info.GetInputName(index).empty()) {
-    return std::nullopt;
-  }
-  int is_constant = 0;
-  const Ort::ConstValue value = info.GetTensorConstantInput(index, &is_constant);
-  if (is_constant == 0) {
-    throw std::invalid_argument(name + " must be a constant of the graph.");
-  }
-  return value;
-}
-
-std::optional<ConvWeights> read_conv(const Ort::ConstKernelInfo& info, std::size_t index,
-                                     const std::string& suffix) {
-  const auto weight_value = constant(info, index, "W" + suffix);
-  const auto bias_value = constant(info, index + 1, "B" + suffix);
-  if (!weight_value || !bias_value) {
-    return std::nullopt;
-  }
-  const NamedTensor weight(*weight_value, "W" + suffix, 4);
-  const NamedTensor bias(*bias_value, "B" + suffix, 1);
-  require(bias.size(0) == weight.size(0), bias, weight, "one bias per output channel");
-  if (weight.size(2) != weight.size(3)) {
-    throw std::invalid_argument(weight.description() + " must have a square kernel.");
-  }
-  return ConvWeights{weight.value.GetTensorData<float>(), bias.value.GetTensorData<float>(),
-                     weight.size(0), weight.size(1), weight.size(2) * weight.size(3)};
-}
-
-std::size_t attribute(const Ort::ConstKernelInfo& info, const char* name) {
-  std::int64_t value = -1;
-  try {
-    value = info.GetAttribute<std::int64_t>(name);
-  } catch (const Ort::Exception&) {
-    throw std::invalid_argument(std::string("the attribute ") + name +
-                                " is missing or no integer.");
-  }
-  if (value < 0) {
-    throw std::invalid_argument(std::string("the attribute ") + name + " is negative.");
-  }
-  return static_cast<std::size_t>(value);
-}
 
 void infer_shapes(const ResidualSignature& signature, OrtShapeInferContext* raw_context) {
   Ort::ShapeInferContext context(&Ort::GetApi(), raw_context);
@@ -92,7 +48,7 @@ void infer_shapes(const ResidualSignature& signature, OrtShapeInferContext* raw_
 ResidualKernel::ResidualKernel(const ResidualSignature& signature, const OrtKernelInfo* raw_info)
     : signature_(signature) {
   const Ort::ConstKernelInfo info(raw_info);
-  frames_ = std::max<std::size_t>(1, attribute(info, "frames"));
+  frames_ = std::max<std::size_t>(1, read_count(info, "frames"));
   std::vector<ConvWeights> convolutions;
   for (std::size_t i = 0; i < signature.convolutions; ++i) {
     const auto conv = read_conv(info, ResidualSignature::weight(i), std::to_string(i + 1));
@@ -105,8 +61,8 @@ ResidualKernel::ResidualKernel(const ResidualSignature& signature, const OrtKern
                          convolutions[1],
                          std::nullopt,
                          read_conv(info, signature.shortcut_weight(), "S"),
-                         attribute(info, "stride"),
-                         {attribute(info, "shift_next"), attribute(info, "shift_previous")}};
+                         read_count(info, "stride"),
+                         {read_count(info, "shift_next"), read_count(info, "shift_previous")}};
   if (convolutions.size() > 2) {
     spec.conv3 = convolutions[2];
   }

@@ -14,6 +14,7 @@ from adafuse_deploy.engines.graph import drop_unused_weights
 from adafuse_deploy.engines.lowering.blocks import ResidualBlock, find_block
 from adafuse_deploy.engines.lowering.index import GraphIndex, attribute
 from adafuse_deploy.engines.lowering.shifts import Shift, find_shift
+from adafuse_deploy.engines.lowering.stems import find_stem
 from adafuse_deploy.ops.domain import DOMAIN, VERSION
 
 _SPACE = [2, 3]
@@ -127,13 +128,19 @@ class _Rewriter:
             name = f"{value}_innermost"
             self._innermost[value, border] = name
             self._pooled[value] = f"{value}_pooled"
+            stem = find_stem(self._index, value)
+            kind, inputs, attributes = "ChannelsLast", [value], {}
+            if stem is not None:
+                kind, inputs = "Stem", [stem.source, *self._with_biases(stem.weights)]
+                attributes = stem.attributes()
             self._add(
-                "ChannelsLast",
-                [value],
+                kind,
+                inputs,
                 [name, self._pooled[value]],
                 domain=DOMAIN,
                 border=border,
                 precision=self._precision,
+                **attributes,
             )
         return self._innermost[value, border]
 

@@ -1,0 +1,269 @@
+#include "kernels/stem.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <stdexcept>
+
+#include "kernels/pixel_tiles.h"
+
+namespace adafuse {
+namespace {
+
+constexpr std::size_t kWindow = 3;
+constexpr std::size_t kPoolStride = 2;
+// Enough tasks for the threads of a usual machine to finish together.
+constexpr std::size_t kEnoughTasks = 32;
+
+// A kernel's row over neighbouring pixels is one run of values: its pixels become channels.
+std::vector<float> rows_as_taps(const ConvWeights& conv, std::size_t size) {
+  std::vector<float> weights;
+  for (std::size_t output = 0; output < conv.outputs; ++output) {
+    const float* const filter = conv.weight + output * conv.inputs * conv.taps;
+    for (std::size_t x = 0; x < size; ++x) {
+      for (std::size_t input = 0; input < conv.inputs; ++input) {
+        for (std::size_t y = 0; y < size; ++y) {
+          weights.push_back(filter[(input * size + y) * size + x]);
+        }
+      }
+    }
+  }
+  return weights;
+}
+
+std::size_t kernel_size(const ConvWeights& conv) {
+  std::size_t size = 1;
+  while (size * size < conv.taps) {
+    size += 2;
+  }
+  if (size * size != conv.taps) {
+    throw std::invalid_argument("the kernel must be square and of odd size");
+  }
+  return size;
+}
+
+PanelWeights pack(const TileKernel& kernel, const ConvWeights& conv) {
+  const std::size_t size = kernel_size(conv);
+  const std::vector<float> weights = rows_as_taps(conv, size);
+  return {kernel, {weights.data(), conv.bias, conv.outputs, size * conv.inputs, size}, {}};
+}
+
+// Stored values that are not negative order like the integers of the same bits.
+template <typename Bits>
+void take_larger(const char* from, std::size_t count, char* values) {
+  const Bits* const a = reinterpret_cast<const Bits*>(from);
+  Bits* const b = reinterpret_cast<Bits*>(values);
+  for (std::size_t i = 0; i < count; ++i) {
+    b[i] = std::max(a[i], b[i]);
+  }
+}
+
+struct TaskScratch {
+  AlignedArray<char> pixels, rows;
+  std::vector<PixelTile> tiles;
+  std::vector<const char*> window;
+};
+thread_local TaskScratch task_scratch;
+thread_local AlignedArray<float> shared_sums;
+
+}  // namespace
+
+// What one frame's sizes come to.
+struct Stem::Plane {
+  std::size_t height, width;            // of the input
+  std::size_t conv_height, conv_width;  // of what is pooled
+  std::size_t pixel_row;                // bytes of a padded row of input pixels
+  std::size_t pitch;                    // bytes of a convolved pixel
+  FrameLayout output;
+  std::vector<Step> steps;  // of the convolution
+};
+
+std::size_t StemPool::output_size(std::size_t input) const {
+  const std::size_t padded = input + 2 * pad;
+  if (padded < kWindow) {
+    return ceil && input > 0 ? 1 : 0;
+  }
+  const std::size_t room = padded - kWindow + (ceil ? kPoolStride - 1 : 0);
+  const std::size_t size = room / kPoolStride + 1;
+  return (size - 1) * kPoolStride >= input + pad ? size - 1 : size;  // no window in padding only
+}
+
+Stem::Stem(const ConvWeights& conv, std::size_t stride, const StemPool& pool, std::size_t border,
+           const TileKernel& kernel)
+    : kernel_(kernel),
+      in_channels_(conv.inputs),
+      out_channels_(conv.outputs),
+      size_(kernel_size(conv)),
+      stride_(stride),
+      pool_(pool),
+      border_(border),
+      weights_(pack(kernel, conv)) {
+  if (stride == 0 || pool.pad > 1) {
+    throw std::invalid_argument("the stride must be positive and the pooling's padding 0 or 1");
+  }
+  const std::size_t panels = round_up(out_channels_, kernel.panel_width());
+  std::fill_n(bias_.reserve(panels), panels, 0.0f);
+  std::copy_n(conv.bias, out_channels_, bias_.data());
+}
+
+FrameLayout Stem::output_layout(std::size_t height, std::size_t width) const {
+  const auto size = [&](std::size_t input) {
+    return pool_.output_size((input + stride_ - 1) / stride_);
+  };
+  return {size(height), size(width), border_, channel_pitch(out_channels_, kernel_.precision)};
+}
+
+std::vector<Step> Stem::steps(std::size_t pixel_row) const {
+  const std::size_t group = per_unit(kernel_.precision);
+  const std::size_t units = (size_ * in_channels_ + group - 1) / group;
+  std::vector<Step> steps;
+  for (std::size_t ky = 0; ky < size_; ++ky) {
+    for (std::size_t unit = 0; unit < units; ++unit) {
+      steps.push_back({static_cast<std::int32_t>(ky * pixel_row + unit * kUnit),
+                       static_cast<std::int32_t>((ky * units + unit) * kernel_.weight_row())});
+    }
+  }
+  return steps;
+}
+
+// Rows [first, first + count) of a padded picture with channels innermost.
+char* Stem::pad_rows(const Plane& plane, const float* input, std::size_t first,
+                     std::size_t count) const {
+  const std::size_t bytes = count * plane.pixel_row + kLine;
+  char* const pixels = task_scratch.pixels.reserve(bytes);
+  std::memset(pixels, 0, bytes);
+  const std::size_t pad = size_ / 2;
+  for (std::size_t row = 0; row < count; ++row) {
+    const std::size_t y = first + row - pad;  // wraps round above the picture
+    for (std::size_t c = 0; y < plane.height && c < in_channels_; ++c) {
+      const float* const line = input + (c * plane.height + y) * plane.width;
+      char* const to = pixels + row * plane.pixel_row;
+      for (std::size_t x = 0; x < plane.width; ++x) {
+        encode(kernel_.precision, line[x], to, (x + pad) * in_channels_ + c);
+      }
+    }
+  }
+  return pixels;
+}
+
+void Stem::convolve_row(const Plane& plane, const char* pixels, char* row) const {
+  const std::size_t value = value_bytes(kernel_.precision);
+  const std::size_t step = stride_ * in_channels_ * value;
+  std::vector<PixelTile>& tiles = task_scratch.tiles;
+  tiles.clear();
+  append_tiles(tiles, kernel_, 0, 1, plane.conv_width);
+  const Panels panels = weights_.panels();
+  for (std::size_t panel = 0; panel < weights_.count(); ++panel) {
+    const std::size_t first = panel * kernel_.panel_width();
+    for (const PixelTile& tile : tiles) {
+      Segment segment{{},
+                      static_cast<std::ptrdiff_t>(step),
+                      panels[panel],
+                      plane.steps.data(),
+                      plane.steps.size() - kStepsAhead,
+                      nullptr};
+      TileOutput output{};
+      output.pixel_stride = static_cast<std::ptrdiff_t>(plane.pitch);
+      for (std::size_t g = 0; g < kMaxGroups; ++g) {
+        segment.groups[g] = pixels + tile.at[g].x * step;
+        output.groups[g] = row + tile.at[g].x * plane.pitch + first * value;
+      }
+      const std::size_t left = std::min(out_channels_ - first, kernel_.panel_width());
+      kernel_.run({tile.pixels, tile.groups, left}, &segment, 1, bias_.data() + first, output);
+    }
+  }
+}
+
+void Stem::pool_row(const Plane& plane, const std::vector<const char*>& rows, char* output,
+                    float* sums) const {
+  const Precision precision = kernel_.precision;
+  const std::size_t stored = round_up(out_channels_, per_unit(precision));
+  for (std::size_t x = 0; x < plane.output.width; ++x) {
+    char* const pixel = output + x * plane.output.pitch;
+    std::memset(pixel, 0, stored * value_bytes(precision));
+    for (const char* row : rows) {
+      for (std::size_t kx = 0; kx < kWindow; ++kx) {
+        const std::size_t from = x * kPoolStride + kx - pool_.pad;  // wraps round
+        if (from >= plane.conv_width) {
+          continue;
+        }
+        if (precision == Precision::kFloat32) {
+          take_larger<std::int32_t>(row + from * plane.pitch, stored, pixel);
+        } else {
+          take_larger<std::int16_t>(row + from * plane.pitch, stored, pixel);
+        }
+      }
+    }
+    for (std::size_t c = 0; c < out_channels_; ++c) {
+      sums[c] += decode(precision, pixel, c);
+    }
+  }
+}
+
+void Stem::run(const float* input, std::size_t rows, std::size_t height, std::size_t width,
+               char* output, float* pooled, const ParallelFor& parallel_for) const {
+  const std::size_t value = value_bytes(kernel_.precision);
+  Plane plane{height,
+              width,
+              (height + stride_ - 1) / stride_,
+              (width + stride_ - 1) / stride_,
+              round_up((width + 2 * (size_ / 2)) * in_channels_ * value, kUnit),
+              channel_pitch(out_channels_, kernel_.precision),
+              output_layout(height, width),
+              {}};
+  plane.steps = steps(plane.pixel_row);
+  plane.steps.insert(plane.steps.end(), kStepsAhead, plane.steps.back());  // only prefetched
+  const FrameLayout& layout = plane.output;
+  if (rows * layout.height * layout.width == 0) {
+    return;
+  }
+  const std::size_t parts =
+      std::clamp((kEnoughTasks + rows - 1) / rows, std::size_t{1}, layout.height);
+  float* const sums = shared_sums.reserve(rows * parts * out_channels_);
+  parallel_for(rows * parts, [&](std::size_t task) {
+    const std::size_t row = task / parts, part = task % parts;
+    const std::size_t begin = layout.height * part / parts;
+    const std::size_t end = layout.height * (part + 1) / parts;
+    char* const frame = output + row * layout.frame_pitch();
+    layout.clear_border(frame, begin, end);
+    float* const total = sums + task * out_channels_;
+    std::fill_n(total, out_channels_, 0.0f);
+    // Convolved rows that pooling reads, and the rows of the picture that these need.
+    const std::size_t first = begin * kPoolStride - std::min(begin * kPoolStride, pool_.pad);
+    const std::size_t last =
+        std::min(plane.conv_height, (end - 1) * kPoolStride + kWindow - pool_.pad);
+    const char* const pixels = pad_rows(plane, input + row * in_channels_ * height * width,
+                                        first * stride_, (last - 1 - first) * stride_ + size_);
+    const std::size_t conv_row = plane.conv_width * plane.pitch;
+    char* const ring = task_scratch.rows.reserve(kWindow * conv_row + kLine);
+    std::size_t done = first;
+    std::vector<const char*>& window = task_scratch.window;
+    for (std::size_t y = begin; y < end; ++y) {
+      window.clear();
+      for (std::size_t ky = 0; ky < kWindow; ++ky) {
+        const std::size_t from = y * kPoolStride + ky - pool_.pad;  // wraps round
+        if (from >= plane.conv_height) {
+          continue;
+        }
+        char* const at = ring + from % kWindow * conv_row;
+        for (; done <= from; ++done) {  // the next window shares a row
+          convolve_row(plane, pixels + (done - first) * stride_ * plane.pixel_row,
+                       ring + done % kWindow * conv_row);
+        }
+        window.push_back(at);
+      }
+      pool_row(plane, window, frame + layout.offset(static_cast<std::ptrdiff_t>(y), 0), total);
+    }
+  });
+  const float pixels = static_cast<float>(layout.height * layout.width);
+  for (std::size_t row = 0; row < rows; ++row) {
+    for (std::size_t c = 0; c < out_channels_; ++c) {
+      float total = 0;
+      for (std::size_t part = 0; part < parts; ++part) {
+        total += sums[(row * parts + part) * out_channels_ + c];
+      }
+      pooled[row * out_channels_ + c] = total / pixels;
+    }
+  }
+}
+
+}  // namespace adafuse

@@ -1,0 +1,57 @@
+#include "onnxruntime/constants.h"
+
+#include <stdexcept>
+
+#include "onnxruntime/tensors.h"
+
+namespace adafuse {
+namespace {
+
+// A constant input, or nothing when it is absent.
+std::optional<Ort::ConstValue> constant(const Ort::ConstKernelInfo& info, std::size_t index,
+                                        const std::string& name) {
+  if (index >= info.GetInputCount() || info.GetInputName(index).empty()) {
+    return std::nullopt;
+  }
+  int is_constant = 0;
+  const Ort::ConstValue value = info.GetTensorConstantInput(index, &is_constant);
+  if (is_constant == 0) {
+    throw std::invalid_argument(name + " must be a constant of the graph.");
+  }
+  return value;
+}
+
+}  // namespace
+
+std::optional<ConvWeights> read_conv(const Ort::ConstKernelInfo& info, std::size_t index,
+                                     const std::string& suffix) {
+  const auto weight_value = constant(info, index, "W" + suffix);
+  const auto bias_value = constant(info, index + 1, "B" + suffix);
+  if (!weight_value || !bias_value) {
+    return std::nullopt;
+  }
+  const NamedTensor weight(*weight_value, "W" + suffix, 4);
+  const NamedTensor bias(*bias_value, "B" + suffix, 1);
+  require(bias.size(0) == weight.size(0), bias, weight, "one bias per output channel");
+  if (weight.size(2) != weight.size(3)) {
+    throw std::invalid_argument(weight.description() + " must have a square kernel.");
+  }
+  return ConvWeights{weight.value.GetTensorData<float>(), bias.value.GetTensorData<float>(),
+                     weight.size(0), weight.size(1), weight.size(2) * weight.size(3)};
+}
+
+std::size_t read_count(const Ort::ConstKernelInfo& info, const char* name) {
+  std::int64_t value = -1;
+  try {
+    value = info.GetAttribute<std::int64_t>(name);
+  } catch (const Ort::Exception&) {
+    throw std::invalid_argument(std::string("the attribute ") + name +
+                                " is missing or no integer.");
+  }
+  if (value < 0) {
+    throw std::invalid_argument(std::string("the attribute ") + name + " is negative.");
+  }
+  return static_cast<std::size_t>(value);
+}
+
+}  // namespace adafuse
