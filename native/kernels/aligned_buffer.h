@@ -6,9 +6,7 @@
 #include <memory>
 #include <new>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
+#include "kernels/huge_pages.h"
 
 namespace adafuse {
 
@@ -28,12 +26,7 @@ class AlignedArray {
       if (memory_ == nullptr) {
         throw std::bad_alloc();
       }
-#if defined(__linux__)
-      if (alignment == kHugePage) {
-        // A wish: gathered reads would miss the translation buffer in small pages.
-        madvise(memory_.get(), bytes, MADV_HUGEPAGE);
-      }
-#endif
+      prefer_huge_pages(memory_.get(), bytes);
       capacity_ = count;
     }
     return memory_.get();
@@ -43,7 +36,6 @@ class AlignedArray {
 
  private:
   static constexpr std::size_t kAlignment = 64;
-  static constexpr std::size_t kHugePage = std::size_t{2} << 20;
   struct Free {
     void operator()(T* memory) const { std::free(memory); }
   };

@@ -189,7 +189,10 @@ void ResidualPass::run_strips(const ParallelFor& parallel_for) {
   });
   const std::size_t z_row = narrow_.layout.row_pitch();
   const std::size_t strip = std::max<std::size_t>(1, kNarrowStrip / z_row);
-  parallel_for(rows_ * parts, [&](std::size_t task) {
+  // Backwards, to begin with what is still in cache; the next block then begins with what ends
+  // here.
+  parallel_for(rows_ * parts, [&](std::size_t index) {
+    const std::size_t task = rows_ * parts - 1 - index;
     const std::size_t row = task / parts;
     const RowRange part = part_of(output_.height, task % parts);
     float* const total = sums(task % parts, row);

@@ -47,13 +47,54 @@ PanelWeights pack(const TileKernel& kernel, const ConvWeights& conv) {
   return {kernel, {weights.data(), conv.bias, conv.outputs, size * conv.inputs, size}, {}};
 }
 
-// Stored values that are not negative order like the integers of the same bits.
+#if defined(__x86_64__)
+#define FOR_WIDE_VECTORS [[gnu::target_clones("avx2", "default")]]
+#else
+#define FOR_WIDE_VECTORS
+#endif
+
+// The largest of `count` pixels, value by value.  Stored values that are not negative order like
+// the integers of the same bits.
 template <typename Bits>
-void take_larger(const char* from, std::size_t count, char* values) {
-  const Bits* const a = reinterpret_cast<const Bits*>(from);
-  Bits* const b = reinterpret_cast<Bits*>(values);
-  for (std::size_t i = 0; i < count; ++i) {
-    b[i] = std::max(a[i], b[i]);
+inline void take_largest(const char* const* pixels, std::size_t count, std::size_t values,
+                         char* to) {
+  Bits* const largest = reinterpret_cast<Bits*>(to);
+  if (count == kWindow * kWindow) {  // the same with a constant, for one pass in registers
+    const Bits* from[kWindow * kWindow];
+    for (std::size_t i = 0; i < kWindow * kWindow; ++i) {
+      from[i] = reinterpret_cast<const Bits*>(pixels[i]);
+    }
+    for (std::size_t i = 0; i < values; ++i) {
+      Bits most = from[0][i];
+#pragma GCC unroll 16
+      for (std::size_t k = 1; k < kWindow * kWindow; ++k) {
+        most = std::max(most, from[k][i]);
+      }
+      largest[i] = most;
+    }
+    return;
+  }
+  std::fill_n(largest, values, Bits{0});
+  for (std::size_t k = 0; k < count; ++k) {
+    const Bits* const from = reinterpret_cast<const Bits*>(pixels[k]);
+    for (std::size_t i = 0; i < values; ++i) {
+      largest[i] = std::max(largest[i], from[i]);
+    }
+  }
+}
+
+FOR_WIDE_VECTORS void pool_pixel(Precision precision, const char* const* pixels, std::size_t count,
+                                 std::size_t values, char* to, float* sums) {
+  if (precision == Precision::kFloat32) {
+    take_largest<std::int32_t>(pixels, count, values, to);
+    for (std::size_t i = 0; i < values; ++i) {
+      sums[i] += reinterpret_cast<const float*>(to)[i];
+    }
+  } else {
+    take_largest<std::int16_t>(pixels, count, values, to);
+    for (std::size_t i = 0; i < values; ++i) {
+      sums[i] += decode(Precision::kBFloat16, to, i);
+    }
   }
 }
 
@@ -175,27 +216,19 @@ void Stem::convolve_row(const Plane& plane, const char* pixels, char* row) const
 
 void Stem::pool_row(const Plane& plane, const std::vector<const char*>& rows, char* output,
                     float* sums) const {
-  const Precision precision = kernel_.precision;
-  const std::size_t stored = round_up(out_channels_, per_unit(precision));
+  const std::size_t stored = round_up(out_channels_, per_unit(kernel_.precision));
   for (std::size_t x = 0; x < plane.output.width; ++x) {
-    char* const pixel = output + x * plane.output.pitch;
-    std::memset(pixel, 0, stored * value_bytes(precision));
+    const char* pixels[kWindow * kWindow];
+    std::size_t count = 0;
     for (const char* row : rows) {
       for (std::size_t kx = 0; kx < kWindow; ++kx) {
         const std::size_t from = x * kPoolStride + kx - pool_.pad;  // wraps round
-        if (from >= plane.conv_width) {
-          continue;
-        }
-        if (precision == Precision::kFloat32) {
-          take_larger<std::int32_t>(row + from * plane.pitch, stored, pixel);
-        } else {
-          take_larger<std::int16_t>(row + from * plane.pitch, stored, pixel);
+        if (from < plane.conv_width) {
+          pixels[count++] = row + from * plane.pitch;
         }
       }
     }
-    for (std::size_t c = 0; c < out_channels_; ++c) {
-      sums[c] += decode(precision, pixel, c);
-    }
+    pool_pixel(kernel_.precision, pixels, count, stored, output + x * plane.output.pitch, sums);
   }
 }
 
@@ -218,15 +251,16 @@ void Stem::run(const float* input, std::size_t rows, std::size_t height, std::si
   }
   const std::size_t parts =
       std::clamp((kEnoughTasks + rows - 1) / rows, std::size_t{1}, layout.height);
-  float* const sums = shared_sums.reserve(rows * parts * out_channels_);
+  const std::size_t stored = round_up(out_channels_, per_unit(kernel_.precision));
+  float* const sums = shared_sums.reserve(rows * parts * stored);
   parallel_for(rows * parts, [&](std::size_t task) {
     const std::size_t row = task / parts, part = task % parts;
     const std::size_t begin = layout.height * part / parts;
     const std::size_t end = layout.height * (part + 1) / parts;
     char* const frame = output + row * layout.frame_pitch();
     layout.clear_border(frame, begin, end);
-    float* const total = sums + task * out_channels_;
-    std::fill_n(total, out_channels_, 0.0f);
+    float* const total = sums + task * stored;
+    std::fill_n(total, stored, 0.0f);
     // Convolved rows that pooling reads, and the rows of the picture that these need.
     const std::size_t first = begin * kPoolStride - std::min(begin * kPoolStride, pool_.pad);
     const std::size_t last =
@@ -259,7 +293,7 @@ void Stem::run(const float* input, std::size_t rows, std::size_t height, std::si
     for (std::size_t c = 0; c < out_channels_; ++c) {
       float total = 0;
       for (std::size_t part = 0; part < parts; ++part) {
-        total += sums[(row * parts + part) * out_channels_ + c];
+        total += sums[(row * parts + part) * stored + c];
       }
       pooled[row * out_channels_ + c] = total / pixels;
     }

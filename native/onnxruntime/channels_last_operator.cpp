@@ -33,7 +33,7 @@ void infer_shapes(OrtShapeInferContext* raw_context) {
   const std::size_t channels = static_cast<std::size_t>(x[1].AsInt());
   set_output_shape(raw_context, 0,
                    {rows, x[2].AsInt() + edges, x[3].AsInt() + edges,
-                    units_per_pixel(channels, parse_precision(context.GetAttrString("precision")))},
+                    units_per_pixel(channels, read_precision(raw_context))},
                    name);
   set_output_shape(raw_context, 1, {rows, x[1].AsInt()}, name);
 }
@@ -56,15 +56,10 @@ OrtStatusPtr ChannelsLastKernel::ComputeV2(OrtKernelContext* context) const {
 void ChannelsLastKernel::compute(const Ort::KernelContext& context) const {
   const NamedTensor x(context, 0, "X", 4);
   const FrameLayout layout{x.size(2), x.size(3), border_, channel_pitch(x.size(1), precision_)};
-  const Dims y_dims{x.dims[0], static_cast<std::int64_t>(layout.height + 2 * border_),
-                    static_cast<std::int64_t>(layout.width + 2 * border_),
-                    static_cast<std::int64_t>(layout.pitch / kUnit)};
   const Dims pooled_dims{x.dims[0], x.dims[1]};
-  Ort::UnownedValue y = context.GetOutput(0, y_dims.data(), y_dims.size());
   Ort::UnownedValue pooled = context.GetOutput(1, pooled_dims.data(), pooled_dims.size());
   to_channels_last(x.value.GetTensorData<float>(), x.size(0), x.size(1), layout, precision_,
-                   static_cast<char*>(y.GetTensorMutableRawData()),
-                   pooled.GetTensorMutableData<float>(),
+                   make_frames(context, 0, x.dims[0], layout), pooled.GetTensorMutableData<float>(),
                    [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
                      parallel_for(context, count, body);
                    });

@@ -4,11 +4,13 @@
 // is a unit of the layout, four bytes.  The attribute `precision` is "fp32" or "bf16".
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <stdexcept>
 #include <string>
 
 #include "kernels/frame_layout.h"
+#include "kernels/huge_pages.h"
 #include "onnxruntime/api.h"
 
 namespace adafuse {
@@ -29,6 +31,30 @@ inline Precision read_precision(const Ort::ConstKernelInfo& info) {
   } catch (const Ort::Exception&) {
     throw std::invalid_argument("the attribute precision is missing or no string.");
   }
+}
+
+// The same for shape inference; ShapeInferContext::GetAttrString() forgets where a string ends.
+inline Precision read_precision(const OrtShapeInferContext* context) {
+  const OrtApi& api = Ort::GetApi();
+  const OrtOpAttr* attribute = nullptr;
+  Ort::ThrowOnError(api.ShapeInferContext_GetAttribute(context, "precision", &attribute));
+  char name[8] = {};
+  std::size_t size = 0;
+  Ort::ThrowOnError(api.ReadOpAttr(attribute, ORT_OP_ATTR_STRING, name, sizeof(name), &size));
+  return parse_precision(std::string(name, size));
+}
+
+// Makes output `index` of a node: `rows` frames.
+inline char* make_frames(const Ort::KernelContext& context, std::size_t index, std::int64_t rows,
+                         const FrameLayout& layout) {
+  const std::size_t edges = 2 * layout.border;
+  const std::array<std::int64_t, 4> dims{rows, static_cast<std::int64_t>(layout.height + edges),
+                                         static_cast<std::int64_t>(layout.width + edges),
+                                         static_cast<std::int64_t>(layout.pitch / kUnit)};
+  Ort::UnownedValue value = context.GetOutput(index, dims.data(), dims.size());
+  char* const frames = static_cast<char*>(value.GetTensorMutableRawData());
+  prefer_huge_pages(frames, static_cast<std::size_t>(rows) * layout.frame_pitch());
+  return frames;
 }
 
 inline std::int64_t units_per_pixel(std::size_t channels, Precision precision) {

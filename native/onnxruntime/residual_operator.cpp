@@ -36,8 +36,8 @@ void infer_shapes(const ResidualSignature& signature, OrtShapeInferContext* raw_
   const std::int64_t rows = rows_are_named ? -1 : x[0].AsInt();
   const char* name = rows_are_named ? x[0].AsSym() : "";
   const std::int64_t channels = last[0].AsInt();
-  const std::int64_t pitch = static_cast<std::int64_t>(units_per_pixel(
-      static_cast<std::size_t>(channels), parse_precision(context.GetAttrString("precision"))));
+  const std::int64_t pitch = static_cast<std::int64_t>(
+      units_per_pixel(static_cast<std::size_t>(channels), read_precision(raw_context)));
   set_output_shape(raw_context, 0, {rows, strided(x[1].AsInt()), strided(x[2].AsInt()), pitch},
                    name);
   set_output_shape(raw_context, 1, {rows, channels}, name);
@@ -94,20 +94,15 @@ void ResidualKernel::compute(const Ort::KernelContext& context) const {
                                 " frames, not of " + std::to_string(frames_) + ".");
   }
   const FrameLayout output = block_->output_layout(input.height, input.width);
-  const Dims y_dims{x.dims[0], static_cast<std::int64_t>(output.height + edges),
-                    static_cast<std::int64_t>(output.width + edges),
-                    static_cast<std::int64_t>(output.pitch / kUnit)};
   const Dims pooled_dims{x.dims[0], static_cast<std::int64_t>(block_->out_channels())};
-  Ort::UnownedValue y = context.GetOutput(0, y_dims.data(), y_dims.size());
   Ort::UnownedValue pooled = context.GetOutput(1, pooled_dims.data(), pooled_dims.size());
-  block_->run(
-      x.size(0) / frames_, frames_, input.height, input.width,
-      {static_cast<const char*>(x.value.GetTensorRawData()),
-       static_cast<char*>(y.GetTensorMutableRawData()), pooled.GetTensorMutableData<float>()},
-      policy ? &*policy : nullptr,
-      [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
-        parallel_for(context, count, body);
-      });
+  block_->run(x.size(0) / frames_, frames_, input.height, input.width,
+              {static_cast<const char*>(x.value.GetTensorRawData()),
+               make_frames(context, 0, x.dims[0], output), pooled.GetTensorMutableData<float>()},
+              policy ? &*policy : nullptr,
+              [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
+                parallel_for(context, count, body);
+              });
 }
 
 ResidualOperator::ResidualOperator(const ResidualSignature& signature, bool infers_shapes)

@@ -36,7 +36,7 @@ void infer_shapes(OrtShapeInferContext* raw_context) {
   const std::int64_t rows = rows_are_named ? -1 : x[0].AsInt();
   const char* name = rows_are_named ? x[0].AsSym() : "";
   const std::int64_t channels = weight[0].AsInt();
-  const Precision precision = parse_precision(context.GetAttrString("precision"));
+  const Precision precision = read_precision(raw_context);
   set_output_shape(raw_context, 0,
                    {rows, size(x[2].AsInt()), size(x[3].AsInt()),
                     units_per_pixel(static_cast<std::size_t>(channels), precision)},
@@ -69,15 +69,10 @@ void StemKernel::compute(const Ort::KernelContext& context) const {
                                 std::to_string(stem_->in_channels()) + " channels.");
   }
   const FrameLayout layout = stem_->output_layout(x.size(2), x.size(3));
-  const std::size_t edges = 2 * layout.border;
-  const Dims y_dims{x.dims[0], static_cast<std::int64_t>(layout.height + edges),
-                    static_cast<std::int64_t>(layout.width + edges),
-                    static_cast<std::int64_t>(layout.pitch / kUnit)};
   const Dims pooled_dims{x.dims[0], static_cast<std::int64_t>(stem_->out_channels())};
-  Ort::UnownedValue y = context.GetOutput(0, y_dims.data(), y_dims.size());
   Ort::UnownedValue pooled = context.GetOutput(1, pooled_dims.data(), pooled_dims.size());
   stem_->run(x.value.GetTensorData<float>(), x.size(0), x.size(2), x.size(3),
-             static_cast<char*>(y.GetTensorMutableRawData()), pooled.GetTensorMutableData<float>(),
+             make_frames(context, 0, x.dims[0], layout), pooled.GetTensorMutableData<float>(),
              [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
                parallel_for(context, count, body);
              });

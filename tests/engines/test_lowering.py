@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 
@@ -22,6 +23,7 @@ from adafuse_deploy.exporters import onnx_exporter
 from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import create_model
+from adafuse_deploy.ops import library
 from tests.golden import FOLDER, golden_clip, load
 from tests.support import assert_same, run_cli
 
@@ -152,6 +154,27 @@ def test_what_cannot_be_built(tiny_graph: Path, fused_graph: Path, tmp_path: Pat
     with pytest.raises(InputError, match=r"\*\.onnx"):
         lower(tiny_graph, tmp_path / "model.engine")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_runtime_knows_the_shapes_of_frames(
+    precision: str, tiny_graph: Path, tmp_path: Path
+) -> None:
+    """Or it would not let a block write over its input.  It ignores errors of shape inference."""
+    path = tmp_path / "tiny.cpu.onnx"
+    lower(tiny_graph, path, precision=precision)
+    model = onnx.load(path)
+    frames = [name for node in model.graph.node for name in node.output if "innermost" in name]
+    assert len(frames) == 9
+    for name in frames:
+        kind = onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, None)
+        model.graph.output.append(onnx.helper.make_value_info(name, kind))
+    options = onnxruntime.SessionOptions()
+    library.register(options)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+    shapes = {value.name: value.shape for value in session.get_outputs()}
+    for name in frames:
+        assert len(shapes[name]) == 4 and all(isinstance(size, int) for size in shapes[name][1:])
 
 
 def test_bfloat16_graphs(tiny_graph: Path, tmp_path: Path) -> None:

@@ -1,0 +1,30 @@
+// Large memory in large pages: gathered reads would miss the translation buffer in small ones.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+namespace adafuse {
+
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
+// A wish for the whole huge pages within some memory, of use before it is first written.
+inline void prefer_huge_pages(void* memory, std::size_t bytes) {
+#if defined(__linux__)
+  const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(memory);
+  const std::uintptr_t first = (begin + kHugePage - 1) / kHugePage * kHugePage;
+  const std::uintptr_t last = (begin + bytes) / kHugePage * kHugePage;
+  if (first < last) {
+    madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+  }
+#else
+  (void)memory;
+  (void)bytes;
+#endif
+}
+
+}  // namespace adafuse
