@@ -10,11 +10,11 @@ constexpr std::size_t kPixels = 16;
 constexpr std::size_t kVector = 16;
 
 void rewrite(const float* planes, std::size_t plane, std::size_t channels, std::size_t pixels,
-             Precision precision, std::size_t pitch, char* output) {
+             Precision precision, float scale, std::size_t pitch, char* output) {
   for (std::size_t channel = 0; channel < channels; ++channel) {
     const float* from = planes + channel * plane;
     for (std::size_t pixel = 0; pixel < pixels; ++pixel) {
-      encode(precision, from[pixel], output + pixel * pitch, channel);
+      encode(precision, from[pixel] / scale, output + pixel * pitch, channel);
     }
   }
   for (std::size_t place = channels; place % per_unit(precision) != 0; ++place) {
@@ -27,8 +27,8 @@ void rewrite(const float* planes, std::size_t plane, std::size_t channels, std::
 }  // namespace
 
 void to_channels_last(const float* input, std::size_t rows, std::size_t channels,
-                      const FrameLayout& layout, Precision precision, char* output, float* pooled,
-                      const ParallelFor& parallel_for) {
+                      const FrameLayout& layout, Precision precision, float scale, char* output,
+                      float* pooled, const ParallelFor& parallel_for) {
   const std::size_t plane = layout.height * layout.width;
   parallel_for(rows, [&](std::size_t row) {
     const float* const planes = input + row * channels * plane;
@@ -38,7 +38,7 @@ void to_channels_last(const float* input, std::size_t rows, std::size_t channels
       for (std::size_t x = 0; x < layout.width; x += kPixels) {
         rewrite(
             planes + y * layout.width + x, plane, channels, std::min(kPixels, layout.width - x),
-            precision, layout.pitch,
+            precision, scale, layout.pitch,
             frame + layout.offset(static_cast<std::ptrdiff_t>(y), static_cast<std::ptrdiff_t>(x)));
       }
     }

@@ -18,8 +18,8 @@ const char* pixel(const ConvSource& source, const PixelTile::Position& at) {
                              position(at.x));
 }
 
-Segment segment(const ConvSource& source, std::size_t panel, const PixelTile& tile,
-                const PixelTile& next) {
+Segment segment(const ConvSource& source, std::size_t panel, std::size_t first_channel,
+                const PixelTile& tile, const PixelTile& next) {
   const InputShape& shape = source.shape;
   const std::size_t pad = shape.pad();
   // Rows of the kernel that lie in the border for every group add nothing.
@@ -34,7 +34,8 @@ Segment segment(const ConvSource& source, std::size_t panel, const PixelTile& ti
           source.weights[panel],
           source.steps.begin(begin),
           source.steps.depth(begin, end),
-          source.prefetches ? pixel(source, next.at[0]) : nullptr};
+          source.prefetches ? pixel(source, next.at[0]) : nullptr,
+          source.rescale == nullptr ? nullptr : source.rescale + first_channel};
 }
 
 }  // namespace
@@ -48,11 +49,11 @@ void convolve(const TileKernel& kernel, const ConvSource* sources, std::size_t c
   const auto run = [&](std::size_t panel, std::size_t index) {
     const PixelTile& tile = tiles[index];
     const PixelTile& next = tiles[std::min(index + 1, tiles.size() - 1)];
+    const std::size_t first_channel = panel * kernel.panel_width();
     Segment segments[kMaxSources];
     for (std::size_t i = 0; i < count; ++i) {
-      segments[i] = segment(sources[i], panel, tile, next);
+      segments[i] = segment(sources[i], panel, first_channel, tile, next);
     }
-    const std::size_t first_channel = panel * kernel.panel_width();
     const auto place = [&](const PixelTile::Position& at) {
       return target.layout.offset(static_cast<std::ptrdiff_t>(at.y - target.first_row),
                                   static_cast<std::ptrdiff_t>(at.x)) +
@@ -65,10 +66,11 @@ void convolve(const TileKernel& kernel, const ConvSource* sources, std::size_t c
       output.residual[g] =
           target.residual == nullptr ? nullptr : target.residual + place(tile.at[g]);
     }
+    output.residual_scale = target.residual_scale;
     output.sums = target.sums == nullptr ? nullptr : target.sums + first_channel;
     const std::size_t left = std::min(channels - first_channel, kernel.panel_width());
-    kernel.run({tile.pixels, tile.groups, left}, segments, count, target.bias + first_channel,
-               output);
+    kernel.run({tile.pixels, tile.groups, left}, segments, count,
+               target.channels.from(first_channel), output);
   };
 
   std::size_t weight_bytes = 0;

@@ -21,18 +21,20 @@ struct ConvSource {
   const InputShape& shape;
   const StepList& steps;
   Panels weights;
-  std::size_t first_row = 0;  // of the frame, the one that `frame` begins with
-  bool prefetches = false;    // tiles follow each other in memory
+  std::size_t first_row = 0;       // of the frame, the one that `frame` begins with
+  bool prefetches = false;         // tiles follow each other in memory
+  const float* rescale = nullptr;  // see Segment; of all panels
 };
 
 // Where the results go.
 struct ConvTarget {
   char* frame;
   const FrameLayout& layout;
-  const float* bias;
+  PerChannel channels;             // of all panels
   const char* residual = nullptr;  // a frame of the same layout, or null
-  float* sums = nullptr;           // per channel, or null
-  std::size_t first_row = 0;       // of the frame, the one that `frame` begins with
+  float residual_scale = 1;
+  float* sums = nullptr;      // per channel, or null
+  std::size_t first_row = 0;  // of the frame, the one that `frame` begins with
 };
 
 constexpr std::size_t kMaxSources = 2;

@@ -1,5 +1,6 @@
 #include "kernels/packed_weights.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/frame_layout.h"
@@ -43,6 +44,34 @@ void for_each_weight(const ConvWeights& conv, const TemporalShift& shift, Precis
 
 }  // namespace
 
+SumConstants::SumConstants(const TileKernel& kernel, const ConvWeights& conv, float input,
+                           float output)
+    : size_(panel_count(kernel, conv) * kernel.panel_width()) {
+  std::fill_n(bias_.reserve(size_), size_, 0.0f);
+  std::fill_n(scale_.reserve(size_), size_, 0.0f);
+  for (std::size_t i = 0; i < conv.outputs; ++i) {
+    bias_.data()[i] = conv.bias[i] / output;
+    scale_.data()[i] = conv.output_scale(i) * input / output;
+  }
+}
+
+void SumConstants::add_bias(const SumConstants& other) {
+  for (std::size_t i = 0; i < size_; ++i) {
+    bias_.data()[i] += other.bias_.data()[i];
+  }
+}
+
+void SumConstants::take_offset(const ConvWeights& conv, float offset) {
+  const std::size_t weights = conv.inputs * conv.taps;
+  for (std::size_t i = 0; i < conv.outputs; ++i) {
+    double total = 0;
+    for (std::size_t k = 0; k < weights; ++k) {
+      total += conv.weight[i * weights + k];
+    }
+    bias_.data()[i] -= offset * static_cast<float>(total) * scale_.data()[i];
+  }
+}
+
 PanelWeights::PanelWeights(const TileKernel& kernel, const ConvWeights& conv,
                            const TemporalShift& shift)
     : count_(panel_count(kernel, conv)) {
@@ -55,9 +84,10 @@ PanelWeights::PanelWeights(const TileKernel& kernel, const ConvWeights& conv,
   for_each_weight(conv, shift, precision,
                   [&](std::size_t output, std::size_t tap, std::size_t place, float value) {
                     const std::size_t unit = tap * units + place / per_unit(precision);
-                    encode(precision, value,
-                           packed + output / width * bytes_ + unit * kernel.weight_row(),
-                           output % width * per_unit(precision) + place % per_unit(precision));
+                    encode_weight(
+                        precision, value,
+                        packed + output / width * bytes_ + unit * kernel.weight_row(),
+                        output % width * per_unit(precision) + place % per_unit(precision));
                   });
 }
 
@@ -72,8 +102,8 @@ ChannelWeights::ChannelWeights(const TileKernel& kernel, const ConvWeights& conv
     char* const panel = packed + output / width * bytes_;
     for (std::size_t input = 0; input < conv.inputs; ++input) {
       for (std::size_t tap = 0; tap < conv.taps; ++tap) {
-        encode(kernel.precision, *from++,
-               panel + (tap * conv.inputs + input) * kernel.channel_row(), output % width);
+        encode_weight(kernel.precision, *from++,
+                      panel + (tap * conv.inputs + input) * kernel.channel_row(), output % width);
       }
     }
   }
@@ -91,8 +121,9 @@ OutputWeights::OutputWeights(const TileKernel& kernel, const ConvWeights& conv,
   std::memset(packed, 0, size * kUnit);
   for_each_weight(conv, shift, precision,
                   [&](std::size_t output, std::size_t tap, std::size_t place, float value) {
-                    encode(precision, value, reinterpret_cast<char*>(packed + output * depth_),
-                           tap * tap_units * per_unit(precision) + place);
+                    encode_weight(precision, value,
+                                  reinterpret_cast<char*>(packed + output * depth_),
+                                  tap * tap_units * per_unit(precision) + place);
                   });
 }
 

@@ -18,6 +18,29 @@ struct ConvWeights {
   std::size_t outputs;
   std::size_t inputs;
   std::size_t taps;
+  const float* scale = nullptr;  // (outputs): what a weight of one stands for; null: for one
+
+  float output_scale(std::size_t output) const { return scale == nullptr ? 1 : scale[output]; }
+};
+
+// What happens to a convolution's sums, per output and to whole panels.
+class SumConstants {
+ public:
+  // `input` and `output` are what a stored value of one stands for there.
+  SumConstants(const TileKernel& kernel, const ConvWeights& conv, float input = 1,
+               float output = 1);
+
+  // Of panel 0 onwards.
+  PerChannel channels() const { return {bias_.data(), scale_.data()}; }
+  float bias(std::size_t output) const { return bias_.data()[output]; }
+  float scale(std::size_t output) const { return scale_.data()[output]; }
+  void add_bias(const SumConstants& other);
+  // Makes up for inputs that are stored `offset` higher.
+  void take_offset(const ConvWeights& conv, float offset);
+
+ private:
+  std::size_t size_;
+  AlignedArray<float> bias_, scale_;
 };
 
 // Panels that follow each other in memory.

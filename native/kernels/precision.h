@@ -3,18 +3,27 @@
 // Kernels read four bytes at a time: a unit, which holds one channel or several neighbouring ones.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
 namespace adafuse {
 
-enum class Precision { kFloat32, kBFloat16 };
+// kInt8 means unsigned activations and signed weights, each in units of some scale.
+enum class Precision { kFloat32, kBFloat16, kInt8 };
 
 constexpr std::size_t kUnit = 4;  // bytes
 
 constexpr std::size_t value_bytes(Precision precision) {
-  return precision == Precision::kFloat32 ? 4 : 2;
+  switch (precision) {
+    case Precision::kFloat32:
+      return 4;
+    case Precision::kBFloat16:
+      return 2;
+    default:
+      return 1;
+  }
 }
 constexpr std::size_t per_unit(Precision precision) {
   return kUnit / value_bytes(precision);
@@ -30,13 +39,31 @@ inline std::uint16_t to_bfloat16(float value) {
   return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-// Writes a value to place `index` of an array of stored values.
+// The nearest integer within bounds, ties to even.
+inline std::int32_t to_integer(float value, float least, float most) {
+  return static_cast<std::int32_t>(std::nearbyint(value < least  ? least
+                                                  : value > most ? most
+                                                                 : value));
+}
+
+// Writes an activation to place `index` of an array of stored values.
 inline void encode(Precision precision, float value, char* values, std::size_t index) {
   if (precision == Precision::kFloat32) {
     std::memcpy(values + index * sizeof(float), &value, sizeof(float));
-  } else {
+  } else if (precision == Precision::kBFloat16) {
     const std::uint16_t half = to_bfloat16(value);
     std::memcpy(values + index * sizeof(half), &half, sizeof(half));
+  } else {
+    values[index] = static_cast<char>(to_integer(value, 0, 255));
+  }
+}
+
+// The same for a weight.
+inline void encode_weight(Precision precision, float value, char* values, std::size_t index) {
+  if (precision == Precision::kInt8) {
+    values[index] = static_cast<char>(to_integer(value, -128, 127));
+  } else {
+    encode(precision, value, values, index);
   }
 }
 
@@ -45,11 +72,13 @@ inline float decode(Precision precision, const char* values, std::size_t index) 
   float value;
   if (precision == Precision::kFloat32) {
     std::memcpy(&value, values + index * sizeof(float), sizeof(float));
-  } else {
+  } else if (precision == Precision::kBFloat16) {
     std::uint16_t half;
     std::memcpy(&half, values + index * sizeof(half), sizeof(half));
     const std::uint32_t bits = std::uint32_t{half} << 16;
     std::memcpy(&value, &bits, sizeof(value));
+  } else {
+    value = static_cast<unsigned char>(values[index]);
   }
   return value;
 }

@@ -1,5 +1,6 @@
 #include "kernels/residual_block.h"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "kernels/residual_pass.h"
@@ -7,15 +8,12 @@
 namespace adafuse {
 namespace {
 
-// Biases to whole panels.
-void fill_bias(AlignedBuffer& buffer, const TileKernel& kernel, const ConvWeights& conv,
-               const ConvWeights* other) {
-  const std::size_t size = round_up(conv.outputs, kernel.panel_width());
-  float* const bias = buffer.reserve(size);
-  std::fill_n(bias, size, 0.0f);
-  for (std::size_t i = 0; i < conv.outputs; ++i) {
-    bias[i] = conv.bias[i] + (other == nullptr ? 0.0f : other->bias[i]);
-  }
+const ConvWeights& last(const ResidualBlockSpec& spec) {
+  return spec.conv3 ? *spec.conv3 : spec.conv2;
+}
+
+float last_input_scale(const ResidualBlockSpec& spec) {
+  return spec.conv3 ? spec.scales.conv2 : spec.scales.conv1;
 }
 
 void require(bool condition, const char* rule) {
@@ -34,7 +32,12 @@ ResidualBlock::ResidualBlock(const ResidualBlockSpec& spec, const TileKernel& ke
       stride_(spec.stride),
       shift_(spec.shift),
       conv1_(kernel, spec.conv1, spec.shift),
-      conv2_(kernel, spec.conv2) {
+      conv2_(kernel, spec.conv2),
+      scales_(spec.scales),
+      sums1_(kernel, spec.conv1, scales_.input, scales_.conv1),
+      sums2_(kernel, spec.conv2, scales_.conv1, scales_.conv2),
+      last_sums_(kernel, spec.shortcut ? *spec.shortcut : last(spec),
+                 spec.shortcut ? scales_.input : last_input_scale(spec), scales_.output) {
   const std::size_t one = spec.conv3 ? 1 : 9;
   require(spec.conv1.taps == one && spec.conv2.taps == 9,
           "a bottleneck has kernels of 1x1, 3x3 and 1x1, a basic block two of 3x3");
@@ -57,10 +60,15 @@ ResidualBlock::ResidualBlock(const ResidualBlockSpec& spec, const TileKernel& ke
     require(stride_ == 1 && in_channels_ == out_channels_,
             "an identity shortcut needs equal channels and stride 1");
   }
-  const ConvWeights& last = spec.conv3 ? *spec.conv3 : spec.conv2;
-  fill_bias(bias1_, kernel, spec.conv1, nullptr);
-  fill_bias(bias2_, kernel, spec.conv2, nullptr);
-  fill_bias(bias3_, kernel, last, spec.shortcut ? &*spec.shortcut : nullptr);
+  if (spec.shortcut) {
+    const SumConstants path(kernel, last(spec), last_input_scale(spec), scales_.output);
+    last_sums_.add_bias(path);
+    rescale_.reserve(round_up(out_channels_, kernel.panel_width()));
+    std::fill_n(rescale_.data(), round_up(out_channels_, kernel.panel_width()), 0.0f);
+    for (std::size_t i = 0; i < out_channels_; ++i) {
+      rescale_.data()[i] = path.scale(i) / last_sums_.scale(i);
+    }
+  }
 }
 
 FrameLayout ResidualBlock::input_layout(std::size_t height, std::size_t width) const {

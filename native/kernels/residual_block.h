@@ -20,6 +20,11 @@
 
 namespace adafuse {
 
+// What a stored value of one stands for, in kInt8: per tensor, nothing below zero.
+struct ResidualBlockScales {
+  float input = 1, conv1 = 1, conv2 = 1, output = 1;  // conv2: of a bottleneck
+};
+
 struct ResidualBlockSpec {
   ConvWeights conv1;
   ConvWeights conv2;
@@ -27,6 +32,7 @@ struct ResidualBlockSpec {
   std::optional<ConvWeights> shortcut;  // 1x1; an identity otherwise
   std::size_t stride = 1;               // of the 3x3 convolution that comes first
   TemporalShift shift;
+  ResidualBlockScales scales;
 };
 
 struct ResidualBlockTensors {
@@ -71,7 +77,9 @@ class ResidualBlock {
   ChannelWeights conv2_;
   std::optional<PanelWeights> conv3_;
   std::optional<PanelWeights> shortcut_;
-  AlignedBuffer bias1_, bias2_, bias3_;  // bias3_: of all that is added up before the last ReLU
+  ResidualBlockScales scales_;
+  SumConstants sums1_, sums2_, last_sums_;
+  AlignedArray<float> rescale_;  // from conv3's or conv2's sums to those of the shortcut
 };
 
 }  // namespace adafuse

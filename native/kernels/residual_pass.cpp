@@ -19,7 +19,7 @@ namespace {
 // What a thread needs for one task.
 struct TaskScratch {
   AlignedArray<std::uint32_t> panels;
-  AlignedArray<float> bias;
+  AlignedArray<float> bias, scale;
   AlignedArray<char> z;
   std::vector<const std::uint32_t*> gathered;
   std::vector<PixelTile> tiles;
@@ -121,6 +121,7 @@ void ResidualPass::first_stage(std::size_t row, RowRange rows, std::size_t panel
   std::uint32_t* const panels =
       task_scratch.panels.reserve((panel_end - panel_begin) * panel_units + kLine / kUnit * width);
   float* const bias = task_scratch.bias.reserve(panel_end * width);
+  float* const scale = task_scratch.scale.reserve(panel_end * width);
   task_scratch.gathered.assign(width, weights.zeros());
   for (std::size_t panel = panel_begin; panel < panel_end; ++panel) {
     const std::size_t first = panel * width;
@@ -128,7 +129,8 @@ void ResidualPass::first_stage(std::size_t row, RowRange rows, std::size_t panel
     for (std::size_t i = 0; i < width; ++i) {
       const bool used = i < count;
       task_scratch.gathered[i] = used ? weights.row(channels[first + i]) : weights.zeros();
-      bias[first + i] = used ? block_.bias1_.data()[channels[first + i]] : 0.0f;
+      bias[first + i] = used ? block_.sums1_.bias(channels[first + i]) : 0.0f;
+      scale[first + i] = used ? block_.sums1_.scale(channels[first + i]) : 0.0f;
     }
     kernel_.gather(task_scratch.gathered.data(), count, weights.depth(),
                    panels + (panel - panel_begin) * panel_units);
@@ -136,8 +138,8 @@ void ResidualPass::first_stage(std::size_t row, RowRange rows, std::size_t panel
   const Panels gathered{reinterpret_cast<const char*>(panels), panel_units * kUnit, panel_begin};
   const ConvSource source{x(row),   input_, shifted(scratch_.first_steps, row),
                           gathered, 0,      input_.kernel == 1};
-  convolve(kernel_, &source, 1, {y(row), mid_.layout, bias}, rows, channels.size(), panel_begin,
-           panel_end, task_scratch.tiles);
+  convolve(kernel_, &source, 1, {y(row), mid_.layout, {bias, scale}}, rows, channels.size(),
+           panel_begin, panel_end, task_scratch.tiles);
 }
 
 Panels ResidualPass::read_panels(std::size_t row, std::size_t panel_begin,
@@ -151,7 +153,7 @@ void ResidualPass::second_stage(std::size_t row, const Panels& conv2, RowRange r
                                 std::size_t z_first_row) const {
   const ConvSource source{y(row), mid_, scratch_.reads[row], conv2};
   convolve(kernel_, &source, 1,
-           {z, narrow_.layout, block_.bias2_.data(), nullptr, nullptr, z_first_row}, rows,
+           {z, narrow_.layout, block_.sums2_.channels(), nullptr, 1, nullptr, z_first_row}, rows,
            block_.mid_channels_, panel_begin, panel_end, task_scratch.tiles);
 }
 
@@ -165,15 +167,16 @@ void ResidualPass::last_stage(std::size_t row, const Panels& conv2, RowRange row
   const bool projects = block_.shortcut_.has_value();
   const ConvSource sources[2] = {
       first, projects ? ConvSource{x(row), skipped_, shifted(scratch_.skip_steps, row),
-                                   block_.shortcut_->panels()}
+                                   block_.shortcut_->panels(), 0, false, block_.rescale_.data()}
                       : first};
   char* const output = tensors_.output + row * output_.frame_pitch();
   if (panel_begin == 0) {
     output_.clear_border(output, rows.begin, rows.end);
   }
   convolve(kernel_, sources, projects ? 2 : 1,
-           {output, output_, block_.bias3_.data(), projects ? nullptr : x(row), sums}, rows,
-           block_.out_channels_, panel_begin, panel_end, task_scratch.tiles);
+           {output, output_, block_.last_sums_.channels(), projects ? nullptr : x(row),
+            block_.scales_.input / block_.scales_.output, sums},
+           rows, block_.out_channels_, panel_begin, panel_end, task_scratch.tiles);
 }
 
 void ResidualPass::run_strips(const ParallelFor& parallel_for) {
@@ -250,14 +253,14 @@ void ResidualPass::run_panels(const ParallelFor& parallel_for) {
 }
 
 void ResidualPass::pool(std::size_t slots) const {
-  const float pixels = static_cast<float>(output_.height * output_.width);
+  const float scale = block_.scales_.output / static_cast<float>(output_.height * output_.width);
   for (std::size_t row = 0; row < rows_; ++row) {
     for (std::size_t channel = 0; channel < block_.out_channels_; ++channel) {
       float total = 0;
       for (std::size_t slot = 0; slot < slots; ++slot) {
         total += sums(slot, row)[channel];
       }
-      tensors_.pooled[row * block_.out_channels_ + channel] = total / pixels;
+      tensors_.pooled[row * block_.out_channels_ + channel] = total * scale;
     }
   }
 }

@@ -1,6 +1,7 @@
 #include "kernels/stem.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <stdexcept>
 
@@ -11,6 +12,7 @@ namespace {
 
 constexpr std::size_t kWindow = 3;
 constexpr std::size_t kPoolStride = 2;
+constexpr float kPictureOffset = 128;
 // Enough tasks for the threads of a usual machine to finish together.
 constexpr std::size_t kEnoughTasks = 32;
 
@@ -90,10 +92,15 @@ FOR_WIDE_VECTORS void pool_pixel(Precision precision, const char* const* pixels,
     for (std::size_t i = 0; i < values; ++i) {
       sums[i] += reinterpret_cast<const float*>(to)[i];
     }
-  } else {
+  } else if (precision == Precision::kBFloat16) {
     take_largest<std::int16_t>(pixels, count, values, to);
     for (std::size_t i = 0; i < values; ++i) {
       sums[i] += decode(Precision::kBFloat16, to, i);
+    }
+  } else {
+    take_largest<std::uint8_t>(pixels, count, values, to);
+    for (std::size_t i = 0; i < values; ++i) {
+      sums[i] += decode(Precision::kInt8, to, i);
     }
   }
 }
@@ -129,7 +136,7 @@ std::size_t StemPool::output_size(std::size_t input) const {
 }
 
 Stem::Stem(const ConvWeights& conv, std::size_t stride, const StemPool& pool, std::size_t border,
-           const TileKernel& kernel)
+           const TileKernel& kernel, const StemScales& scales)
     : kernel_(kernel),
       in_channels_(conv.inputs),
       out_channels_(conv.outputs),
@@ -137,13 +144,15 @@ Stem::Stem(const ConvWeights& conv, std::size_t stride, const StemPool& pool, st
       stride_(stride),
       pool_(pool),
       border_(border),
-      weights_(pack(kernel, conv)) {
+      weights_(pack(kernel, conv)),
+      scales_(scales),
+      sums_(kernel, conv, scales.input, scales.output) {
   if (stride == 0 || pool.pad > 1) {
     throw std::invalid_argument("the stride must be positive and the pooling's padding 0 or 1");
   }
-  const std::size_t panels = round_up(out_channels_, kernel.panel_width());
-  std::fill_n(bias_.reserve(panels), panels, 0.0f);
-  std::copy_n(conv.bias, out_channels_, bias_.data());
+  if (kernel.precision == Precision::kInt8) {
+    sums_.take_offset(conv, kPictureOffset);
+  }
 }
 
 FrameLayout Stem::output_layout(std::size_t height, std::size_t width) const {
@@ -171,7 +180,9 @@ char* Stem::pad_rows(const Plane& plane, const float* input, std::size_t first,
                      std::size_t count) const {
   const std::size_t bytes = count * plane.pixel_row + kLine;
   char* const pixels = task_scratch.pixels.reserve(bytes);
-  std::memset(pixels, 0, bytes);
+  const bool integers = kernel_.precision == Precision::kInt8;
+  const float offset = integers ? kPictureOffset : 0;
+  std::memset(pixels, static_cast<int>(offset), bytes);
   const std::size_t pad = size_ / 2;
   for (std::size_t row = 0; row < count; ++row) {
     const std::size_t y = first + row - pad;  // wraps round above the picture
@@ -179,7 +190,8 @@ char* Stem::pad_rows(const Plane& plane, const float* input, std::size_t first,
       const float* const line = input + (c * plane.height + y) * plane.width;
       char* const to = pixels + row * plane.pixel_row;
       for (std::size_t x = 0; x < plane.width; ++x) {
-        encode(kernel_.precision, line[x], to, (x + pad) * in_channels_ + c);
+        const float value = integers ? std::nearbyint(line[x] / scales_.input) + offset : line[x];
+        encode(kernel_.precision, value, to, (x + pad) * in_channels_ + c);
       }
     }
   }
@@ -209,7 +221,8 @@ void Stem::convolve_row(const Plane& plane, const char* pixels, char* row) const
         output.groups[g] = row + tile.at[g].x * plane.pitch + first * value;
       }
       const std::size_t left = std::min(out_channels_ - first, kernel_.panel_width());
-      kernel_.run({tile.pixels, tile.groups, left}, &segment, 1, bias_.data() + first, output);
+      kernel_.run({tile.pixels, tile.groups, left}, &segment, 1, sums_.channels().from(first),
+                  output);
     }
   }
 }
@@ -288,14 +301,14 @@ void Stem::run(const float* input, std::size_t rows, std::size_t height, std::si
       pool_row(plane, window, frame + layout.offset(static_cast<std::ptrdiff_t>(y), 0), total);
     }
   });
-  const float pixels = static_cast<float>(layout.height * layout.width);
+  const float scale = scales_.output / static_cast<float>(layout.height * layout.width);
   for (std::size_t row = 0; row < rows; ++row) {
     for (std::size_t c = 0; c < out_channels_; ++c) {
       float total = 0;
       for (std::size_t part = 0; part < parts; ++part) {
         total += sums[(row * parts + part) * stored + c];
       }
-      pooled[row * out_channels_ + c] = total / pixels;
+      pooled[row * out_channels_ + c] = total * scale;
     }
   }
 }

@@ -19,12 +19,18 @@ struct StemPool {
   std::size_t output_size(std::size_t input) const;
 };
 
+// What a stored value of one stands for, in kInt8.  A picture is stored 128 higher, so that nothing
+// is below zero.
+struct StemScales {
+  float input = 1, output = 1;
+};
+
 class Stem {
  public:
   // `conv` has a square kernel of odd size, is padded by half of it and moves by `stride`.  Packs
   // the weights, which need not outlive the call.
   Stem(const ConvWeights& conv, std::size_t stride, const StemPool& pool, std::size_t border,
-       const TileKernel& kernel);
+       const TileKernel& kernel, const StemScales& scales = {});
 
   std::size_t in_channels() const { return in_channels_; }
   std::size_t out_channels() const { return out_channels_; }
@@ -53,7 +59,8 @@ class Stem {
   StemPool pool_;
   std::size_t border_;
   PanelWeights weights_;
-  AlignedArray<float> bias_;
+  StemScales scales_;
+  SumConstants sums_;
 };
 
 }  // namespace adafuse

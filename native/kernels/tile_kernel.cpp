@@ -1,5 +1,11 @@
 #include "kernels/tile_kernel.h"
 
+#include <array>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 namespace adafuse {
 
 #define DECLARE(name)             \
@@ -11,12 +17,24 @@ DECLARE(tile_float32_avx512)
 DECLARE(tile_float32_avx2)
 DECLARE(tile_bfloat16_avx512)
 DECLARE(tile_bfloat16_avx2)
+DECLARE(tile_int8_avx512)
+DECLARE(tile_int8_avxvnni)
+DECLARE(tile_int8_avx2)
 #endif
 DECLARE(tile_float32_baseline)
 DECLARE(tile_bfloat16_baseline)
+DECLARE(tile_int8_baseline)
 #undef DECLARE
 
 namespace {
+
+#if defined(__x86_64__)
+// Compilers older than GCC 14 do not know the name "avxvnni".
+bool supports_avxvnni() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax >> 4 & 1) != 0;
+}
+#endif
 
 std::vector<const TileKernel*> usable(Precision precision) {
   std::vector<const TileKernel*> kernels;
@@ -27,25 +45,31 @@ std::vector<const TileKernel*> usable(Precision precision) {
   };
 #if defined(__x86_64__)
   const bool avx512 = __builtin_cpu_supports("avx512f");
-  const bool bf16 = avx512 && __builtin_cpu_supports("avx512vl") &&
-                    __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512bf16");
+  const bool short_vectors =
+      avx512 && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+  const bool bf16 = short_vectors && __builtin_cpu_supports("avx512bf16");
+  const bool vnni = short_vectors && __builtin_cpu_supports("avx512vnni");
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   add(avx512, tile_float32_avx512::kernel);
   add(bf16, tile_bfloat16_avx512::kernel);
+  add(vnni, tile_int8_avx512::kernel);
+  add(avx2 && supports_avxvnni(), tile_int8_avxvnni::kernel);
   add(avx2, tile_float32_avx2::kernel);
   add(avx2, tile_bfloat16_avx2::kernel);
+  add(avx2, tile_int8_avx2::kernel);
 #endif
   add(true, tile_float32_baseline::kernel);
   add(true, tile_bfloat16_baseline::kernel);
+  add(true, tile_int8_baseline::kernel);
   return kernels;
 }
 
 }  // namespace
 
 const std::vector<const TileKernel*>& tile_kernels(Precision precision) {
-  static const std::vector<const TileKernel*> float32 = usable(Precision::kFloat32);
-  static const std::vector<const TileKernel*> bfloat16 = usable(Precision::kBFloat16);
-  return precision == Precision::kFloat32 ? float32 : bfloat16;
+  static const std::array kernels{usable(Precision::kFloat32), usable(Precision::kBFloat16),
+                                  usable(Precision::kInt8)};
+  return kernels[static_cast<std::size_t>(precision)];
 }
 
 }  // namespace adafuse

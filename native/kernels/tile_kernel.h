@@ -35,15 +35,25 @@ struct Segment {
   const Step* steps;
   std::size_t depth;     // steps
   const char* prefetch;  // memory wanted soon, one cache line per step; null for none
+  const float* rescale;  // kInt8: null, or what the sums of the segments before are multiplied by
 };
 
-// Where a tile goes: max(0, bias + sum + residual).
+// What is done with a channel's sum.  The arrays hold whole panels.
+struct PerChannel {
+  const float* bias;
+  const float* scale;  // kInt8: of the sum; the bias is in units of the output
+
+  PerChannel from(std::size_t channel) const { return {bias + channel, scale + channel}; }
+};
+
+// Where a tile goes: max(0, bias + sum + residual_scale * residual), in kInt8 at most 255.
 struct TileOutput {
   char* groups[kMaxGroups];
   std::ptrdiff_t pixel_stride;       // bytes
   const char* residual[kMaxGroups];  // null for none; may be the output itself
   std::ptrdiff_t residual_stride;    // bytes
-  float* sums;                       // null, or per channel: the tile's values are added to it
+  float residual_scale;
+  float* sums;  // null, or per channel: the tile's values are added to it
 };
 
 struct TileSize {
@@ -62,9 +72,9 @@ struct TileKernel {
   std::size_t max_group;   // most pixels of one group
   std::size_t max_pixels;  // most pixels of a tile
 
-  // `bias` and what `output` points to hold whole vectors.
-  void (*run)(const TileSize& size, const Segment* segments, std::size_t count, const float* bias,
-              const TileOutput& output);
+  // What `output` points to holds whole vectors.
+  void (*run)(const TileSize& size, const Segment* segments, std::size_t count,
+              const PerChannel& channels, const TileOutput& output);
 
   // Makes a panel of the weights of chosen outputs: unit k of row i goes to place
   // k * panel_width() + i, for the whole vectors that hold `count` rows.  `rows` has

@@ -5,7 +5,7 @@
 //
 // Nothing of the C++ library may be used here: an inline function compiled with these flags could
 // be the copy that the linker keeps for the whole library, and fail on older processors.
-#if defined(__AVX512BF16__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
@@ -34,6 +34,10 @@ using Vector VECTOR_OF(float, kLanes);
 using Half VECTOR_OF(float, kGranule);
 using UnitVector VECTOR_OF(Unit, kLanes);
 using UnitHalf VECTOR_OF(Unit, kGranule);
+using IntVector VECTOR_OF(std::int32_t, kLanes);
+using IntHalf VECTOR_OF(std::int32_t, kGranule);
+using ByteVector VECTOR_OF(std::uint8_t, kLanes);
+using ByteHalf VECTOR_OF(std::uint8_t, kGranule);
 using ShortVector VECTOR_OF(std::uint16_t, kLanes);
 using ShortHalf VECTOR_OF(std::uint16_t, kGranule);
 #undef VECTOR_OF
@@ -54,35 +58,47 @@ inline void store_half(void* to, Half v) {
   *static_cast<Half*>(to) = v;
 }
 
+// Not a number stays what it is.
+#if defined(__AVX512F__)
+inline Vector relu(Vector v) {
+  return (Vector)_mm512_maskz_max_ps(0xffff, __m512{}, (__m512)v);
+}
+inline Half relu_half(Half v) {
+  return (Half)_mm256_max_ps(__m256{}, (__m256)v);
+}
+#else
+inline Vector relu(Vector v) {
+  return v < 0 ? Vector{} : v;
+}
+inline Half relu_half(Half v) {
+  return v < 0 ? Half{} : v;
+}
+#endif
+
 #include TILE_VALUES
 
 constexpr int kValueBytes = static_cast<int>(value_bytes(kPrecision));
 constexpr int kPerUnit = static_cast<int>(per_unit(kPrecision));
 
-// Not a number stays what it is.
-template <typename V>
-inline V relu(V v) {
-  return v < 0 ? V{} : v;
-}
-
 // `units` granules of channels: whole vectors and, if it does not come out even, half a one.
 template <int pixels, int groups, int units>
-void tile(const Segment* segments, std::size_t count, const float* bias, const TileOutput& output) {
+void tile(const Segment* segments, std::size_t count, const PerChannel& channels,
+          const TileOutput& output) {
   constexpr int vectors = units * kGranule / kLanes;
   constexpr bool half = units * kGranule % kLanes != 0;
-  constexpr int tail = vectors * kLanes;       // where the half begins
-  Vector sum[groups][pixels][vectors + half];  // the half has its own array
-  Half sum_half[groups][pixels];
+  constexpr int tail = vectors * kLanes;    // where the half begins
+  Sum sum[groups][pixels][vectors + half];  // the half has its own array
+  SumHalf sum_half[groups][pixels];
 #pragma GCC unroll 16
   for (int g = 0; g < groups; ++g) {
 #pragma GCC unroll 16
     for (int p = 0; p < pixels; ++p) {
 #pragma GCC unroll 16
       for (int v = 0; v < vectors; ++v) {
-        sum[g][p][v] = load(bias + v * kLanes);
+        sum[g][p][v] = begin_sum(channels.bias + v * kLanes);
       }
       if constexpr (half) {
-        sum_half[g][p] = load_half(bias + tail);
+        sum_half[g][p] = begin_sum_half(channels.bias + tail);
       }
       if (output.residual[0] != nullptr) {
         __builtin_prefetch(output.residual[g] + p * output.residual_stride);
@@ -92,6 +108,23 @@ void tile(const Segment* segments, std::size_t count, const float* bias, const T
     }
   }
   for (const Segment* segment = segments; segment != segments + count; ++segment) {
+    if constexpr (kQuantised) {
+      if (segment->rescale != nullptr) {
+#pragma GCC unroll 16
+        for (int g = 0; g < groups; ++g) {
+#pragma GCC unroll 16
+          for (int p = 0; p < pixels; ++p) {
+#pragma GCC unroll 16
+            for (int v = 0; v < vectors; ++v) {
+              sum[g][p][v] = rescaled(sum[g][p][v], segment->rescale + v * kLanes);
+            }
+            if constexpr (half) {
+              sum_half[g][p] = rescaled_half(sum_half[g][p], segment->rescale + tail);
+            }
+          }
+        }
+      }
+    }
     const char* const first = segment->groups[0];
     const char* const second = segment->groups[groups - 1];
     const char* const weights = segment->weights;
@@ -134,66 +167,47 @@ void tile(const Segment* segments, std::size_t count, const float* bias, const T
       }
     }
   }
-  if (output.residual[0] != nullptr) {
-#pragma GCC unroll 16
-    for (int g = 0; g < groups; ++g) {
-#pragma GCC unroll 16
-      for (int p = 0; p < pixels; ++p) {
-        const char* residual = output.residual[g] + p * output.residual_stride;
-#pragma GCC unroll 16
-        for (int v = 0; v < vectors; ++v) {
-          sum[g][p][v] += load_values(residual + v * kLanes * kValueBytes);
-        }
-        if constexpr (half) {
-          sum_half[g][p] += load_values_half(residual + tail * kValueBytes);
-        }
-      }
-    }
-  }
+  const bool adds = output.residual[0] != nullptr;
+  Total total[vectors + half]{};
+  TotalHalf total_half{};
 #pragma GCC unroll 16
   for (int g = 0; g < groups; ++g) {
 #pragma GCC unroll 16
     for (int p = 0; p < pixels; ++p) {
+      const char* residual = output.residual[g] + p * output.residual_stride;
       char* pixel = output.groups[g] + p * output.pixel_stride;
 #pragma GCC unroll 16
       for (int v = 0; v < vectors; ++v) {
-        sum[g][p][v] = relu(sum[g][p][v]);
-        store_values(pixel + v * kLanes * kValueBytes, sum[g][p][v]);
+        Vector value = end_sum(sum[g][p][v], channels, v * kLanes);
+        if (adds) {
+          value += output.residual_scale * load_values(residual + v * kLanes * kValueBytes);
+        }
+        const Total stored = store_values(pixel + v * kLanes * kValueBytes, relu(value));
+        total[v] += stored;
       }
       if constexpr (half) {
-        sum_half[g][p] = relu(sum_half[g][p]);
-        store_values_half(pixel + tail * kValueBytes, sum_half[g][p]);
+        Half value = end_sum_half(sum_half[g][p], channels, tail);
+        if (adds) {
+          value += output.residual_scale * load_values_half(residual + tail * kValueBytes);
+        }
+        total_half += store_values_half(pixel + tail * kValueBytes, relu_half(value));
       }
     }
   }
   if (output.sums != nullptr) {
 #pragma GCC unroll 16
     for (int v = 0; v < vectors; ++v) {
-      Vector total = load(output.sums + v * kLanes);
-#pragma GCC unroll 16
-      for (int g = 0; g < groups; ++g) {
-#pragma GCC unroll 16
-        for (int p = 0; p < pixels; ++p) {
-          total += sum[g][p][v];
-        }
-      }
-      store(output.sums + v * kLanes, total);
+      float* const sums = output.sums + v * kLanes;
+      store(sums, load(sums) + __builtin_convertvector(total[v], Vector));
     }
     if constexpr (half) {
-      Half total = load_half(output.sums + tail);
-#pragma GCC unroll 16
-      for (int g = 0; g < groups; ++g) {
-#pragma GCC unroll 16
-        for (int p = 0; p < pixels; ++p) {
-          total += sum_half[g][p];
-        }
-      }
-      store_half(output.sums + tail, total);
+      float* const sums = output.sums + tail;
+      store_half(sums, load_half(sums) + __builtin_convertvector(total_half, Half));
     }
   }
 }
 
-using Tile = void (*)(const Segment*, std::size_t, const float*, const TileOutput&);
+using Tile = void (*)(const Segment*, std::size_t, const PerChannel&, const TileOutput&);
 
 // Every size has its own code, so that no remainder computes what nobody wants.
 struct Tiles {
@@ -218,10 +232,10 @@ struct Tiles {
 };
 constexpr Tiles kTiles;
 
-void run(const TileSize& size, const Segment* segments, std::size_t count, const float* bias,
-         const TileOutput& output) {
+void run(const TileSize& size, const Segment* segments, std::size_t count,
+         const PerChannel& channels, const TileOutput& output) {
   const std::size_t units = (size.channels + kGranule - 1) / kGranule;
-  kTiles.of[size.pixels - 1][size.groups - 1][units - 1](segments, count, bias, output);
+  kTiles.of[size.pixels - 1][size.groups - 1][units - 1](segments, count, channels, output);
 }
 
 using Indices [[gnu::vector_size(kLanes * sizeof(Unit))]] = Unit;
@@ -272,11 +286,7 @@ void interleave(const char* channels, const std::uint32_t* offsets, std::size_t 
     for (int i = 0; i < kPerUnit; ++i) {
       __builtin_prefetch(channels + offsets[static_cast<int>(kStepsAhead) * kPerUnit + i]);
     }
-#pragma GCC unroll 16
-    for (int v = 0; v < kVectors; ++v) {
-      *reinterpret_cast<UnitVector*>(panel + v * kLanes) =
-          merge_channels(channels, offsets, v * kLanes);
-    }
+    merge_channels(channels, offsets, panel);
     offsets += kPerUnit;
     panel += kPanel;
   }

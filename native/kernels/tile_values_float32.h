@@ -1,4 +1,6 @@
 // Included by tile_kernel_impl.h: float32 frames and weights.
+#include "kernels/tile_sums_float32.h"
+
 using Input = float;
 using Weights = Vector;
 using WeightsHalf = Half;
@@ -26,12 +28,14 @@ inline Vector load_values(const char* from) {
 inline Half load_values_half(const char* from) {
   return load_half(from);
 }
-inline void store_values(char* to, Vector v) {
+inline Total store_values(char* to, Vector v) {
   store(to, v);
+  return v;
 }
-inline void store_values_half(char* to, Half v) {
+inline TotalHalf store_values_half(char* to, Half v) {
   store_half(to, v);
+  return v;
 }
-inline UnitVector merge_channels(const char* channels, const std::uint32_t* offsets, int first) {
-  return load_units(channels + offsets[0] + first * kUnit);
+inline void merge_channels(const char* channels, const std::uint32_t* offsets, Unit* row) {
+  __builtin_memcpy(row, channels + offsets[0], kPanel * kUnit);
 }

@@ -58,7 +58,7 @@ void ChannelsLastKernel::compute(const Ort::KernelContext& context) const {
   const FrameLayout layout{x.size(2), x.size(3), border_, channel_pitch(x.size(1), precision_)};
   const Dims pooled_dims{x.dims[0], x.dims[1]};
   Ort::UnownedValue pooled = context.GetOutput(1, pooled_dims.data(), pooled_dims.size());
-  to_channels_last(x.value.GetTensorData<float>(), x.size(0), x.size(1), layout, precision_,
+  to_channels_last(x.value.GetTensorData<float>(), x.size(0), x.size(1), layout, precision_, 1,
                    make_frames(context, 0, x.dims[0], layout), pooled.GetTensorMutableData<float>(),
                    [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
                      parallel_for(context, count, body);

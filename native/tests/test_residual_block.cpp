@@ -20,10 +20,21 @@ namespace {
 
 struct Conv {
   std::size_t outputs, inputs, kernel, stride;
-  std::vector<float> weight, bias;
+  std::vector<float> weight, bias, scale;  // scale: empty for one
 
   ConvWeights weights() const {
-    return {weight.data(), bias.data(), outputs, inputs, kernel * kernel};
+    return {weight.data(), bias.data(),     outputs,
+            inputs,        kernel * kernel, scale.empty() ? nullptr : scale.data()};
+  }
+
+  // What the weights stand for.
+  std::vector<float> values() const {
+    std::vector<float> result = weight;
+    const std::size_t size = inputs * kernel * kernel;
+    for (std::size_t i = 0; !scale.empty() && i < result.size(); ++i) {
+      result[i] *= scale[i / size];
+    }
+    return result;
   }
 };
 
@@ -33,6 +44,7 @@ struct Result {
 };
 
 struct Case {
+  Precision precision = Precision::kFloat32;
   bool bottleneck = true;
   std::size_t clips = 1, frames = 1, height = 1, width = 1;
   std::size_t in_channels = 1, mid_channels = 1, out_channels = 1, stride = 1;
@@ -42,7 +54,9 @@ struct Case {
   std::vector<float> input;          // (rows, channels, height, width)
   std::vector<Conv> convs;
   Conv shortcut;
+  ResidualBlockScales scales;
 
+  bool integers() const { return precision == Precision::kInt8; }
   std::size_t rows() const { return clips * frames; }
 
   // Numbers that the precision can hold, so that only sums and results are rounded.
@@ -58,13 +72,26 @@ struct Case {
     };
     const auto conv = [&](std::size_t outputs, std::size_t inputs, std::size_t kernel,
                           std::size_t strides) {
-      Conv c{outputs, inputs, kernel, strides, {}, {}};
+      Conv c{outputs, inputs, kernel, strides, {}, {}, {}};
       const std::size_t taps = inputs * kernel * kernel;
-      draw(c.weight, outputs * taps, std::sqrt(2.0f / static_cast<float>(taps + 1)));
+      const float size = std::sqrt(2.0f / static_cast<float>(taps + 1));
+      draw(c.weight, outputs * taps, integers() ? 40 : size);
       draw(c.bias, outputs, 0.2f);
+      for (float& weight : c.weight) {
+        weight = integers() ? std::nearbyint(std::clamp(weight, -127.0f, 127.0f)) : weight;
+      }
+      for (std::size_t i = 0; integers() && i < outputs; ++i) {
+        c.scale.push_back(size / 40 * (1 + 0.1f * normal(random)));
+      }
       return c;
     };
     draw(input, rows() * in_channels * height * width, 1);
+    if (integers()) {
+      scales = {0.01f, 0.012f, 0.013f, 0.014f};
+      for (float& value : input) {
+        value = quantised(std::abs(value), scales.input);
+      }
+    }
     convs.clear();
     if (bottleneck) {
       convs.push_back(conv(mid_channels, in_channels, 1, 1));
@@ -75,6 +102,11 @@ struct Case {
       convs.push_back(conv(out_channels, mid_channels, 3, 1));
     }
     shortcut = conv(out_channels, in_channels, 1, stride);
+  }
+
+  // What 8 bits hold of a value.
+  static float quantised(double value, float scale) {
+    return scale * static_cast<float>(std::nearbyint(std::clamp(value / scale, 0.0, 255.0)));
   }
 
   void draw_policy(std::mt19937& random) {
@@ -90,7 +122,7 @@ struct Case {
 
   ResidualBlock block(const TileKernel& kernel) const {
     ResidualBlockSpec spec{
-        convs[0].weights(), convs[1].weights(), std::nullopt, std::nullopt, stride, shift};
+        convs[0].weights(), convs[1].weights(), std::nullopt, std::nullopt, stride, shift, scales};
     if (bottleneck) {
       spec.conv3 = convs[2].weights();
     }
@@ -109,8 +141,8 @@ struct Case {
     const char nan = static_cast<char>(0xff);
     std::vector<char> x(rows() * in.frame_pitch(), nan), y(rows() * out.frame_pitch(), nan);
     std::vector<float> ignored(rows() * in_channels);
-    to_channels_last(input.data(), rows(), in_channels, in, kernel.precision, x.data(),
-                     ignored.data(), serial);
+    to_channels_last(input.data(), rows(), in_channels, in, kernel.precision, scales.input,
+                     x.data(), ignored.data(), serial);
     Result result;
     result.pooled.assign(rows() * out_channels, std::numeric_limits<float>::quiet_NaN());
     std::vector<char>& target = in_place ? x : y;
@@ -127,7 +159,7 @@ struct Case {
         for (std::size_t y = 0; y < out.height; ++y) {
           for (std::size_t x = 0; x < out.width; ++x) {
             const char* pixel = frame + out.offset(std::ptrdiff_t(y), std::ptrdiff_t(x));
-            result.output.push_back(decode(kernel.precision, pixel, c));
+            result.output.push_back(scales.output * decode(kernel.precision, pixel, c));
           }
         }
       }
@@ -160,12 +192,13 @@ struct Case {
       shape.kernel_height = shape.kernel_width = conv.kernel;
       shape.stride_y = shape.stride_x = conv.stride;
       shape.pad_top = shape.pad_left = shape.pad_bottom = shape.pad_right = conv.kernel / 2;
-      return reference::convolution(shape, x, conv.weight, conv.bias);
+      return reference::convolution(shape, x, conv.values(), conv.bias);
     };
-    const auto relu = [](const std::vector<double>& values) {
+    const auto relu = [&](const std::vector<double>& values, float scale) {
       std::vector<float> result;
       for (const double value : values) {
-        result.push_back(static_cast<float>(std::max(0.0, value)));
+        result.push_back(integers() ? quantised(value, scale)
+                                    : static_cast<float>(std::max(0.0, value)));
       }
       return result;
     };
@@ -191,7 +224,7 @@ struct Case {
       y = reference::fuse(y, policy, clips, frames, mid_channels, h * w);
     }
     for (std::size_t i = 1; i < convs.size(); ++i) {
-      y = convolve(convs[i], relu(y), h, w);
+      y = convolve(convs[i], relu(y, i == 1 ? scales.conv1 : scales.conv2), h, w);
       h = strided(h, convs[i].stride);
       w = strided(w, convs[i].stride);
     }
@@ -200,16 +233,18 @@ struct Case {
     CHECK(side.size() == y.size());
     for (std::size_t i = 0; i < y.size(); ++i) {
       y[i] = std::max(0.0, y[i] + side[i]);
+      y[i] = integers() ? quantised(y[i], scales.output) : y[i];
     }
     return y;
   }
 };
 
-Case random_case(std::mt19937& random) {
+Case random_case(std::mt19937& random, Precision precision) {
   const auto between = [&](std::size_t least, std::size_t most) {
     return std::uniform_int_distribution<std::size_t>(least, most)(random);
   };
   Case c;
+  c.precision = precision;
   c.bottleneck = between(0, 1) > 0;
   c.clips = between(1, 2);
   c.frames = between(1, 4);
@@ -232,8 +267,9 @@ Case random_case(std::mt19937& random) {
 }
 
 // Cut into strips, with more than one row in each.
-Case large_case(std::mt19937& random) {
+Case large_case(std::mt19937& random, Precision precision) {
   Case c;
+  c.precision = precision;
   c.frames = 3;
   c.height = 31;
   c.width = 29;
@@ -245,19 +281,30 @@ Case large_case(std::mt19937& random) {
   return c;
 }
 
-// Values are of the order of one; bfloat16 has 8 bits and rounds between all convolutions.
-double tolerance(Precision precision) {
-  return precision == Precision::kFloat32 ? 2e-5 : 6e-2;
+// Values are of the order of one; bfloat16 has 8 bits and rounds between all convolutions. Integers
+// differ only where float32 and double round a tie differently, and what follows from that.
+double tolerance(const Case& c) {
+  switch (c.precision) {
+    case Precision::kFloat32:
+      return 2e-5;
+    case Precision::kBFloat16:
+      return 6e-2;
+    default:
+      return 2.01 * c.scales.output;
+  }
 }
 
 void check_result(const Case& c, const TileKernel& kernel) {
   const Result result = c.run(kernel);
-  const double most = tolerance(kernel.precision);
+  const double most = tolerance(c);
   const std::vector<double> expected = c.expected();
   CHECK(result.output.size() == expected.size());
+  std::size_t different = 0;
   for (std::size_t i = 0; i < expected.size(); ++i) {
     CHECK(std::abs(result.output[i] - expected[i]) <= most);  // false for NaN
+    different += std::abs(result.output[i] - expected[i]) > 1e-4;
   }
+  CHECK(!c.integers() || different <= 1 + expected.size() / 50);
   const std::size_t plane = expected.size() / result.pooled.size();
   for (std::size_t i = 0; i < result.pooled.size(); ++i) {
     double sum = 0;
@@ -271,15 +318,16 @@ void check_result(const Case& c, const TileKernel& kernel) {
 void equals_the_definition(const TileKernel& kernel) {
   std::mt19937 random(1);
   for (int i = 0; i < 60; ++i) {
-    check_result(random_case(random), kernel);
+    check_result(random_case(random, kernel.precision), kernel);
   }
-  check_result(large_case(random), kernel);
+  check_result(large_case(random, kernel.precision), kernel);
 }
 
 void handles_every_width_and_number_of_channels(const TileKernel& kernel) {
   std::mt19937 random(2);
   for (std::size_t size = 1; size <= 66; ++size) {
     Case c;
+    c.precision = kernel.precision;
     c.bottleneck = size % 2 == 0;
     c.frames = 2;
     c.height = 2;
@@ -297,6 +345,7 @@ void handles_uniform_policies(const TileKernel& kernel) {
     for (const std::size_t frames : {1, 4}) {
       for (const bool bottleneck : {false, true}) {
         Case c;
+        c.precision = kernel.precision;
         c.bottleneck = bottleneck;
         c.clips = 2;
         c.frames = frames;
@@ -319,7 +368,7 @@ void does_not_depend_on_threads_or_place(const TileKernel& kernel) {
   std::mt19937 random(4);
   for (const bool bottleneck : {false, true}) {
     for (const std::size_t size : {7, 31}) {
-      Case c = large_case(random);
+      Case c = large_case(random, kernel.precision);
       c.projects = size == 7;
       c.bottleneck = bottleneck;
       c.height = c.width = size;
@@ -343,15 +392,16 @@ void computes_only_what_is_needed(const TileKernel& kernel) {
   counted_macs = 0;
   TileKernel counting = kernel;
   counting.run = [](const TileSize& size, const Segment* segments, std::size_t count,
-                    const float* bias, const TileOutput& output) {
+                    const PerChannel& channels, const TileOutput& output) {
     for (std::size_t i = 0; i < count; ++i) {
       counted_macs += size.pixels * size.groups * round_up(size.channels, counted_kernel->granule) *
                       segments[i].depth * per_unit(counted_kernel->precision);
     }
-    counted_kernel->run(size, segments, count, bias, output);
+    counted_kernel->run(size, segments, count, channels, output);
   };
   std::mt19937 random(5);
   Case c;
+  c.precision = kernel.precision;
   c.frames = 4;
   c.height = c.width = 14;
   c.in_channels = c.out_channels = 64;  // whole vectors on every instruction set
@@ -384,7 +434,7 @@ void computes_only_what_is_needed(const TileKernel& kernel) {
 }  // namespace
 
 int main() {
-  for (const Precision precision : {Precision::kFloat32, Precision::kBFloat16}) {
+  for (const Precision precision : {Precision::kFloat32, Precision::kBFloat16, Precision::kInt8}) {
     for (const TileKernel* kernel : tile_kernels(precision)) {
       std::printf("%s, %zu bytes a value\n", kernel->name, value_bytes(precision));
       equals_the_definition(*kernel);

@@ -1,0 +1,174 @@
+// Included by tile_kernel_impl.h: unsigned activations, signed weights, four channels a unit, exact
+// sums in 32 bits.
+using Input = Unit;
+using Weights = UnitVector;
+using WeightsHalf = UnitHalf;
+using Sum = IntVector;
+using SumHalf = IntHalf;
+using Total = IntVector;  // of stored values
+using TotalHalf = IntHalf;
+
+constexpr Precision kPrecision = Precision::kInt8;
+constexpr bool kQuantised = true;
+constexpr float kMost = 255;
+
+inline Input load_input(const char* from) {
+  return *reinterpret_cast<const Unit*>(from);
+}
+inline Weights load_weights(const char* from) {
+  return load_units(from);
+}
+inline WeightsHalf load_weights_half(const char* from) {
+  return *reinterpret_cast<const UnitHalf*>(from);
+}
+
+#if defined(__AVX512VNNI__)
+inline Sum multiply_add(Sum sum, Input x, Weights w) {
+  return (Sum)_mm512_dpbusd_epi32((__m512i)sum, _mm512_set1_epi32((int)x), (__m512i)w);
+}
+inline SumHalf multiply_add_half(SumHalf sum, Input x, WeightsHalf w) {
+  return (SumHalf)_mm256_dpbusd_epi32((__m256i)sum, _mm256_set1_epi32((int)x), (__m256i)w);
+}
+#elif defined(__AVXVNNI__)
+inline Sum multiply_add(Sum sum, Input x, Weights w) {
+  return (Sum)_mm256_dpbusd_avx_epi32((__m256i)sum, _mm256_set1_epi32((int)x), (__m256i)w);
+}
+inline SumHalf multiply_add_half(SumHalf sum, Input x, WeightsHalf w) {
+  return multiply_add(sum, x, w);
+}
+#elif defined(__AVX2__)
+// Bytes as pairs of 16 bits: the first and third of each unit, then the second and fourth.
+inline Sum multiply_add(Sum sum, Input x, Weights w) {
+  const __m256i weights = (__m256i)w;
+  const __m256i even = _mm256_set1_epi32((int)(x & 0x00ff00ffu));
+  const __m256i odd = _mm256_set1_epi32((int)(x >> 8 & 0x00ff00ffu));
+  const __m256i low = _mm256_srai_epi16(_mm256_slli_epi16(weights, 8), 8);
+  const __m256i high = _mm256_srai_epi16(weights, 8);
+  return sum + (Sum)_mm256_madd_epi16(even, low) + (Sum)_mm256_madd_epi16(odd, high);
+}
+inline SumHalf multiply_add_half(SumHalf sum, Input x, WeightsHalf w) {
+  return multiply_add(sum, x, w);
+}
+#else
+inline Sum multiply_add(Sum sum, Input x, Weights w) {
+  for (int shift = 0; shift < 32; shift += 8) {
+    sum += ((IntVector)(w << (24 - shift)) >> 24) * static_cast<std::int32_t>(x >> shift & 255u);
+  }
+  return sum;
+}
+inline SumHalf multiply_add_half(SumHalf sum, Input x, WeightsHalf w) {
+  return multiply_add(sum, x, w);
+}
+#endif
+
+inline Sum begin_sum(const float* /*bias*/) {
+  return Sum{};
+}
+inline SumHalf begin_sum_half(const float* /*bias*/) {
+  return SumHalf{};
+}
+inline Vector end_sum(Sum sum, const PerChannel& channels, int first) {
+  return __builtin_convertvector(sum, Vector) * load(channels.scale + first) +
+         load(channels.bias + first);
+}
+inline Half end_sum_half(SumHalf sum, const PerChannel& channels, int first) {
+  return __builtin_convertvector(sum, Half) * load_half(channels.scale + first) +
+         load_half(channels.bias + first);
+}
+
+// To the nearest integer, ties to even.
+#if defined(__AVX512F__)
+inline IntVector nearest(Vector v) {
+  return (IntVector)_mm512_maskz_cvtps_epi32(0xffff, (__m512)v);
+}
+#elif defined(__AVX2__)
+inline IntVector nearest(Vector v) {
+  return (IntVector)_mm256_cvtps_epi32((__m256)v);
+}
+#else
+inline IntVector nearest(Vector v) {
+  const Vector magic = Vector{} + 12582912.0f;  // 1.5 * 2^23: beside it no fraction has room
+  const Vector size = v < 0 ? -v : v;
+  return size < 4194304.0f ? (IntVector)(v + magic) - (IntVector)magic
+                           : __builtin_convertvector(v, IntVector);
+}
+#endif
+#if defined(__AVX512F__)
+inline IntHalf nearest_half(Half v) {
+  return (IntHalf)_mm256_cvtps_epi32((__m256)v);
+}
+#else
+inline IntHalf nearest_half(Half v) {
+  return nearest(v);
+}
+#endif
+inline Sum rescaled(Sum sum, const float* by) {
+  return nearest(__builtin_convertvector(sum, Vector) * load(by));
+}
+inline SumHalf rescaled_half(SumHalf sum, const float* by) {
+  return nearest_half(__builtin_convertvector(sum, Half) * load_half(by));
+}
+
+inline UnitVector widen(const char* from) {
+#if defined(__AVX512F__)  // which the compiler would do in parts
+  return (UnitVector)_mm512_maskz_cvtepu8_epi32(0xffff, _mm_loadu_si128((const __m128i*)from));
+#else
+  return __builtin_convertvector(*reinterpret_cast<const ByteVector*>(from), UnitVector);
+#endif
+}
+inline Vector load_values(const char* from) {
+  return __builtin_convertvector((IntVector)widen(from), Vector);
+}
+inline Half load_values_half(const char* from) {
+  return __builtin_convertvector(
+      __builtin_convertvector(*reinterpret_cast<const ByteHalf*>(from), IntHalf), Half);
+}
+inline Total store_values(char* to, Vector v) {
+#if defined(__AVX512F__)
+  const __m512i stored =
+      _mm512_maskz_min_epi32(0xffff, (__m512i)nearest(v), _mm512_set1_epi32(255));
+  _mm_storeu_si128((__m128i*)to, _mm512_maskz_cvtepi32_epi8(0xffff, stored));
+  return (Total)stored;
+#else
+  const IntVector stored = nearest(v > kMost ? Vector{} + kMost : v);
+  *reinterpret_cast<ByteVector*>(to) = __builtin_convertvector(stored, ByteVector);
+  return stored;
+#endif
+}
+inline TotalHalf store_values_half(char* to, Half v) {
+  const IntHalf stored = nearest_half(v > kMost ? Half{} + kMost : v);
+  *reinterpret_cast<ByteHalf*>(to) = __builtin_convertvector(stored, ByteHalf);
+  return stored;
+}
+
+#if defined(__AVX2__)
+// Sixteen bytes of four rows at a time, interleaved by bytes and then by pairs of bytes.
+inline void merge_channels(const char* channels, const std::uint32_t* offsets, Unit* row) {
+#pragma GCC unroll 16
+  for (int i = 0; i < kPanel; i += 16) {
+    __m128i from[4];
+#pragma GCC unroll 16
+    for (int k = 0; k < 4; ++k) {
+      from[k] = _mm_loadu_si128((const __m128i*)(channels + offsets[k] + i));
+    }
+    const __m128i low01 = _mm_unpacklo_epi8(from[0], from[1]);
+    const __m128i high01 = _mm_unpackhi_epi8(from[0], from[1]);
+    const __m128i low23 = _mm_unpacklo_epi8(from[2], from[3]);
+    const __m128i high23 = _mm_unpackhi_epi8(from[2], from[3]);
+    _mm_storeu_si128((__m128i*)(row + i), _mm_unpacklo_epi16(low01, low23));
+    _mm_storeu_si128((__m128i*)(row + i + 4), _mm_unpackhi_epi16(low01, low23));
+    _mm_storeu_si128((__m128i*)(row + i + 8), _mm_unpacklo_epi16(high01, high23));
+    _mm_storeu_si128((__m128i*)(row + i + 12), _mm_unpackhi_epi16(high01, high23));
+  }
+}
+#else
+inline void merge_channels(const char* channels, const std::uint32_t* offsets, Unit* row) {
+  for (int i = 0; i < kPanel; i += kLanes) {
+    UnitVector units{};
+    for (int k = 0; k < 4; ++k) {
+      units |= widen(channels + offsets[k] + i) << 8 * k;
+    }
+    *reinterpret_cast<UnitVector*>(row + i) = units;
+  }
+}
+#endif
