@@ -19,6 +19,7 @@ from adafuse_deploy.errors import AdaFuseError
 # with none of the optional runtimes installed.
 VERBS = {
     "export": "Export a checkpoint to ONNX with conditional operators.",
+    "quantize": "Quantise an exported graph to INT8.",
     "build-engine": "Build an engine from an exported graph.",
     "verify": "Check engines against PyTorch: policies, logits, accuracy, latency.",
     "bench": "Time an adaptive network against dense peers.",

@@ -30,7 +30,7 @@ class GraphMetadata:
         gates: names of the gates in network order; policy i is the output ``policy_<i>``.
         checkpoint_sha256: hash of the file the weights came from, or "" for a model in memory.
         mode: "clip": T frames in, logits out.
-        precision: "fp32", "fp16" or "bf16": arithmetic of the convolutions.
+        precision: "fp32", "fp16", "bf16" or "int8": arithmetic of the convolutions.
         operators: domain -> version of the operators outside standard ONNX.
         state: names of state inputs and outputs; empty in clip mode.
         action_order: the numbering of policies.
@@ -39,6 +39,7 @@ class GraphMetadata:
         portable_name: file name of the portable graph that this one was lowered from, or "" for a
             portable graph.
         portable_sha256: hash of that file, or "".
+        calibration: how an int8 graph was quantised; empty otherwise.
     """
 
     config: ModelConfig
@@ -54,6 +55,7 @@ class GraphMetadata:
     schema: int = SCHEMA
     portable_name: str = ""
     portable_sha256: str = ""
+    calibration: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -85,7 +87,7 @@ class GraphMetadata:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         values = {**self.__dict__, "config": self.config.to_dict()}
-        for name in ("portable_name", "portable_sha256"):
+        for name in ("portable_name", "portable_sha256", "calibration"):
             if not values[name]:
                 del values[name]  # which older versions do not know
         return {**values, "layers": [layer.to_dict() for layer in self.layers]}

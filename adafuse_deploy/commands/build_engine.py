@@ -23,9 +23,9 @@ import click
 )
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "fp16", "bf16"]),
-    help="Of feature maps and convolutions; policies are always decided in fp32 [fp32]. GPUs: fp32 "
-    "or fp16; CPUs: fp32 or bf16.",
+    type=click.Choice(["fp32", "fp16", "bf16", "int8"]),
+    help="Of feature maps and convolutions; policies are always decided in fp32. GPUs: fp32 or "
+    "fp16; CPUs: fp32 or bf16. Quantised graphs are built in int8 [fp32 or int8].",
 )
 @click.option("--fp16", is_flag=True, help="The same as --precision fp16.")
 @click.option(
@@ -59,9 +59,11 @@ def command(
     """
     if backend == "onnxruntime":
         if fp16 or precision == "fp16":
-            raise click.UsageError("--backend onnxruntime builds in fp32 or bf16, not in fp16.")
+            raise click.UsageError(
+                "--backend onnxruntime builds in fp32, bf16 or int8, not in fp16."
+            )
         target = Path(output) if output else Path(graph).with_suffix(".cpu.onnx")
-        _lower(graph, target, precision or "fp32")
+        _lower(graph, target, precision)
         return
     from adafuse_deploy.engines.builder import build_engine
     from adafuse_deploy.engines.options import BuildOptions
@@ -92,7 +94,7 @@ def command(
     )
 
 
-def _lower(graph: str, target: Path, precision: str) -> None:
+def _lower(graph: str, target: Path, precision: str | None) -> None:
     from adafuse_deploy.engines.lowering.build import lower
 
     click.echo(f"Building {target} for ONNX Runtime ...", err=True)
@@ -100,7 +102,7 @@ def _lower(graph: str, target: Path, precision: str) -> None:
     metadata, blocks = lower(graph, target, precision=precision)
     click.echo(
         f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB, "
-        f"{time.perf_counter() - start:.1f} s): {blocks} fused residual blocks in {precision}, "
-        f"checked against {metadata.portable_name}."
+        f"{time.perf_counter() - start:.1f} s): {blocks} fused residual blocks in "
+        f"{metadata.precision}, checked against {metadata.portable_name}."
     )
     click.echo(f"Next: adafuse-deploy verify {graph} {target} --checkpoint CHECKPOINT")

@@ -49,18 +49,18 @@ RANDOM_CLIPS = 8
 @click.option(
     "--min-policy-agreement",
     type=click.FloatRange(0, 100),
-    help="Per cent of decisions [fp32: 100, fp16: 99, bf16: 98].",
+    help="Per cent of decisions [fp32: 100, fp16: 99, bf16 and int8: 98].",
 )
 @click.option("--atol", type=click.FloatRange(0), help="Absolute error of logits [0].")
 @click.option(
     "--rtol",
     type=click.FloatRange(0),
-    help="The same over their RMS [fp32: 1e-3, fp16: 5e-2, bf16: 0.2].",
+    help="The same over their RMS [fp32: 1e-3, fp16: 5e-2, bf16: 0.2, int8: 2].",
 )
 @click.option(
     "--min-top1-agreement",
     type=click.FloatRange(0, 100),
-    help="Per cent of clips with PyTorch's best class [fp32: 100, fp16 and bf16: 98].",
+    help="Per cent of clips with PyTorch's best class [fp32: 100, others: 98].",
 )
 @click.option("--json", "json_file", help="Write the report to this file as JSON too.")
 @checkpoint_options

@@ -213,6 +213,7 @@ void Stem::convolve_row(const Plane& plane, const char* pixels, char* row) const
                       panels[panel],
                       plane.steps.data(),
                       plane.steps.size() - kStepsAhead,
+                      nullptr,
                       nullptr};
       TileOutput output{};
       output.pixel_stride = static_cast<std::ptrdiff_t>(plane.pitch);

@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "kernels/channels_last.h"
+#include "onnxruntime/constants.h"
 #include "onnxruntime/frames.h"
 #include "onnxruntime/parallel_for.h"
 #include "onnxruntime/status.h"
@@ -47,6 +48,9 @@ ChannelsLastKernel::ChannelsLastKernel(const OrtKernelInfo* info) {
   }
   border_ = static_cast<std::size_t>(border);
   precision_ = read_precision(Ort::ConstKernelInfo(info));
+  if (precision_ == Precision::kInt8) {
+    scale_ = read_scales(Ort::ConstKernelInfo(info), 1).front();
+  }
 }
 
 OrtStatusPtr ChannelsLastKernel::ComputeV2(OrtKernelContext* context) const {
@@ -58,7 +62,7 @@ void ChannelsLastKernel::compute(const Ort::KernelContext& context) const {
   const FrameLayout layout{x.size(2), x.size(3), border_, channel_pitch(x.size(1), precision_)};
   const Dims pooled_dims{x.dims[0], x.dims[1]};
   Ort::UnownedValue pooled = context.GetOutput(1, pooled_dims.data(), pooled_dims.size());
-  to_channels_last(x.value.GetTensorData<float>(), x.size(0), x.size(1), layout, precision_, 1,
+  to_channels_last(x.value.GetTensorData<float>(), x.size(0), x.size(1), layout, precision_, scale_,
                    make_frames(context, 0, x.dims[0], layout), pooled.GetTensorMutableData<float>(),
                    [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
                      parallel_for(context, count, body);

@@ -1,7 +1,8 @@
 // The operator ChannelsLast, version 1: ChannelsLast(X) -> Y, pooled.
 //
 // X (N, C, H, W) float32; Y (N, H+2b, W+2b, P), the frames for the fused blocks, see frames.h;
-// pooled (N, C), the means over each frame.  Attributes: border (b), precision.
+// pooled (N, C), the means over each frame.  Attributes: border (b), precision and, in
+// int8, scales: what an integer of one stands for in Y.
 #pragma once
 
 #include "kernels/precision.h"
@@ -19,6 +20,7 @@ class ChannelsLastKernel {
 
   std::size_t border_;
   Precision precision_;
+  float scale_ = 1;
 };
 
 class ChannelsLastOperator

@@ -1,5 +1,6 @@
 #include "onnxruntime/constants.h"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "onnxruntime/tensors.h"
@@ -23,11 +24,12 @@ std::optional<Ort::ConstValue> constant(const Ort::ConstKernelInfo& info, std::s
 
 }  // namespace
 
-std::optional<ConvWeights> read_conv(const Ort::ConstKernelInfo& info, std::size_t index,
-                                     const std::string& suffix) {
+std::optional<ConstantConv> read_conv(const Ort::ConstKernelInfo& info, std::size_t index,
+                                      const std::string& suffix, bool quantized) {
   const auto weight_value = constant(info, index, "W" + suffix);
   const auto bias_value = constant(info, index + 1, "B" + suffix);
-  if (!weight_value || !bias_value) {
+  const auto scale_value = quantized ? constant(info, index + 2, "S" + suffix) : std::nullopt;
+  if (!weight_value || !bias_value || scale_value.has_value() != quantized) {
     return std::nullopt;
   }
   const NamedTensor weight(*weight_value, "W" + suffix, 4);
@@ -36,8 +38,20 @@ std::optional<ConvWeights> read_conv(const Ort::ConstKernelInfo& info, std::size
   if (weight.size(2) != weight.size(3)) {
     throw std::invalid_argument(weight.description() + " must have a square kernel.");
   }
-  return ConvWeights{weight.value.GetTensorData<float>(), bias.value.GetTensorData<float>(),
-                     weight.size(0), weight.size(1), weight.size(2) * weight.size(3)};
+  ConstantConv conv;
+  conv.weights = {nullptr, bias.value.GetTensorData<float>(), weight.size(0), weight.size(1),
+                  weight.size(2) * weight.size(3)};
+  if (quantized) {
+    const NamedTensor scale(*scale_value, "S" + suffix, 1);
+    require(scale.size(0) == weight.size(0), scale, weight, "one scale per output channel");
+    const std::int8_t* const integers = weight.value.GetTensorData<std::int8_t>();
+    conv.integers.assign(integers, integers + weight.size(0) * weight.size(1) * conv.weights.taps);
+    conv.weights.weight = conv.integers.data();
+    conv.weights.scale = scale.value.GetTensorData<float>();
+  } else {
+    conv.weights.weight = weight.value.GetTensorData<float>();
+  }
+  return conv;
 }
 
 std::size_t read_count(const Ort::ConstKernelInfo& info, const char* name) {
@@ -52,6 +66,21 @@ std::size_t read_count(const Ort::ConstKernelInfo& info, const char* name) {
     throw std::invalid_argument(std::string("the attribute ") + name + " is negative.");
   }
   return static_cast<std::size_t>(value);
+}
+
+std::vector<float> read_scales(const Ort::ConstKernelInfo& info, std::size_t count) {
+  std::vector<float> scales;
+  try {
+    scales = info.GetAttributes<float>("scales");
+  } catch (const Ort::Exception&) {
+    throw std::invalid_argument("the attribute scales is missing or no list of numbers.");
+  }
+  if (scales.size() != count ||
+      std::any_of(scales.begin(), scales.end(), [](float scale) { return !(scale > 0); })) {
+    throw std::invalid_argument("the attribute scales must be " + std::to_string(count) +
+                                " positive numbers.");
+  }
+  return scales;
 }
 
 }  // namespace adafuse

@@ -1,7 +1,7 @@
 // Frames of the fused blocks as tensors: (rows, height + 2b, width + 2b, units per pixel).
 //
 // FrameLayout says what they hold.  The element type is float32 whatever the precision: an element
-// is a unit of the layout, four bytes.  The attribute `precision` is "fp32" or "bf16".
+// is a unit of the layout, four bytes.  The attribute `precision` is "fp32", "bf16" or "int8".
 #pragma once
 
 #include <array>
@@ -22,7 +22,11 @@ inline Precision parse_precision(const std::string& name) {
   if (name == "bf16") {
     return Precision::kBFloat16;
   }
-  throw std::invalid_argument("the attribute precision is " + name + " but must be fp32 or bf16.");
+  if (name == "int8") {
+    return Precision::kInt8;
+  }
+  throw std::invalid_argument("the attribute precision is " + name +
+                              " but must be fp32, bf16 or int8.");
 }
 
 inline Precision read_precision(const Ort::ConstKernelInfo& info) {

@@ -26,11 +26,16 @@ Ort::CustomOpDomain* make_domain(bool infers_shapes) {
       ConvOperator({"SkipConv", std::nullopt, 3, false}, infers_shapes),
   };
   static const std::array blocks{
-      ResidualOperator({"ConditionalBasicBlock", 2}, infers_shapes),
-      ResidualOperator({"ConditionalBottleneck", 3}, infers_shapes),
+      ResidualOperator({"ConditionalBasicBlock", 2, false}, infers_shapes),
+      ResidualOperator({"ConditionalBottleneck", 3, false}, infers_shapes),
+      ResidualOperator({"QuantizedConditionalBasicBlock", 2, true}, infers_shapes),
+      ResidualOperator({"QuantizedConditionalBottleneck", 3, true}, infers_shapes),
   };
   static const ChannelsLastOperator channels_last(infers_shapes);
-  static const StemOperator stem(infers_shapes);
+  static const std::array stems{
+      StemOperator("Stem", false, infers_shapes),
+      StemOperator("QuantizedStem", true, infers_shapes),
+  };
   auto* domain = new Ort::CustomOpDomain(kDomain);
   for (const ConvOperator& op : convolutions) {
     domain->Add(&op);
@@ -39,7 +44,9 @@ Ort::CustomOpDomain* make_domain(bool infers_shapes) {
     domain->Add(&op);
   }
   domain->Add(&channels_last);
-  domain->Add(&stem);
+  for (const StemOperator& op : stems) {
+    domain->Add(&op);
+  }
   return domain;
 }
 

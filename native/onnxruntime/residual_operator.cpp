@@ -17,7 +17,7 @@ void infer_shapes(const ResidualSignature& signature, OrtShapeInferContext* raw_
   Ort::ShapeInferContext context(&Ort::GetApi(), raw_context);
   const Ort::ShapeInferContext::Shape& x = context.GetInputShape(ResidualSignature::kInput);
   const Ort::ShapeInferContext::Shape& last =
-      context.GetInputShape(ResidualSignature::weight(signature.convolutions - 1));
+      context.GetInputShape(signature.weight(signature.convolutions - 1));
   if (x.size() != 4 || last.size() != 4 || !last[0].IsInt()) {
     return;
   }
@@ -49,22 +49,31 @@ ResidualKernel::ResidualKernel(const ResidualSignature& signature, const OrtKern
     : signature_(signature) {
   const Ort::ConstKernelInfo info(raw_info);
   frames_ = std::max<std::size_t>(1, read_count(info, "frames"));
-  std::vector<ConvWeights> convolutions;
+  std::vector<ConstantConv> convolutions;
   for (std::size_t i = 0; i < signature.convolutions; ++i) {
-    const auto conv = read_conv(info, ResidualSignature::weight(i), std::to_string(i + 1));
+    auto conv = read_conv(info, signature.weight(i), std::to_string(i + 1), signature.quantized);
     if (!conv) {
-      throw std::invalid_argument("weights or biases are missing.");
+      throw std::invalid_argument("weights, biases or scales are missing.");
     }
-    convolutions.push_back(*conv);
+    convolutions.push_back(std::move(*conv));
   }
-  ResidualBlockSpec spec{convolutions[0],
-                         convolutions[1],
+  const auto shortcut = read_conv(info, signature.shortcut_weight(), "S", signature.quantized);
+  ResidualBlockSpec spec{convolutions[0].weights,
+                         convolutions[1].weights,
                          std::nullopt,
-                         read_conv(info, signature.shortcut_weight(), "S"),
+                         std::nullopt,
                          read_count(info, "stride"),
-                         {read_count(info, "shift_next"), read_count(info, "shift_previous")}};
+                         {read_count(info, "shift_next"), read_count(info, "shift_previous")},
+                         {}};
   if (convolutions.size() > 2) {
-    spec.conv3 = convolutions[2];
+    spec.conv3 = convolutions[2].weights;
+  }
+  if (shortcut) {
+    spec.shortcut = shortcut->weights;
+  }
+  if (signature.quantized) {
+    const std::vector<float> scales = read_scales(info, signature.convolutions + 1);
+    spec.scales = {scales[0], scales[1], scales[scales.size() - 2], scales.back()};
   }
   block_ = std::make_unique<const ResidualBlock>(spec, *tile_kernels(read_precision(info)).front());
 }
@@ -127,6 +136,9 @@ ResidualOperator::ResidualOperator(const ResidualSignature& signature, bool infe
 }
 
 ONNXTensorElementDataType ResidualOperator::GetInputType(std::size_t index) const {
+  if (signature_.quantized && signature_.is_weight(index)) {
+    return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8;
+  }
   return index == signature_.policy() ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32
                                       : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
 }

@@ -8,12 +8,17 @@
 // and biases are constant float32, as in Conv; policy (N, T, Cmid) is int32; WS and BS belong to a
 // shortcut convolution; pooled (N*T, Cout) are means over each frame of Y.  Attributes: frames (T),
 // stride, shift_next, shift_previous and precision.  ResidualBlock says what they compute.
+//
+// QuantizedConditionalBottleneck and QuantizedConditionalBasicBlock have int8 weights, each
+// followed by its biases and by its scales S1, ... per output, and the attribute scales: what an
+// integer of one stands for in X, behind each convolution but the last, and in Y.
 #pragma once
 
 #include <memory>
 
 #include "kernels/residual_block.h"
 #include "onnxruntime/api.h"
+#include "onnxruntime/constants.h"
 
 namespace adafuse {
 
@@ -21,12 +26,20 @@ namespace adafuse {
 struct ResidualSignature {
   const char* name;
   std::size_t convolutions;  // on the residual path
+  bool quantized;
 
   static constexpr std::size_t kInput = 0;
-  static constexpr std::size_t weight(std::size_t convolution) { return 1 + 2 * convolution; }
+  std::size_t weight(std::size_t convolution) const {
+    return 1 + inputs_per_conv(quantized) * convolution;
+  }
   std::size_t policy() const { return weight(convolutions); }
   std::size_t shortcut_weight() const { return policy() + 1; }
-  std::size_t inputs() const { return policy() + 3; }
+  std::size_t inputs() const { return shortcut_weight() + inputs_per_conv(quantized); }
+  // Weights come first of what a convolution takes.
+  bool is_weight(std::size_t input) const {
+    return (input > kInput && input < policy() && (input - 1) % inputs_per_conv(quantized) == 0) ||
+           input == shortcut_weight();
+  }
 };
 
 class ResidualKernel {

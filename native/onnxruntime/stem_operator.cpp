@@ -46,16 +46,21 @@ void infer_shapes(OrtShapeInferContext* raw_context) {
 
 }  // namespace
 
-StemKernel::StemKernel(const OrtKernelInfo* raw_info) {
+StemKernel::StemKernel(const OrtKernelInfo* raw_info, bool quantized) {
   const Ort::ConstKernelInfo info(raw_info);
-  const auto conv = read_conv(info, 1, "");
+  const auto conv = read_conv(info, 1, "", quantized);
   if (!conv) {
-    throw std::invalid_argument("weights or biases are missing.");
+    throw std::invalid_argument("weights, biases or scales are missing.");
+  }
+  StemScales scales;
+  if (quantized) {
+    const std::vector<float> values = read_scales(info, 2);
+    scales = {values[0], values[1]};
   }
   const StemPool pool{read_count(info, "pool_pad"), read_count(info, "pool_ceil") != 0};
-  stem_ = std::make_unique<const Stem>(*conv, read_count(info, "stride"), pool,
+  stem_ = std::make_unique<const Stem>(conv->weights, read_count(info, "stride"), pool,
                                        read_count(info, "border"),
-                                       *tile_kernels(read_precision(info)).front());
+                                       *tile_kernels(read_precision(info)).front(), scales);
 }
 
 OrtStatusPtr StemKernel::ComputeV2(OrtKernelContext* context) const {
@@ -78,7 +83,8 @@ void StemKernel::compute(const Ort::KernelContext& context) const {
              });
 }
 
-StemOperator::StemOperator(bool infers_shapes) {
+StemOperator::StemOperator(const char* name, bool quantized, bool infers_shapes)
+    : name_(name), quantized_(quantized) {
   OrtCustomOp::version = kApiVersion;
   if (infers_shapes) {
     OrtCustomOp::InferOutputShapeFn = [](const OrtCustomOp* /*self*/,
@@ -90,7 +96,7 @@ StemOperator::StemOperator(bool infers_shapes) {
 
 OrtStatusPtr StemOperator::CreateKernelV2(const OrtApi& /*api*/, const OrtKernelInfo* info,
                                           void** kernel) const {
-  return as_status(kName, [&] { *kernel = new StemKernel(info); });
+  return as_status(kName, [&] { *kernel = new StemKernel(info, quantized_); });
 }
 
 }  // namespace adafuse

@@ -4,18 +4,22 @@
 // half the kernel; Y (N, H'+2b, W'+2b, P), frames of convolution, ReLU and 3x3 max pooling in steps
 // of two, see frames.h; pooled (N, Cout), the means over each frame of Y.  Attributes: stride (of
 // the convolution), pool_pad (0 or 1), pool_ceil (0 or 1), border (b), precision.
+//
+// QuantizedStem(X, W, B, S) has int8 weights with scales S per output, and the attribute scales:
+// what an integer of one stands for in X, which it rounds to 8 signed bits, and in Y.
 #pragma once
 
 #include <memory>
 
 #include "kernels/stem.h"
 #include "onnxruntime/api.h"
+#include "onnxruntime/constants.h"
 
 namespace adafuse {
 
 class StemKernel {
  public:
-  explicit StemKernel(const OrtKernelInfo* info);
+  StemKernel(const OrtKernelInfo* info, bool quantized);
   OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
 
  private:
@@ -26,19 +30,24 @@ class StemKernel {
 
 class StemOperator : public Ort::CustomOpBase<StemOperator, StemKernel, true> {
  public:
-  explicit StemOperator(bool infers_shapes);
+  StemOperator(const char* name, bool quantized, bool infers_shapes);
 
-  const char* GetName() const { return "Stem"; }
+  const char* GetName() const { return name_; }
   const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
-  std::size_t GetInputTypeCount() const { return 3; }
-  ONNXTensorElementDataType GetInputType(std::size_t /*index*/) const {
-    return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+  std::size_t GetInputTypeCount() const { return 1 + inputs_per_conv(quantized_); }
+  ONNXTensorElementDataType GetInputType(std::size_t index) const {
+    return quantized_ && index == 1 ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8
+                                    : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
   }
   std::size_t GetOutputTypeCount() const { return 2; }
   ONNXTensorElementDataType GetOutputType(std::size_t /*index*/) const {
     return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
   }
   OrtStatusPtr CreateKernelV2(const OrtApi& api, const OrtKernelInfo* info, void** kernel) const;
+
+ private:
+  const char* name_;
+  bool quantized_;
 };
 
 }  // namespace adafuse

@@ -18,6 +18,7 @@ class ResidualBlock:
 
     Attributes:
         output: name of the block's result (N * T, C, H, W).
+        inner: the values behind each convolution of the residual path but the last.
         shift: the block's input and its temporal shift.
         weights: names of weight and bias ("" for none) of the convolutions on the residual path.
         shortcut: those of the shortcut convolution, or empty for an identity.
@@ -26,6 +27,7 @@ class ResidualBlock:
     """
 
     output: str
+    inner: tuple[str, ...]
     shift: Shift
     weights: tuple[str, ...]
     shortcut: tuple[str, ...]
@@ -41,6 +43,11 @@ class ResidualBlock:
     def operator(self) -> str:
         """The fused operator."""
         return "ConditionalBottleneck" if self.bottleneck else "ConditionalBasicBlock"
+
+    @property
+    def feature_maps(self) -> list[str]:
+        """What the operator reads, keeps inside and gives."""
+        return [self.shift.source, *self.inner, self.output]
 
     @property
     def border(self) -> int:
@@ -107,7 +114,8 @@ def _match(
     variable = any(name and index.dims(name) is None for name in (*weights, *shortcut))
     if variable or stride is None:
         return None
-    return ResidualBlock(output, shift, weights, shortcut, policy, stride)
+    inner = tuple(conv.input[0] for conv in convs[1:])
+    return ResidualBlock(output, inner, shift, weights, shortcut, policy, stride)
 
 
 def _residual_path(

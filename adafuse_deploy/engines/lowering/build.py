@@ -19,14 +19,17 @@ from adafuse_deploy.files import atomic_path, sha256
 from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.ops.domain import DOMAIN, VERSION
 
-LIMITS = {"fp32": (1e-4, 0.999), "bf16": (0.1, 0.9)}
+LIMITS = {"fp32": (1e-4, 0.999), "bf16": (0.1, 0.9), "int8": (0.1, 0.9)}
 """Per precision, what the check allows under the same decisions: largest difference of logits
 relative to their RMS, and least share of gates' own decisions that are the same.  Random weights on
 noise decide more closely than trained ones on videos; 'verify' measures those."""
 
 
 def lower(
-    graph: str | os.PathLike[str], output: str | os.PathLike[str], *, precision: str = "fp32"
+    graph: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    precision: str | None = None,
 ) -> tuple[GraphMetadata, int]:
     """Write ``graph`` with its residual blocks fused, after checking the result.
 
@@ -37,8 +40,9 @@ def lower(
     Args:
         graph: a portable graph, made by 'adafuse-deploy export'.
         output: the ``.onnx`` file to make; nothing is left there unless the check passes.
-        precision: of the blocks' weights and feature maps, "fp32" or "bf16"; sums, pooled features
-            and policies are float32.
+        precision: of the blocks' weights and feature maps: "fp32" (the default) or "bf16", or
+            "int8" for a quantised graph, which is built in nothing else; pooled features and
+            policies are float32.
 
     Returns:
         The metadata of the new graph and the number of fused blocks.
@@ -49,10 +53,6 @@ def lower(
         MissingDependencyError: the operator library is missing.
     """
     graph, output = Path(graph), Path(output)
-    if precision not in LIMITS:
-        raise InputError(
-            f"Graphs for ONNX Runtime come in {' and '.join(LIMITS)}, not in {precision!r}."
-        )
     if output.suffix != ".onnx":
         raise InputError(f"Name the graph for ONNX Runtime *.onnx, not {output.name}.")
     if output.exists() and graph.exists() and output.samefile(graph):
@@ -63,6 +63,7 @@ def lower(
             f"{graph} was already built for ONNX Runtime from {metadata.portable_name}; build from "
             "that file."
         )
+    precision = _choose(precision, metadata.precision, graph)
     # Opened first: a path that cannot be written fails before the work.
     with atomic_path(output) as temporary:
         fused, blocks = fuse_residual_blocks(portable, metadata.config.num_segments, precision)
@@ -83,6 +84,25 @@ def lower(
         onnx.save(fused, temporary)
         _check(fused, graph, lowered)
     return lowered, blocks
+
+
+def _choose(wanted: str | None, given: str, graph: Path) -> str:
+    """Return the precision to build in."""
+    if given == "int8":
+        if wanted not in (None, "int8"):
+            raise InputError(
+                f"{graph} is quantised and built in int8; for {wanted} build from the float32 "
+                "graph."
+            )
+        return "int8"
+    wanted = wanted or "fp32"
+    if wanted == "int8":
+        raise InputError(
+            f"{graph} is not quantised; run 'adafuse-deploy quantize' first and build its result."
+        )
+    if wanted not in LIMITS:
+        raise InputError(f"Graphs for ONNX Runtime come in {', '.join(LIMITS)}, not in {wanted!r}.")
+    return wanted
 
 
 def _check(fused: onnx.ModelProto, portable: Path, metadata: GraphMetadata) -> None:

@@ -13,6 +13,7 @@ from onnx import helper
 from adafuse_deploy.engines.graph import drop_unused_weights
 from adafuse_deploy.engines.lowering.blocks import ResidualBlock, find_block
 from adafuse_deploy.engines.lowering.index import GraphIndex, attribute
+from adafuse_deploy.engines.lowering.quantised import Quantisation, take_quantisation
 from adafuse_deploy.engines.lowering.shifts import Shift, find_shift
 from adafuse_deploy.engines.lowering.stems import find_stem
 from adafuse_deploy.ops.domain import DOMAIN, VERSION
@@ -28,11 +29,13 @@ def fuse_residual_blocks(
     Args:
         model: a portable graph.
         frames: T, frames of a clip.
-        precision: of the blocks' weights and feature maps, "fp32" or "bf16".
+        precision: of the blocks' weights and feature maps, "fp32", "bf16" or "int8"; the latter for
+            quantised graphs.
     """
     lowered = onnx.ModelProto()
     lowered.CopyFrom(model)
-    rewriter = _Rewriter(lowered.graph, frames, precision)
+    quantisation = take_quantisation(lowered)
+    rewriter = _Rewriter(lowered.graph, frames, precision, quantisation)
     rewriter.rewrite()
     if DOMAIN not in {entry.domain for entry in lowered.opset_import}:
         lowered.opset_import.append(helper.make_opsetid(DOMAIN, VERSION))
@@ -46,10 +49,13 @@ def fuse_residual_blocks(
 class _Rewriter:
     """The nodes of a graph written again, one after another, with blocks in place of their ends."""
 
-    def __init__(self, graph: onnx.GraphProto, frames: int, precision: str) -> None:
+    def __init__(
+        self, graph: onnx.GraphProto, frames: int, precision: str, quantisation: Quantisation
+    ) -> None:
         self._graph = graph
         self._frames = frames
         self._precision = precision
+        self._quantisation = quantisation
         self._index = GraphIndex(graph)
         blocks = (find_block(self._index, node) for node in graph.node)
         self._blocks = {block.output: block for block in blocks if block is not None}
@@ -89,27 +95,29 @@ class _Rewriter:
 
     def _fuse(self, block: ResidualBlock) -> None:
         source = self._channels_innermost(block.shift.source, block.border)
-        weights, shortcut = self._with_biases(block.weights), self._with_biases(block.shortcut)
+        weights, shortcut = self._parameters(block.weights), self._parameters(block.shortcut)
         inputs = [source, *weights, block.policy, *shortcut]
         while not inputs[-1]:
             inputs.pop()
         result = f"{block.output}_innermost"
         self._innermost[block.output, block.border] = result
         self._pooled[block.output] = f"{block.output}_pooled"
-        self._add(
+        self._add_fused(
             block.operator,
             inputs,
             [result, self._pooled[block.output]],
-            domain=DOMAIN,
+            block.feature_maps,
             frames=self._frames,
             stride=block.stride,
             shift_next=block.shift.from_next,
             shift_previous=block.shift.from_previous,
-            precision=self._precision,
         )
 
-    def _with_biases(self, names: tuple[str, ...]) -> list[str]:
-        """Return weights and biases with zeros for the biases that are missing."""
+    def _parameters(self, names: tuple[str, ...]) -> list[str]:
+        """Return weights and biases, with zeros for the biases that are missing.
+
+        In int8 the weights are integers, and their scales stand behind the biases.
+        """
         complete = []
         for weight, bias in zip(names[::2], names[1::2], strict=True):
             if not bias:
@@ -119,7 +127,11 @@ class _Rewriter:
                     self._zeros.add(bias)
                     zeros = onnx.numpy_helper.from_array(np.zeros(size, np.float32), bias)
                     self._graph.initializer.append(zeros)
-            complete += [weight, bias]
+            if self._precision == "int8":
+                integers = self._quantisation.weights[weight]
+                complete += [integers.integers, bias, integers.scale]
+            else:
+                complete += [weight, bias]
         return complete
 
     def _channels_innermost(self, value: str, border: int) -> str:
@@ -129,19 +141,13 @@ class _Rewriter:
             self._innermost[value, border] = name
             self._pooled[value] = f"{value}_pooled"
             stem = find_stem(self._index, value)
-            kind, inputs, attributes = "ChannelsLast", [value], {}
-            if stem is not None:
-                kind, inputs = "Stem", [stem.source, *self._with_biases(stem.weights)]
-                attributes = stem.attributes()
-            self._add(
-                kind,
-                inputs,
-                [name, self._pooled[value]],
-                domain=DOMAIN,
-                border=border,
-                precision=self._precision,
-                **attributes,
-            )
+            outputs = [name, self._pooled[value]]
+            if stem is None:
+                self._add_fused("ChannelsLast", [value], outputs, [value], border=border)
+            else:
+                inputs = [stem.source, *self._parameters(stem.weights)]
+                maps = [stem.source, value]
+                self._add_fused("Stem", inputs, outputs, maps, border=border, **stem.attributes())
         return self._innermost[value, border]
 
     def _pool(self, node: onnx.NodeProto) -> bool:
@@ -211,6 +217,17 @@ class _Rewriter:
 
     def _slice(self, value: str, first: int, last: int, axis: int) -> str:
         return self._add("Slice", [value, self._ints(first), self._ints(last), self._ints(axis)])
+
+    def _add_fused(
+        self, kind: str, inputs: list[str], outputs: list[str], maps: list[str], **attributes: Any
+    ) -> None:
+        """Add a fused operator between the feature maps ``maps``."""
+        if self._precision == "int8":
+            # A picture has values below zero, what comes out of a ReLU has not.
+            signed = maps[:1] if kind == "Stem" else []
+            attributes["scales"] = self._quantisation.scales_of(maps, signed)
+            kind = kind if kind == "ChannelsLast" else f"Quantized{kind}"
+        self._add(kind, inputs, outputs, domain=DOMAIN, precision=self._precision, **attributes)
 
     def _add(
         self, kind: str, inputs: list[str], outputs: list[str] | None = None, **attributes: Any

@@ -1,0 +1,1 @@
+"""Post-training INT8: standard Q/DQ graphs that every runtime can read."""
