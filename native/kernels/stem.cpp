@@ -1,7 +1,6 @@
 #include "kernels/stem.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <stdexcept>
 
@@ -54,6 +53,26 @@ PanelWeights pack(const TileKernel& kernel, const ConvWeights& conv) {
 #else
 #define FOR_WIDE_VECTORS
 #endif
+
+// Values that lie `step` apart.
+inline void spread(const float* line, std::size_t count, std::size_t step, float* to) {
+  for (std::size_t i = 0; i < count; ++i) {
+    to[i * step] = line[i];
+  }
+}
+inline void spread(const float* line, std::size_t count, std::size_t step, std::uint16_t* to) {
+  for (std::size_t i = 0; i < count; ++i) {
+    to[i * step] = to_bfloat16(line[i]);
+  }
+}
+FOR_WIDE_VECTORS void spread_integers(const float* line, std::size_t count, float factor,
+                                      std::size_t step, char* to) {
+  for (std::size_t i = 0; i < count; ++i) {
+    to[i * step] =
+        static_cast<char>(to_integer(line[i] * factor, -kPictureOffset, kPictureOffset - 1) +
+                          static_cast<std::int32_t>(kPictureOffset));
+  }
+}
 
 // The largest of `count` pixels, value by value.  Stored values that are not negative order like
 // the integers of the same bits.
@@ -180,18 +199,22 @@ char* Stem::pad_rows(const Plane& plane, const float* input, std::size_t first,
                      std::size_t count) const {
   const std::size_t bytes = count * plane.pixel_row + kLine;
   char* const pixels = task_scratch.pixels.reserve(bytes);
-  const bool integers = kernel_.precision == Precision::kInt8;
-  const float offset = integers ? kPictureOffset : 0;
-  std::memset(pixels, static_cast<int>(offset), bytes);
+  const Precision precision = kernel_.precision;
+  const bool integers = precision == Precision::kInt8;
+  std::memset(pixels, integers ? static_cast<int>(kPictureOffset) : 0, bytes);
   const std::size_t pad = size_ / 2;
   for (std::size_t row = 0; row < count; ++row) {
     const std::size_t y = first + row - pad;  // wraps round above the picture
     for (std::size_t c = 0; y < plane.height && c < in_channels_; ++c) {
       const float* const line = input + (c * plane.height + y) * plane.width;
-      char* const to = pixels + row * plane.pixel_row;
-      for (std::size_t x = 0; x < plane.width; ++x) {
-        const float value = integers ? std::nearbyint(line[x] / scales_.input) + offset : line[x];
-        encode(kernel_.precision, value, to, (x + pad) * in_channels_ + c);
+      const std::size_t place = pad * in_channels_ + c;
+      char* const to = pixels + row * plane.pixel_row + place * value_bytes(precision);
+      if (precision == Precision::kFloat32) {
+        spread(line, plane.width, in_channels_, reinterpret_cast<float*>(to));
+      } else if (precision == Precision::kBFloat16) {
+        spread(line, plane.width, in_channels_, reinterpret_cast<std::uint16_t*>(to));
+      } else {
+        spread_integers(line, plane.width, 1 / scales_.input, in_channels_, to);
       }
     }
   }

@@ -15,9 +15,13 @@ using namespace adafuse;
 namespace {
 
 struct Case {
+  Precision precision;
   std::size_t rows, height, width, inputs, outputs, size, stride, border;
   StemPool pool;
-  std::vector<float> input, weight, bias;
+  std::vector<float> input, weight, bias, scale;  // scale: of integer weights
+  StemScales scales;
+
+  bool integers() const { return precision == Precision::kInt8; }
 
   void fill(std::mt19937& random) {
     std::normal_distribution<float> normal;
@@ -29,9 +33,22 @@ struct Case {
       }
     };
     draw(input, rows * inputs * height * width, 1);
-    draw(weight, outputs * inputs * size * size,
-         1 / std::sqrt(static_cast<float>(inputs * size * size)));
+    const std::size_t filter = inputs * size * size;
+    const float usual = 1 / std::sqrt(static_cast<float>(filter));
+    draw(weight, outputs * filter, integers() ? 40 : usual);
     draw(bias, outputs, 0.2f);
+    if (integers()) {
+      scales = {0.02f, 0.015f};
+      for (float& value : weight) {
+        value = std::nearbyint(std::clamp(value, -127.0f, 127.0f));
+      }
+      for (std::size_t i = 0; i < outputs; ++i) {
+        scale.push_back(usual / 40 * (1 + 0.1f * normal(random)));
+      }
+      for (float& value : input) {  // as the stem rounds it
+        value = scales.input * std::nearbyint(std::clamp(value / scales.input, -128.0f, 127.0f));
+      }
+    }
   }
 };
 
@@ -45,16 +62,26 @@ void check_case(const Case& c, const TileKernel& kernel, const ParallelFor& para
   shape.kernel_height = shape.kernel_width = c.size;
   shape.stride_y = shape.stride_x = c.stride;
   shape.pad_top = shape.pad_left = shape.pad_bottom = shape.pad_right = c.size / 2;
-  const std::vector<double> conv = reference::convolution(shape, c.input, c.weight, c.bias);
+  std::vector<float> values = c.weight;
+  for (std::size_t i = 0; c.integers() && i < values.size(); ++i) {
+    values[i] *= c.scale[i / (c.inputs * c.size * c.size)];
+  }
+  const std::vector<double> conv = reference::convolution(shape, c.input, values, c.bias);
 
-  const Stem stem({c.weight.data(), c.bias.data(), c.outputs, c.inputs, c.size * c.size}, c.stride,
-                  c.pool, c.border, kernel);
+  const ConvWeights weights{c.weight.data(), c.bias.data(),
+                            c.outputs,       c.inputs,
+                            c.size * c.size, c.integers() ? c.scale.data() : nullptr};
+  const Stem stem(weights, c.stride, c.pool, c.border, kernel, c.scales);
   const FrameLayout layout = stem.output_layout(c.height, c.width);
   std::vector<char> output(c.rows * layout.frame_pitch(), static_cast<char>(0xff));
   std::vector<float> pooled(c.rows * c.outputs, std::numeric_limits<float>::quiet_NaN());
   stem.run(c.input.data(), c.rows, c.height, c.width, output.data(), pooled.data(), parallel_for);
 
-  const double most = kernel.precision == Precision::kFloat32 ? 1e-5 : 3e-2;
+  const double most = c.precision == Precision::kFloat32    ? 1e-5
+                      : c.precision == Precision::kBFloat16 ? 3e-2
+                                                            : 0.51 * c.scales.output;
+  // The largest an integer stands for.
+  const double limit = c.integers() ? 255 * c.scales.output : 1e9;
   const std::ptrdiff_t edge = static_cast<std::ptrdiff_t>(c.border);
   const std::ptrdiff_t height = std::ptrdiff_t(layout.height), width = std::ptrdiff_t(layout.width);
   for (std::size_t row = 0; row < c.rows; ++row) {
@@ -73,8 +100,10 @@ void check_case(const Case& c, const TileKernel& kernel, const ParallelFor& para
                   conv[((row * c.outputs + o) * shape.out_height() + cy) * shape.out_width() + cx]);
             }
           }
+          expected = std::min(expected, limit);
           const char* pixel = output.data() + row * layout.frame_pitch() + layout.offset(y, x);
-          CHECK(std::abs(decode(kernel.precision, pixel, o) - expected) <= most);
+          const double got = c.scales.output * decode(c.precision, pixel, o);
+          CHECK(std::abs(got - expected) <= most);
           sum += expected;
         }
       }
@@ -90,6 +119,7 @@ void equals_the_definition(const TileKernel& kernel) {
   };
   for (int i = 0; i < 40; ++i) {
     Case c{};
+    c.precision = kernel.precision;
     c.rows = between(1, 3);
     c.height = between(3, 40);
     c.width = between(3, 40);
@@ -122,7 +152,7 @@ void counts_windows() {
 
 int main() {
   counts_windows();
-  for (const Precision precision : {Precision::kFloat32, Precision::kBFloat16}) {
+  for (const Precision precision : {Precision::kFloat32, Precision::kBFloat16, Precision::kInt8}) {
     for (const TileKernel* kernel : tile_kernels(precision)) {
       std::printf("%s, %zu bytes a value\n", kernel->name, value_bytes(precision));
       equals_the_definition(*kernel);
