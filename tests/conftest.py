@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from adafuse_deploy.models.gate import PolicyNetwork
 from adafuse_deploy.models.recognizer import VideoRecognizer
@@ -92,3 +93,21 @@ def tiny_graph(
 def tiny_clips(tiny_model: VideoRecognizer) -> np.ndarray:
     """Three random clips for the tiny network, float32 (3, 4, 3, 32, 32)."""
     return np.random.default_rng(3).standard_normal((3, 4, 3, 32, 32), np.float32)
+
+
+@pytest.fixture(scope="session")
+def listing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A list of six folders of frames with labels 0...4."""
+    folder = tmp_path_factory.mktemp("videos")
+    rng = np.random.default_rng(5)
+    lines = []
+    for index in range(6):
+        video = folder / f"video{index}"
+        video.mkdir()
+        for frame in range(1, 7):
+            pixels = rng.integers(0, 255, (40, 48, 3), np.uint8)
+            Image.fromarray(pixels).save(video / f"{frame:05d}.jpg")
+        lines.append(f"{video.name} 6 {index % 5}")
+    path = folder / "val.txt"
+    path.write_text("\n".join(lines))
+    return path

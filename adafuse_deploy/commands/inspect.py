@@ -163,6 +163,8 @@ def _describe(metadata: GraphMetadata) -> dict[str, Any]:
         f"{preparation.crop}, {preparation.channel_order} x {preparation.scale:.6g}, mean "
         f"({_text(preparation.mean)}), std ({_text(preparation.std)})",
         "GFLOPs_per_clip": f"dense {gflops['dense']:.4f}{spread} (multiply-accumulates)",
+        "precision": metadata.precision,
+        **({"calibration": metadata.calibration} if metadata.calibration else {}),
         "written_by": f"adafuse-deploy {metadata.tool_version}",
     }
 

@@ -53,7 +53,14 @@ def build_engine(
     builder = TensorRTBuilder(backend, options)
     model, metadata = read_graph(graph)
     flat = inlined(model)
-    if options.precision == "fp16":
+    precision = options.precision
+    if metadata.precision == "int8":
+        if precision == "fp16":
+            raise InputError(
+                f"{graph} is quantised and built in int8; for fp16 build from the float32 graph."
+            )
+        precision = "int8"
+    elif precision == "fp16":
         from adafuse_deploy.engines.precision import to_float16
 
         flat = to_float16(flat)
@@ -66,10 +73,10 @@ def build_engine(
             graph_sha256=sha256(graph),
             backend=backend,
             backend_version=builder.version,
-            precision=options.precision,
+            precision=precision,
             compute_capabilities=builder.compute_capabilities,
             batch=options.batch,
-            metadata=replace(metadata, precision=options.precision, operators={}),
+            metadata=replace(metadata, precision=precision, operators={}),
         )
         description.write_text(sidecar.to_json(), encoding="utf-8")
     return sidecar

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from adafuse_deploy.engines.base import Engine
 from adafuse_deploy.engines.loader import load_engine
@@ -26,24 +25,6 @@ from adafuse_deploy.verification.verifier import verify
 from tests.support import run_cli
 
 QUICK = ("--threads", "1", "--rounds", "2")
-
-
-@pytest.fixture(scope="module")
-def listing(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A list of six folders of frames with labels 0...4."""
-    folder = tmp_path_factory.mktemp("videos")
-    rng = np.random.default_rng(5)
-    lines = []
-    for index in range(6):
-        video = folder / f"video{index}"
-        video.mkdir()
-        for frame in range(1, 7):
-            pixels = rng.integers(0, 255, (40, 48, 3), np.uint8)
-            Image.fromarray(pixels).save(video / f"{frame:05d}.jpg")
-        lines.append(f"{video.name} 6 {index % 5}")
-    path = folder / "val.txt"
-    path.write_text("\n".join(lines))
-    return path
 
 
 def test_pass(
