@@ -102,7 +102,7 @@ def _serve(job: Job, pipe: Connection) -> None:
     except AdaFuseError as error:
         pipe.send(error)
         return
-    shape = (job.clips, *engine.metadata.input_shape)
+    shape = (job.clips, *engine.metadata.clip_shape)
     clips = np.random.default_rng(0).standard_normal(shape, np.float32)
     pipe.send(())
     while True:

@@ -39,7 +39,7 @@ class Engine(ABC):
         if self._closed:
             raise RuntimeError(f"The {self.name} engine is closed; open it again with load_engine.")
         frames = np.asarray(frames)
-        check_frames(frames, self.metadata.input_shape)
+        check_frames(frames, self.metadata.clip_shape)
         logits, frame_logits, *actions = self._infer(np.ascontiguousarray(frames))
         policies = [policy.astype(np.uint8) for policy in actions]
         macs = clip_macs(self.metadata.layers, policies, frames.shape[1])

@@ -16,6 +16,8 @@ from onnx.reference import ReferenceEvaluator
 
 from adafuse_deploy.ops import onnx_ops
 from adafuse_deploy.ops.conv import gated_conv, skip_conv
+from adafuse_deploy.ops.domain import DOMAIN, VERSION
+from adafuse_deploy.ops.onnx_parts import OPSET
 from adafuse_deploy.prediction import KEEP, REUSE, SKIP
 
 Arrays = dict[str, np.ndarray]
@@ -71,7 +73,7 @@ def _expected(kind: str, arrays: Arrays, attributes: dict[str, list[int]]) -> np
 def _model(
     kind: str, inputs: list[str], attributes: dict[str, list[int]], arrays: Arrays
 ) -> onnx.ModelProto:
-    node = helper.make_node(kind, inputs, ["Y"], domain=onnx_ops.DOMAIN, **attributes)
+    node = helper.make_node(kind, inputs, ["Y"], domain=DOMAIN, **attributes)
     inputs = [name for name in inputs if name and name not in ("W", "B")]
     kinds = {name: onnx.TensorProto.FLOAT for name in inputs}
     kinds |= {name: onnx.TensorProto.INT32 for name in inputs if "policy" in name}
@@ -84,8 +86,8 @@ def _model(
         [onnx.numpy_helper.from_array(arrays[name], name) for name in ("W", "B")],
     )
     opsets = [
-        helper.make_opsetid("", onnx_ops.OPSET),
-        helper.make_opsetid(onnx_ops.DOMAIN, onnx_ops.VERSION),
+        helper.make_opsetid("", OPSET),
+        helper.make_opsetid(DOMAIN, VERSION),
     ]
     model = helper.make_model(
         graph, functions=onnx_ops.function_bodies(), opset_imports=opsets, ir_version=10

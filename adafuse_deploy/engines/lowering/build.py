@@ -106,7 +106,7 @@ def _choose(wanted: str | None, given: str, graph: Path) -> str:
 
 
 def _check(fused: onnx.ModelProto, portable: Path, metadata: GraphMetadata) -> None:
-    clip = np.random.default_rng(0).standard_normal((1, *metadata.input_shape), np.float32)
+    clip = np.random.default_rng(0).standard_normal((1, *metadata.clip_shape), np.float32)
     with OnnxRuntimeEngine(portable, operator_library=False) as engine:
         expected = engine.run(clip)
     with tempfile.TemporaryDirectory(prefix="adafuse-lower-") as folder:
