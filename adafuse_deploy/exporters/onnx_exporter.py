@@ -13,6 +13,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -103,13 +104,14 @@ def _trace(model: VideoRecognizer, metadata: GraphMetadata) -> onnx.ModelProto:
     batch = {0: torch.export.Dim("batch")}
     # Two clips or streams: a batch of one would be traced as a constant.
     first = torch.zeros(2, *metadata.input_shape)
+    module, names = _OnClips(model), ["frames"]
+    inputs: tuple[Any, ...] = (first,)
+    dynamic: tuple[Any, ...] = (batch,)
     if metadata.mode == "stream":
         state = metadata.state
         module, names = _OnStreams(model), ["frame", *(entry.input for entry in state)]
         history = [torch.zeros(2, *e.shape, dtype=getattr(torch, e.dtype)) for e in state]
         inputs, dynamic = (first, history), (batch, [batch] * len(history))
-    else:
-        module, names, inputs, dynamic = _OnClips(model), ["frames"], (first,), (batch,)
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             module.eval(),

@@ -64,6 +64,11 @@ def lower(
             "that file."
         )
     precision = _choose(precision, metadata.precision, graph)
+    if metadata.mode == "stream":
+        raise InputError(
+            f"{graph} takes streams frame by frame, but residual blocks are fused for clips; run "
+            "it as it is, its gated convolutions are already conditional."
+        )
     # Opened first: a path that cannot be written fails before the work.
     with atomic_path(output) as temporary:
         fused, blocks = fuse_residual_blocks(portable, metadata.config.num_segments, precision)
