@@ -131,9 +131,10 @@ def gate_widths(layers: Sequence[Layer]) -> list[int]:
     """Return how many channels each gate decides over, in network order."""
     widths: dict[int, int] = {}
     for layer in layers:
-        if layer.output is not None:
-            gate = layer.output
-            widths[gate.gate] = max(widths.get(gate.gate, 0), gate.stop)
+        # Channels that a pooling passes through are outputs of no layer, but inputs of some.
+        for gate in (layer.output, layer.input):
+            if gate is not None:
+                widths[gate.gate] = max(widths.get(gate.gate, 0), gate.stop)
     return [widths[gate] for gate in sorted(widths)]
 
 
