@@ -34,10 +34,6 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
         "adafuse_tsm_online_resnet50",
         {"width": 0.125, "dense_gates": True, "gated_stages": (2, 4), "shared_policy": False},
     ),
-    "bottlenecks, no shift": (
-        "adafuse_tsn_resnet50",
-        {"width": 0.125, "gated_stages": (1, 4)},
-    ),
     "basic blocks, dense gates, LSTM": (
         "adafuse_tsn_resnet18",
         {"width": 0.125, "dense_gates": True, "consensus": "lstm", "lstm_hidden": 16},
