@@ -91,6 +91,8 @@ def test_a_camera_that_comes_back_and_ctrl_c(
     monkeypatch: pytest.MonkeyPatch, lines: Lines, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The stream begins anew after a lost connection; Ctrl-C ends it with success."""
+    # A shell that starts this in the background has Ctrl-C ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     image = np.random.default_rng(1).integers(0, 256, (80, 80, 3)).astype(np.uint8)
     monkeypatch.setattr(feeds, "FIRST_PAUSE", 0.01)
     opened = []
@@ -104,7 +106,10 @@ def test_a_camera_that_comes_back_and_ctrl_c(
         time.sleep(0.2)  # until it was taken
 
     monkeypatch.setattr(feeds, "_decode", decode)
-    shown = lines("rtsp://camera/live", "--consensus", "mean")
+    try:
+        shown = lines("rtsp://camera/live", "--consensus", "mean", "--retries", 3)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert opened[:2] == ["rtsp://camera/live"] * 2
     assert len(shown) == 2
     assert shown[0]["macs"] == shown[1]["macs"] and shown[0]["top"] == shown[1]["top"]
