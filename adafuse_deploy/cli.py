@@ -24,6 +24,7 @@ VERBS = {
     "verify": "Check engines against PyTorch: policies, logits, accuracy, latency.",
     "bench": "Time an adaptive network against dense peers.",
     "classify": "Recognise the action in a video.",
+    "stream": "Recognise what happens before a camera, frame by frame.",
     "train": "Train a network.",
     "evaluate": "Measure a checkpoint's accuracy and FLOPs.",
     "convert": "Convert a checkpoint of the public AdaFuse code.",

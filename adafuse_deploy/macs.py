@@ -110,6 +110,34 @@ def clip_macs(layers: Sequence[Layer], policies: Sequence[np.ndarray], frames: i
     return layer_macs(layers, policies, frames).sum(1)
 
 
+def stream_macs(
+    layers: Sequence[Layer], policies: Sequence[np.ndarray], previous: Sequence[np.ndarray]
+) -> np.ndarray:
+    """Return the multiply-accumulates that the next frame of each stream needs, int64 (B,).
+
+    Those are the channels it keeps, and those of the previous frame that it reuses and that frame
+    did not keep.  Over all frames of a stream it is :func:`clip_macs` of one clip of them.
+
+    Args:
+        layers: the network's table.
+        policies: per gate (B, 1, C) of the frame; empty for a dense network.
+        previous: those of the frame before; KEEP at a stream's beginning.
+    """
+    both = [np.concatenate(pair, 1) for pair in zip(previous, policies, strict=True)]
+    return clip_macs(layers, both, 2) - clip_macs(layers, previous, 1)
+
+
+def gate_widths(layers: Sequence[Layer]) -> list[int]:
+    """Return how many channels each gate decides over, in network order."""
+    widths: dict[int, int] = {}
+    for layer in layers:
+        # Channels that a pooling passes through are outputs of no layer, but inputs of some.
+        for gate in (layer.output, layer.input):
+            if gate is not None:
+                widths[gate.gate] = max(widths.get(gate.gate, 0), gate.stop)
+    return [widths[gate] for gate in sorted(widths)]
+
+
 def dense_macs(layers: Sequence[Layer], frames: int, *, policy_networks: bool = False) -> int:
     """Return the multiply-accumulates per clip when every channel is computed.
 

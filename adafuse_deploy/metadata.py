@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from adafuse_deploy import __version__
@@ -18,6 +18,32 @@ if TYPE_CHECKING:
 KEY = "adafuse"
 """The entry of ``metadata_props`` that holds everything as JSON."""
 SCHEMA = 1
+MODES = ("clip", "stream")
+
+
+@dataclass(frozen=True)
+class StateTensor:
+    """One tensor that a stream graph hands from a frame to the next; zeros begin a stream.
+
+    Attributes:
+        input, output: its names among the graph's inputs and outputs.
+        shape: without the first dimension, the streams.
+        dtype: "float32" or "int32".
+    """
+
+    input: str
+    output: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(self.shape))
+
+    @classmethod
+    def named(cls, index: int, kind: str, shape: tuple[int, ...], dtype: str) -> StateTensor:
+        """Return the record of the state at ``index``, of a ``kind`` such as "features"."""
+        name = f"state_{index:03d}_{kind}"
+        return cls(name, f"next_{name}", shape, dtype)
 
 
 @dataclass(frozen=True)
@@ -29,10 +55,10 @@ class GraphMetadata:
         layers: the cost table for the graph's frame size, see :mod:`adafuse_deploy.macs`.
         gates: names of the gates in network order; policy i is the output ``policy_<i>``.
         checkpoint_sha256: hash of the file the weights came from, or "" for a model in memory.
-        mode: "clip": T frames in, logits out.
+        mode: "clip": clips of T frames in; "stream": the next frame of every stream in.
         precision: "fp32", "fp16", "bf16" or "int8": arithmetic of the convolutions.
         operators: domain -> version of the operators outside standard ONNX.
-        state: names of state inputs and outputs; empty in clip mode.
+        state: what a stream graph hands from frame to frame; empty in clip mode.
         action_order: the numbering of policies.
         tool_version: adafuse-deploy that wrote the graph.
         schema: version of this record.
@@ -49,7 +75,7 @@ class GraphMetadata:
     mode: str = "clip"
     precision: str = "fp32"
     operators: dict[str, int] = field(default_factory=dict)
-    state: list[str] = field(default_factory=list)
+    state: list[StateTensor] = field(default_factory=list)
     action_order: list[str] = field(default_factory=lambda: ["keep", "reuse", "skip"])
     tool_version: str = __version__
     schema: int = SCHEMA
@@ -63,30 +89,55 @@ class GraphMetadata:
         model: VideoRecognizer,
         checkpoint_sha256: str = "",
         operators: Mapping[str, int] | None = None,
+        mode: str = "clip",
     ) -> GraphMetadata:
-        """Return the record of a network in clip mode and float32."""
+        """Return the record of a network in float32.
+
+        Raises:
+            InputError: the network cannot run in "stream" mode, or there is no such mode.
+        """
+        if mode not in MODES:
+            raise InputError(f"The mode is {' or '.join(map(repr, MODES))}, not {mode!r}.")
         return cls(
             config=model.config,
             layers=model.layers(),
             gates=model.gate_names(),
             checkpoint_sha256=checkpoint_sha256,
             operators=dict(operators or {}),
+            mode=mode,
+            state=model.state() if mode == "stream" else [],
         )
 
     @property
-    def input_shape(self) -> tuple[int, int, int, int]:
-        """(T, 3, H, W) of one clip."""
+    def frame_shape(self) -> tuple[int, int, int]:
+        """(3, H, W)."""
         crop = self.config.preprocessing.crop
-        return self.config.num_segments, 3, crop, crop
+        return 3, crop, crop
+
+    @property
+    def clip_shape(self) -> tuple[int, int, int, int]:
+        """(T, 3, H, W)."""
+        return self.config.num_segments, *self.frame_shape
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of the graph's input ``frames`` (clip) or ``frame`` (stream) without N."""
+        return self.clip_shape if self.mode == "clip" else self.frame_shape
 
     @property
     def outputs(self) -> list[str]:
         """Names of the graph's outputs in order."""
-        return ["logits", "frame_logits", *(policy_name(i) for i in range(len(self.gates)))]
+        logits = ["logits", "frame_logits"] if self.mode == "clip" else ["logits"]
+        policies = [policy_name(gate) for gate in range(len(self.gates))]
+        return [*logits, *policies, *(state.output for state in self.state)]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        values = {**self.__dict__, "config": self.config.to_dict()}
+        values = {
+            **self.__dict__,
+            "config": self.config.to_dict(),
+            "state": [asdict(state) for state in self.state],
+        }
         for name in ("portable_name", "portable_sha256", "calibration"):
             if not values[name]:
                 del values[name]  # which older versions do not know
@@ -108,6 +159,7 @@ class GraphMetadata:
             **values,
             "config": ModelConfig.from_dict(values["config"]),
             "layers": [Layer.from_dict(layer) for layer in values["layers"]],
+            "state": [StateTensor(**state) for state in values["state"]],
         }
         return cls(**known)
 

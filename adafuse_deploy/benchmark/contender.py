@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from adafuse_deploy.errors import AdaFuseError
+
+if TYPE_CHECKING:
+    from adafuse_deploy.engines.base import Engine
 
 
 @dataclass(frozen=True)
@@ -62,9 +67,15 @@ class Contender:
 
     def peak_rss_mb(self) -> float:
         """Return the most memory the process ever held, loading included, in MB."""
-        self._pipe.send("memory")
+        self._pipe.send("VmHWM")
         (peak,) = self._receive()
         return peak
+
+    def rss_mb(self) -> float:
+        """Return the memory the process holds now, in MB."""
+        self._pipe.send("VmRSS")
+        (now,) = self._receive()
+        return now
 
     def __enter__(self) -> Contender:
         return self
@@ -93,8 +104,6 @@ class Contender:
 
 
 def _serve(job: Job, pipe: Connection) -> None:
-    import numpy as np
-
     from adafuse_deploy.engines.loader import load_engine
 
     try:
@@ -102,28 +111,40 @@ def _serve(job: Job, pipe: Connection) -> None:
     except AdaFuseError as error:
         pipe.send(error)
         return
-    shape = (job.clips, *engine.metadata.input_shape)
-    clips = np.random.default_rng(0).standard_normal(shape, np.float32)
+    call = _call(engine, job.clips)
     pipe.send(())
     while True:
         try:
             command = pipe.recv()
         except EOFError:
             return
-        if command == "memory":
-            pipe.send((_peak_rss_mb(),))
+        if command != "run":
+            pipe.send((_memory_mb(command),))
             continue
         start, cpu = time.perf_counter(), time.process_time()
-        engine.run(clips)
+        call()
         pipe.send((time.perf_counter() - start, time.process_time() - cpu))
 
 
-def _peak_rss_mb() -> float:
+def _call(engine: Engine, count: int) -> Callable[[], object]:
+    """Return what is timed: some clips, or the next frame of some streams."""
+    import numpy as np
+
+    shape = (count, *engine.metadata.input_shape)
+    values = np.random.default_rng(0).standard_normal(shape, np.float32)
+    if engine.metadata.mode == "stream":
+        stream = engine.stream(count)
+        return lambda: stream.push(values)
+    return lambda: engine.run(values)
+
+
+def _memory_mb(entry: str) -> float:
+    """Return "VmRSS", what the process holds, or "VmHWM", the most it ever held."""
     status = Path("/proc/self/status")
     if status.exists():
         # getrusage() would give the parent's peak where that is higher: it survives exec.
         for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
+            if line.startswith(f"{entry}:"):
                 return int(line.split()[1]) * 1024 / 1e6
     import resource
 

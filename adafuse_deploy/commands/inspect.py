@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,18 +48,29 @@ def _graph(file: str) -> tuple[str, GraphMetadata, dict[str, Any]]:
 
     model, metadata = read_graph(file)
     counts = Counter(node.op_type for node in model.graph.node)
+    gated = "GatedConv" if metadata.mode == "clip" else "StreamGatedConv"
+    kinds = ("Conv", gated, "SkipConv")
     return (
         "ONNX graph",
         metadata,
         {
             "operators": metadata.operators,
-            "convolutions": {name: counts[name] for name in ("Conv", "GatedConv", "SkipConv")},
+            "convolutions": {name: counts[name] for name in kinds},
             **_lowering(metadata, counts),
             "outputs": metadata.outputs,
+            **_state(metadata),
             "checkpoint_sha256": metadata.checkpoint_sha256,
             "sha256": sha256(file),
         },
     )
+
+
+def _state(metadata: GraphMetadata) -> dict[str, Any]:
+    """Describe what a stream graph hands from frame to frame; nothing about one for clips."""
+    if metadata.mode == "clip":
+        return {}
+    values = sum(math.prod(entry.shape) for entry in metadata.state)
+    return {"state": f"{len(metadata.state)} tensors, {4 * values / 1e6:.1f} MB per stream"}
 
 
 def _lowering(metadata: GraphMetadata, counts: Mapping[str, int]) -> dict[str, Any]:
@@ -158,7 +170,10 @@ def _describe(metadata: GraphMetadata) -> dict[str, Any]:
         f"{shift[config.temporal_shift]}, {config.consensus} consensus",
         "gates": gates + (", two in each block" if config.dense_gates else ""),
         "classes": config.class_names or config.num_classes,
-        "input": "float32 (N, " + ", ".join(map(str, metadata.input_shape)) + ")",
+        "input": "float32 (N, "
+        + ", ".join(map(str, metadata.input_shape))
+        + ")"
+        + (", the next frame of N streams" if metadata.mode == "stream" else ""),
         "preprocessing": f"short side {preparation.resize}, centre {preparation.crop} x "
         f"{preparation.crop}, {preparation.channel_order} x {preparation.scale:.6g}, mean "
         f"({_text(preparation.mean)}), std ({_text(preparation.std)})",
@@ -173,15 +188,11 @@ def _gflops(metadata: GraphMetadata) -> dict[str, float]:
     """Return what a clip costs without gates, and with them at either end."""
     import numpy as np
 
-    from adafuse_deploy.macs import clip_macs, dense_macs
+    from adafuse_deploy.macs import clip_macs, dense_macs, gate_widths
     from adafuse_deploy.prediction import KEEP, SKIP
 
     frames = metadata.config.num_segments
-    gates = [layer.output for layer in metadata.layers if layer.output is not None]
-    widths = [
-        max(gate.stop for gate in gates if gate.gate == index)
-        for index in range(len(metadata.gates))
-    ]
+    widths = gate_widths(metadata.layers)
     costs = {"dense": dense_macs(metadata.layers, frames)}
     for name, action in (("all_kept", KEEP), ("all_skipped", SKIP)):
         policies = [np.full((1, frames, width), action, np.uint8) for width in widths]

@@ -15,6 +15,7 @@ from adafuse_deploy.errors import InputError
 from adafuse_deploy.files import atomic_path
 
 if TYPE_CHECKING:
+    from av import VideoFrame
     from av.container import InputContainer
 
 
@@ -50,8 +51,7 @@ class VideoFile:
         with self._open() as container:
             for index, frame in enumerate(container.decode(video=0)):
                 if index in wanted:
-                    image = frame.to_ndarray(format="rgb24")
-                    found[index] = np.rot90(image, round(frame.rotation / 90))
+                    found[index] = upright(frame)
                 if len(found) == len(wanted):
                     break
         if missing := sorted(wanted - set(found)):
@@ -88,6 +88,11 @@ class VideoFile:
                 f"{self.path} cannot be decoded ({error.strerror}): it is damaged or not a video; "
                 "record it again or convert it to .mp4."
             ) from error
+
+
+def upright(frame: VideoFrame) -> np.ndarray:
+    """Return a decoded frame as uint8 (H, W, 3) RGB with the rotation stored by phones applied."""
+    return np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
 
 
 def write_video(path: str | os.PathLike[str], frames: np.ndarray, *, fps: int = 8) -> None:

@@ -1,4 +1,4 @@
-"""The interface of every engine: frames in, a Prediction out."""
+"""The interface of every engine: clips, or the frames of streams, in; a Prediction out."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from adafuse_deploy.engines.stepper import Stepper
+from adafuse_deploy.engines.stream import Stream
 from adafuse_deploy.errors import InputError
 from adafuse_deploy.macs import clip_macs
 from adafuse_deploy.metadata import GraphMetadata
@@ -16,7 +18,8 @@ from adafuse_deploy.prediction import Prediction
 class Engine(ABC):
     """A network ready to run in one runtime.  One thread at a time may use it, any thread.
 
-    A backend sets the attributes and implements :meth:`_infer` and :meth:`_release`.
+    A backend sets the attributes and implements :meth:`_infer`, :meth:`_stepper` or both, and
+    :meth:`_release`.
 
     Attributes:
         name: the runtime in words, such as "onnxruntime + operator library".
@@ -28,7 +31,7 @@ class Engine(ABC):
     _closed = False
 
     def run(self, frames: np.ndarray) -> Prediction:
-        """Recognise clips.
+        """Recognise clips.  What was exported for streams takes them frame by frame.
 
         Args:
             frames: float32 (B, T, 3, H, W), normalised as ``metadata.config.preprocessing`` says.
@@ -36,14 +39,49 @@ class Engine(ABC):
         Raises:
             InputError: the array has another type or shape.
         """
-        if self._closed:
-            raise RuntimeError(f"The {self.name} engine is closed; open it again with load_engine.")
+        self._check_open()
         frames = np.asarray(frames)
-        check_frames(frames, self.metadata.input_shape)
+        check_frames(frames, self.metadata.clip_shape)
+        if self.metadata.mode == "stream":
+            return self._run_as_streams(frames)
         logits, frame_logits, *actions = self._infer(np.ascontiguousarray(frames))
         policies = [policy.astype(np.uint8) for policy in actions]
         macs = clip_macs(self.metadata.layers, policies, frames.shape[1])
         return Prediction(logits, frame_logits, policies, np.broadcast_to(macs, len(frames)).copy())
+
+    def stream(
+        self,
+        streams: int = 1,
+        *,
+        consensus: str | None = None,
+        window: int = 8,
+        decay: float = 0.9,
+    ) -> Stream:
+        """Open streams, to be given one frame after another.
+
+        Args:
+            streams: how many advance together, B.
+            consensus: how the frames' logits become one answer: "mean" of all, mean of the last
+                ``window`` frames, "ema" (exponential moving average), or the "last" frame's; by
+                default "mean", or "last" after an LSTM, which remembers by itself.
+            window: frames of "window".
+            decay: of "ema": how much a frame weighs relative to the next.
+
+        Raises:
+            InputError: the engine runs clips only, or an argument is out of range.
+        """
+        self._check_open()
+        if streams < 1:
+            raise InputError(f"There must be at least 1 stream, not {streams}.")
+        return Stream(
+            self.metadata,
+            self._stepper(streams),
+            self._check_open,
+            streams,
+            consensus=consensus,
+            window=window,
+            decay=decay,
+        )
 
     def close(self) -> None:
         """Free what the engine holds; calling it twice does no harm."""
@@ -57,9 +95,32 @@ class Engine(ABC):
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError(f"The {self.name} engine is closed; open it again with load_engine.")
+
+    def _run_as_streams(self, clips: np.ndarray) -> Prediction:
+        with self.stream(len(clips)) as stream:
+            steps = [stream.push(frame) for frame in clips.swapaxes(0, 1)]
+        policies = zip(*(step.policies for step in steps), strict=True)
+        return Prediction(
+            steps[-1].logits,
+            np.concatenate([step.frame_logits for step in steps], 1),
+            [np.concatenate(policy, 1) for policy in policies],
+            np.sum([step.macs for step in steps], 0),
+        )
+
     @abstractmethod
     def _infer(self, frames: np.ndarray) -> Sequence[np.ndarray]:
-        """Return logits, frame logits (float32) and policies (any integer) for checked frames."""
+        """Return logits, frame logits (float32) and policies (any integer) for checked clips."""
+
+    def _stepper(self, streams: int) -> Stepper:
+        """Return the state of ``streams`` new streams."""
+        raise InputError(
+            f"The {self.name} engine runs clips of {self.metadata.config.num_segments} frames, not "
+            "streams: make a graph with 'adafuse-deploy export CHECKPOINT --mode stream' and load "
+            "that."
+        )
 
     @abstractmethod
     def _release(self) -> None:

@@ -52,6 +52,11 @@ def build_engine(
 
     builder = TensorRTBuilder(backend, options)
     model, metadata = read_graph(graph)
+    if metadata.mode == "stream":
+        raise InputError(
+            f"{graph} takes streams frame by frame, which engines do not yet; run it in ONNX "
+            "Runtime, or build from a graph that was exported for clips."
+        )
     flat = inlined(model)
     precision = options.precision
     if metadata.precision == "int8":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from adafuse_deploy.engines.backends import BACKENDS
 from adafuse_deploy.engines.base import Engine
 from adafuse_deploy.engines.graph import read_graph
+from adafuse_deploy.engines.stepper import Arrays, PingPong, Stepper
 from adafuse_deploy.errors import IncompatibleArtifactError, InputError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -84,6 +85,19 @@ class OnnxRuntimeEngine(Engine):
     def _infer(self, frames: np.ndarray) -> Sequence[np.ndarray]:
         outputs: Sequence[np.ndarray] = self._session.run(self.metadata.outputs, {"frames": frames})
         return outputs
+
+    def _stepper(self, streams: int) -> Stepper:
+        if self.metadata.mode != "stream":
+            return super()._stepper(streams)
+        return PingPong(self.metadata, streams, self._bind)
+
+    def _bind(self, inputs: Arrays, outputs: Arrays) -> Callable[[], object]:
+        binding = self._session.io_binding()
+        for arrays, bind in ((inputs, binding.bind_input), (outputs, binding.bind_output)):
+            for name, array in arrays.items():
+                bind(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+        session = self._session
+        return lambda: session.run_with_iobinding(binding)
 
     def _release(self) -> None:
         del self._session

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from adafuse_deploy.engines.backends import BACKENDS
 from adafuse_deploy.engines.base import Engine
 from adafuse_deploy.engines.graph import inlined, read_graph
+from adafuse_deploy.engines.stepper import Arrays, PingPong, Stepper
 from adafuse_deploy.errors import IncompatibleArtifactError
 
 PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
@@ -51,18 +52,33 @@ class OpenVINOEngine(Engine):
         core = openvino.Core()
         try:
             model = core.read_model(inlined(graph).SerializeToString())
-            self._request = core.compile_model(
-                model, device.upper(), settings
-            ).create_infer_request()
+            self._model = core.compile_model(model, device.upper(), settings)
         except RuntimeError as error:
             raise IncompatibleArtifactError(
                 f"OpenVINO {openvino.__version__} cannot run {path} on {device}: {error}"
             ) from error
+
+        self._request = self._model.create_infer_request()
+        self._tensor = openvino.Tensor
 
     def _infer(self, frames: np.ndarray) -> Sequence[np.ndarray]:
         self._request.infer({"frames": frames}, share_inputs=True)
         # Copies: the request overwrites its tensors in the next run.
         return [self._request.get_tensor(name).data.copy() for name in self.metadata.outputs]
 
+    def _stepper(self, streams: int) -> Stepper:
+        if self.metadata.mode != "stream":
+            return super()._stepper(streams)
+        return PingPong(self.metadata, streams, self._bind)
+
+    def _bind(self, inputs: Arrays, outputs: Arrays) -> Callable[[], object]:
+        request = self._model.create_infer_request()
+        # Inlined, promises about the input are read by nobody, and OpenVINO drops such inputs.
+        read = {name for port in self._model.inputs for name in port.names}
+        for name, array in (*inputs.items(), *outputs.items()):
+            if name in read or name in outputs:
+                request.set_tensor(name, self._tensor(array, shared_memory=True))
+        return request.infer
+
     def _release(self) -> None:
-        del self._request
+        del self._request, self._model

@@ -73,9 +73,7 @@ class TensorRTEngine(Engine):
 
     def _allocate(self) -> dict[str, Buffer]:
         """Bind device memory for the largest batch to every input and output."""
-        self._context.set_input_shape(
-            "frames", (self.sidecar.batch.max, *self.metadata.input_shape)
-        )
+        self._context.set_input_shape("frames", (self.sidecar.batch.max, *self.metadata.clip_shape))
         buffers = {}
         for name, dtype in self._types.items():
             size = int(np.prod(self._context.get_tensor_shape(name))) * dtype.itemsize

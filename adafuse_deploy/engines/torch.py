@@ -9,10 +9,13 @@ import numpy as np
 
 from adafuse_deploy.engines.backends import BACKENDS
 from adafuse_deploy.engines.base import Engine
+from adafuse_deploy.engines.stepper import Stepper
 from adafuse_deploy.errors import InputError
 from adafuse_deploy.metadata import GraphMetadata
 
 if TYPE_CHECKING:
+    import torch
+
     from adafuse_deploy.models.recognizer import VideoRecognizer
 
 
@@ -57,5 +60,37 @@ class TorchEngine(Engine):
             output = self._model(torch.from_numpy(frames).to(self._device))
         return [tensor.cpu().numpy() for tensor in (*output[:2], *output.policies)]
 
+    def _stepper(self, streams: int) -> Stepper:
+        return _TorchStepper(self._model, self._device, streams)
+
     def _release(self) -> None:
         del self._model
+
+
+class _TorchStepper:
+    """Some streams in PyTorch."""
+
+    def __init__(self, model: VideoRecognizer, device: torch.device, streams: int) -> None:
+        import torch
+
+        self._model, self._device = model, device
+        self._state = [
+            torch.zeros(streams, *entry.shape, dtype=getattr(torch, entry.dtype), device=device)
+            for entry in model.state()
+        ]
+        self.state_bytes = sum(tensor.nbytes for tensor in self._state) // streams
+
+    def step(self, frames: np.ndarray) -> list[np.ndarray]:
+        import torch
+
+        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+            frame = torch.from_numpy(np.ascontiguousarray(frames)).to(self._device)
+            output, self._state = self._model.step(frame, self._state)
+        return [tensor[:, 0].cpu().numpy() for tensor in output[1:2] + tuple(output.policies)]
+
+    def reset(self, streams: int | slice) -> None:
+        import torch
+
+        with torch.inference_mode():
+            for tensor in self._state:
+                tensor[streams] = 0

@@ -13,6 +13,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -24,21 +25,35 @@ from adafuse_deploy.files import atomic_path
 from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.ops import onnx_ops
+from adafuse_deploy.ops.domain import DOMAIN, VERSION
+from adafuse_deploy.ops.onnx_parts import OPSET
 
 
 def export(
-    model: VideoRecognizer, path: str | os.PathLike[str], *, checkpoint_sha256: str = ""
+    model: VideoRecognizer,
+    path: str | os.PathLike[str],
+    *,
+    mode: str = "clip",
+    checkpoint_sha256: str = "",
 ) -> GraphMetadata:
     """Write ``model`` to ``path`` as ONNX, after checking the graph against PyTorch.
 
-    The graph takes ``frames`` float32 (N, T, 3, H, W), N dynamic, and gives ``logits`` (N, K),
-    ``frame_logits`` (N, T, K) and per gate ``policy_<i>`` int32 (N, T, C).  It is checked with
-    onnx.checker and strict shape inference, and run on a random clip in ONNX Runtime on its
-    function bodies and, where the operator library is built, on our kernels.
+    In mode "clip" the graph takes ``frames`` float32 (N, T, 3, H, W), N dynamic, and gives
+    ``logits`` (N, K), ``frame_logits`` (N, T, K) and per gate ``policy_<i>`` int32 (N, T, C).
+
+    In mode "stream" it takes ``frame`` float32 (N, 3, H, W), the next frame of N streams, and gives
+    ``logits`` (N, K) and ``policy_<i>`` (N, C) of that frame.  All history is in inputs and outputs
+    that the metadata lists as its ``state``: the outputs of one run are the inputs of the next, and
+    zeros begin a stream.
+
+    The graph is checked with onnx.checker and strict shape inference, and run on a random clip,
+    frame by frame in the mode "stream", in ONNX Runtime on its function bodies and, where the
+    operator library is built, on our kernels: the result must be PyTorch's for that clip.
 
     Args:
         model: a trained network; it is not changed.
         path: the file to make; nothing is left there unless all checks pass.
+        mode: "clip" or "stream".
         checkpoint_sha256: hash of the file the weights came from, for the metadata.
 
     Returns:
@@ -46,17 +61,15 @@ def export(
 
     Raises:
         CheckFailed: the graph does not reproduce PyTorch.
-        InputError: ``path`` cannot be written.
+        InputError: ``path`` cannot be written, or the network needs later frames than a stream has.
     """
     deployed = model.deployed()
     gated = model.config.gated
-    operators = {onnx_ops.DOMAIN: onnx_ops.VERSION} if gated else {}
-    metadata = GraphMetadata.of(model, checkpoint_sha256, operators)
+    operators = {DOMAIN: VERSION} if gated else {}
+    metadata = GraphMetadata.of(model, checkpoint_sha256, operators, mode)
     # The output is opened first, so that a path that cannot be written fails before the work.
     with atomic_path(path) as temporary:
         proto = _trace(deployed, metadata)
-        if gated:
-            proto.functions.extend(onnx_ops.function_bodies())
         onnx.helper.set_model_props(proto, metadata.to_props())
         proto.producer_name = "adafuse-deploy"
         proto.producer_version = metadata.tool_version
@@ -67,7 +80,7 @@ def export(
     return metadata
 
 
-class _Outputs(nn.Module):
+class _OnClips(nn.Module):
     """The network with its outputs as one flat tuple, which is what a graph can return."""
 
     def __init__(self, model: VideoRecognizer) -> None:
@@ -79,26 +92,46 @@ class _Outputs(nn.Module):
         return output.logits, output.frame_logits, *output.policies
 
 
+class _OnStreams(_OnClips):
+    """The same for the next frame of every stream."""
+
+    def forward(self, frame: Tensor, history: list[Tensor]) -> tuple[Tensor, ...]:  # type: ignore[override]
+        output, state = self.model.step(frame, history)
+        return output.logits, *(policy[:, 0] for policy in output.policies), *state
+
+
 def _trace(model: VideoRecognizer, metadata: GraphMetadata) -> onnx.ModelProto:
-    # Two clips: a batch of one would be traced as a constant.
-    frames = torch.zeros(2, *metadata.input_shape)
+    batch = {0: torch.export.Dim("batch")}
+    # Two clips or streams: a batch of one would be traced as a constant.
+    first = torch.zeros(2, *metadata.input_shape)
+    module, names = _OnClips(model), ["frames"]
+    inputs: tuple[Any, ...] = (first,)
+    dynamic: tuple[Any, ...] = (batch,)
+    if metadata.mode == "stream":
+        state = metadata.state
+        module, names = _OnStreams(model), ["frame", *(entry.input for entry in state)]
+        history = [torch.zeros(2, *e.shape, dtype=getattr(torch, e.dtype)) for e in state]
+        inputs, dynamic = (first, history), (batch, [batch] * len(history))
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
-            _Outputs(model).eval(),
-            (frames,),
+            module.eval(),
+            inputs,
             dynamo=True,
-            opset_version=onnx_ops.OPSET,
+            opset_version=OPSET,
             custom_translation_table=onnx_ops.translation_table(),
-            input_names=["frames"],
+            input_names=names,
             output_names=metadata.outputs,
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            dynamic_shapes=dynamic,
             verbose=False,
         )
     assert program is not None
     proto = program.model_proto
-    for node in proto.graph.node:
-        if node.op_type == onnx_ops.GATED_CONV.name and len(node.input) == 4:
-            node.input.append("")  # the absent promise, spelt out: some runtimes count inputs
+    ours = [node for node in proto.graph.node if node.op_type in onnx_ops.SCHEMAS]
+    for node in ours:
+        # Absent promises are spelt out: some runtimes count inputs.
+        absent = len(onnx_ops.SCHEMAS[node.op_type].inputs) - len(node.input)
+        node.input.extend([""] * absent)
+    proto.functions.extend(onnx_ops.function_bodies({node.op_type for node in ours}))
     return proto
 
 
@@ -106,7 +139,7 @@ def _check_against_pytorch(path: Path, model: VideoRecognizer, metadata: GraphMe
     from adafuse_deploy.engines.agreement import disagreement
     from adafuse_deploy.engines.loader import load_engine
 
-    clip = np.random.default_rng(0).standard_normal((1, *metadata.input_shape), np.float32)
+    clip = np.random.default_rng(0).standard_normal((1, *metadata.clip_shape), np.float32)
     expected = model.predict(clip)
     for library in (False, True) if metadata.operators else (False,):
         try:

@@ -103,7 +103,7 @@ class InceptionBlock(nn.Module):
             last(pooled, self.project, input)
         else:
             passed = decisions(x.shape[1])
-            branches.append(pooled if passed is None else passed.fuse(pooled))
+            branches.append(pooled if passed is None else run.fuse(pooled, passed))
         return torch.cat(branches, 1), policy
 
     def _pool(self, x: Tensor) -> Tensor:

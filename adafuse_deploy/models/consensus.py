@@ -35,9 +35,6 @@ class LSTMConsensus(nn.Module):
 
     def forward(self, features: Tensor, run: ForwardPass) -> tuple[Tensor, Tensor]:
         """Return logits (N, K) and frame logits (N, T, K) from features (N * T, C)."""
-        hidden, inputs = self.lstm.hidden_size, self.lstm.input_size
-        run.count(self.lstm, 4 * hidden * (inputs + hidden))
-        states, _ = self.lstm(features.unflatten(0, (-1, run.frames)))
-        frames = run.linear(self.dropout(states.flatten(0, 1)), self.fc)
-        frames = frames.unflatten(0, (-1, run.frames))
+        states = run.recur(self.lstm, features)
+        frames = run.linear(self.dropout(states), self.fc).unflatten(0, (-1, run.frames))
         return frames[:, -1], frames

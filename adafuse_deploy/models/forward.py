@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from adafuse_deploy.macs import ChannelGate, Layer
 from adafuse_deploy.models.gate import Decide, PolicyNetwork
-from adafuse_deploy.models.layers import ConvBN
+from adafuse_deploy.models.layers import ConvBN, temporal_shift
 from adafuse_deploy.ops.conv import fuse, gated_conv, previous_frame, skip_conv
 
 
@@ -35,20 +35,24 @@ class Policy:
         where = replace(self.channels, start=first + start, stop=first + stop)
         return Policy(self.values[:, :, start:stop], where)
 
-    def fuse(self, y: Tensor) -> Tensor:
+    def fuse(self, y: Tensor, previous: Tensor) -> Tensor:
         """Return this frame's, the previous frame's or zero activations, as decided.
 
         Args:
             y: raw activations (N * T, C, H, W).
+            previous: those of each frame's predecessor.
         """
         if not self.soft:
-            return fuse(y, self.values)
+            return fuse(y, previous, self.values)
         keep, reuse, _ = self.values.flatten(0, 1)[..., None, None, :].unbind(-1)
-        return y * keep + previous_frame(y, self.values.shape[1]) * reuse
+        return y * keep + previous * reuse
 
 
 class ForwardPass:
-    """What the layers of a network share while one batch runs through it.
+    """What the layers of a network share while one batch of clips runs through it.
+
+    Everything that looks at another frame goes through here, so that a stream can take the same
+    network frame by frame: see :class:`adafuse_deploy.models.stream.StreamPass`.
 
     Attributes:
         frames: T.
@@ -70,7 +74,9 @@ class ForwardPass:
         """Let ``network`` decide over a layer from the block input x (N * T, C, H, W)."""
         self._count_linear(network.fc0, f"{self._name(network)}.fc0", network.bn)
         self._count_linear(network.fc1, f"{self._name(network)}.fc1")
-        values = self._decide(network(x, self.frames))
+        pooled = x.mean((2, 3))
+        previous = self.previous(pooled, "features")
+        values = self._decide(network(previous, pooled, self.frames))
         self.policies.append(values)
         return Policy(values, ChannelGate(len(self.policies) - 1, 0, network.channels))
 
@@ -96,19 +102,51 @@ class ForwardPass:
         if hard is None:
             y = layer(x)
             y = y.relu() if relu else y
-            y = y if output is None else output.fuse(y)
+            y = y if output is None else self.fuse(y, output)
         else:
-            weight, bias = layer.folded()
-            stride, padding = list(layer.conv.stride), list(layer.conv.padding)
-            promise = None if input is None else input.values
+            promise = None if input is None else self.promise(input)
             if output is not None:
-                y = gated_conv(x, weight, bias, output.values, promise, stride, padding)
+                y = self.gated_conv(x, layer, output.values, promise)
             else:
                 assert promise is not None
-                y = skip_conv(x, weight, bias, promise, stride, padding)
+                y = skip_conv(x, *layer.folded(), promise, *layer.geometry())
             y = y.relu() if relu else y
         self._count_conv(layer, y, output, input)
         return y
+
+    def gated_conv(
+        self, x: Tensor, layer: ConvBN, policy: Tensor, promise: Tensor | None
+    ) -> Tensor:
+        """Run a gated convolution; arguments as for :func:`adafuse_deploy.ops.conv.gated_conv`."""
+        return gated_conv(x, *layer.folded(), policy, promise, *layer.geometry())
+
+    def promise(self, input: Policy) -> Tensor:
+        """Return int32 (N, T, C): which channels of a fused activation need not be read."""
+        return input.values
+
+    def fuse(self, y: Tensor, policy: Policy) -> Tensor:
+        """Fuse activations y (N * T, C, H, W) that no gated convolution made."""
+        return policy.fuse(y, self.previous(y, "activations"))
+
+    def shift(self, x: Tensor, kind: str, div: int) -> Tensor:
+        """Shift channels between neighbouring frames, see :func:`temporal_shift`."""
+        return temporal_shift(x, self.frames, kind, div)
+
+    def recur(self, lstm: nn.LSTM, features: Tensor) -> Tensor:
+        """Run an LSTM over the frames: (N * T, C) to its hidden states (N * T, H)."""
+        hidden, inputs = lstm.hidden_size, lstm.input_size
+        if self._names is not None:
+            macs = 4 * hidden * (inputs + hidden)
+            self.layers.append(Layer(self._name(lstm), "linear", macs))
+        return lstm(features.unflatten(0, (-1, self.frames)))[0].flatten(0, 1)
+
+    def previous(self, x: Tensor, kind: str) -> Tensor:
+        """Return each frame's predecessor of x (N * T, ...), zeros for the first.
+
+        Args:
+            kind: what the values are, one word.
+        """
+        return previous_frame(x, self.frames)
 
     def linear(self, x: Tensor, layer: nn.Linear) -> Tensor:
         """Run a linear layer over frames' features (N * T, C)."""
@@ -122,11 +160,6 @@ class ForwardPass:
             cost = channels * (height * width + 1)
             self.layers.append(Layer("avgpool", "pool", 0, norm_ops=cost))
         return x.mean((2, 3))
-
-    def count(self, layer: nn.Module, macs: int) -> None:
-        """Add a layer of another kind (an LSTM) to the table."""
-        if self._names is not None:
-            self.layers.append(Layer(self._name(layer), "linear", macs))
 
     def _name(self, module: nn.Module) -> str:
         return "" if self._names is None else self._names[module]

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from adafuse_deploy.config import ModelConfig
-from adafuse_deploy.ops.conv import previous_frame
 
 Decide = Callable[[Tensor], Tensor]
 """From logits (N, T, C, 3) to a policy: int32 (N, T, C) of actions when hard, or weights of the
@@ -34,10 +33,15 @@ class PolicyNetwork(nn.Module):
         """How many channels the network decides over."""
         return self.fc1.out_features // 3
 
-    def forward(self, x: Tensor, frames: int) -> Tensor:
-        """Return logits (N, T, C, 3) for block inputs x (N * T, Cin, H, W)."""
-        current = x.mean((2, 3))
-        hidden = self.fc0(torch.cat([previous_frame(current, frames), current], -1))
+    def forward(self, previous: Tensor, current: Tensor, frames: int) -> Tensor:
+        """Return logits (N, T, C, 3) for pooled block inputs (N * T, Cin) and their predecessors.
+
+        Args:
+            previous: v_{t-1} of every frame.
+            current: v_t.
+            frames: T.
+        """
+        hidden = self.fc0(torch.cat([previous, current], -1))
         if self.bn is not None:
             hidden = self.bn(hidden)
         return self.fc1(hidden.relu()).unflatten(0, (-1, frames)).unflatten(-1, (-1, 3))

@@ -43,6 +43,10 @@ class ConvBN(nn.Module):
         folded = weight.double() * factor[:, None, None, None]
         return folded.to(weight.dtype), (bn.bias.double() + shift * factor).to(weight.dtype)
 
+    def geometry(self) -> tuple[list[int], list[int]]:
+        """Return stride and padding along height and width."""
+        return list(self.conv.stride), [int(size) for size in self.conv.padding]
+
     def fold(self) -> None:
         """Merge the normalisation into the convolution for good."""
         with torch.no_grad():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,12 +13,14 @@ from torch import Tensor, nn
 from adafuse_deploy.config import ModelConfig
 from adafuse_deploy.errors import InputError
 from adafuse_deploy.macs import Layer, clip_macs
+from adafuse_deploy.metadata import StateTensor
 from adafuse_deploy.models.bninception import BNInception
 from adafuse_deploy.models.consensus import AverageConsensus, LSTMConsensus
 from adafuse_deploy.models.forward import ForwardPass
 from adafuse_deploy.models.gate import Decide, PolicyNetwork, argmax
 from adafuse_deploy.models.layers import ConvBN
 from adafuse_deploy.models.resnet import ResNet
+from adafuse_deploy.models.stream import StreamPass
 from adafuse_deploy.prediction import Prediction
 
 
@@ -58,6 +61,28 @@ class VideoRecognizer(nn.Module):
             decide: how gates turn logits into policies, see :mod:`adafuse_deploy.models.gate`.
         """
         return self._run(frames, ForwardPass(frames.shape[1], decide))
+
+    def step(
+        self, frame: Tensor, history: Sequence[Tensor] | None = None, decide: Decide = argmax
+    ) -> tuple[Output, list[Tensor]]:
+        """Run one frame of every stream.
+
+        Frame after frame this gives what a single clip of all the frames gives.
+
+        Args:
+            frame: normalised float (N, 3, H, W).
+            history: the state that the frame before left; None at the beginning.
+            decide: how gates turn logits into (hard) policies.
+
+        Returns:
+            The frame's output, with T = 1, and the state for the next frame.
+
+        Raises:
+            InputError: the network needs later frames.
+        """
+        run = StreamPass(decide, history)
+        output = self._run(frame[:, None], run)
+        return output, run.state
 
     def _run(self, frames: Tensor, run: ForwardPass) -> Output:
         features = run.pool(self.backbone(frames.flatten(0, 1), run))
@@ -114,6 +139,22 @@ class VideoRecognizer(nn.Module):
                 model._run(clip, run)
             self._layers[size] = run.layers
         return self._layers[size]
+
+    def state(self, size: int | None = None) -> list[StateTensor]:
+        """Return what :meth:`step` leaves for the next frame of ``size`` x ``size``, in order.
+
+        Raises:
+            InputError: the network needs later frames.
+        """
+        size = self.config.preprocessing.crop if size is None else size
+        model = copy.deepcopy(self).to("meta").eval()
+        run = StreamPass(argmax)
+        with torch.no_grad():
+            model._run(torch.empty(1, 1, 3, size, size, device="meta"), run)
+        return [
+            StateTensor.named(index, kind, tuple(tensor.shape[1:]), str(tensor.dtype)[6:])
+            for index, (kind, tensor) in enumerate(zip(run.kinds, run.state, strict=True))
+        ]
 
     def deployed(self) -> VideoRecognizer:
         """Return a copy for inference: evaluation mode, every normalisation merged."""

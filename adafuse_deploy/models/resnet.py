@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from adafuse_deploy.config import ModelConfig
 from adafuse_deploy.models.forward import ForwardPass, Policy
 from adafuse_deploy.models.gate import PolicyNetworks
-from adafuse_deploy.models.layers import ConvBN, temporal_shift
+from adafuse_deploy.models.layers import ConvBN
 
 DEPTHS = {
     "resnet18": (2, 2, 2, 2),
@@ -52,7 +52,7 @@ class ResidualBlock(nn.Module):
         raise NotImplementedError
 
     def forward(self, x: Tensor, run: ForwardPass) -> Tensor:
-        shifted = temporal_shift(x, run.frames, self.shift, self.shift_div)
+        shifted = run.shift(x, self.shift, self.shift_div)
         first = None if self.gate1 is None else run.gate(self.gate1, shifted)
         y = self.residual(shifted, run, first)
         if self.downsample is not None:

@@ -36,15 +36,16 @@ def previous_frame(y: Tensor, frames: int) -> Tensor:
     return shift_frames(y.unflatten(0, (-1, frames)), 1).flatten(0, 1)
 
 
-def fuse(y: Tensor, policy: Tensor) -> Tensor:
+def fuse(y: Tensor, previous: Tensor, policy: Tensor) -> Tensor:
     """Return what the next layer sees: this frame's channel, the previous frame's, or zero.
 
     Args:
         y: raw activations (N * T, C, H, W).
+        previous: those of each frame's predecessor.
         policy: int (N, T, C) of KEEP/REUSE/SKIP.
     """
     action = policy.flatten(0, 1)[:, :, None, None]
-    reused = torch.where(action == REUSE, previous_frame(y, policy.shape[1]), 0.0)
+    reused = torch.where(action == REUSE, previous, 0.0)
     return torch.where(action == KEEP, y, reused.to(y.dtype))
 
 
@@ -72,7 +73,8 @@ def gated_conv(
     Returns:
         (N * T, Cout, H', W').
     """
-    return fuse(F.conv2d(x, weight, bias, stride, padding), policy)
+    y = F.conv2d(x, weight, bias, stride, padding)
+    return fuse(y, previous_frame(y, policy.shape[1]), policy)
 
 
 @gated_conv.register_fake

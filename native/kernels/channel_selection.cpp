@@ -46,4 +46,22 @@ ChannelLists ChannelLists::read(std::size_t rows, std::size_t channels, const Po
   });
 }
 
+ChannelLists ChannelLists::kept(const Policy& policy) {
+  return ChannelLists(policy.rows(), policy.channels(), [&](std::size_t row, std::size_t channel) {
+    return policy.keeps(row, channel);
+  });
+}
+
+ChannelLists ChannelLists::late(const Policy& policy, const std::int32_t* missing) {
+  return ChannelLists(policy.rows(), policy.channels(), [&](std::size_t row, std::size_t channel) {
+    return policy.reuses(row, channel) && missing[row * policy.channels() + channel] != 0;
+  });
+}
+
+ChannelLists ChannelLists::unskipped(std::size_t rows, std::size_t channels, const Policy* policy) {
+  return ChannelLists(rows, channels, [=](std::size_t row, std::size_t channel) {
+    return policy == nullptr || !policy->skips(row, channel);
+  });
+}
+
 }  // namespace adafuse

@@ -33,9 +33,18 @@ class Policy {
     return action(row, channel) == Action::kKeep;
   }
 
+  // The channel is what the convolution gave for the previous frame.
+  bool reuses(std::size_t row, std::size_t channel) const {
+    return action(row, channel) == Action::kReuse;
+  }
+
+  bool skips(std::size_t row, std::size_t channel) const {
+    return action(row, channel) == Action::kSkip;
+  }
+
   // The next frame of the same clip copies the channel from this row.
   bool lends(std::size_t row, std::size_t channel) const {
-    return !is_first(row + 1) && action(row + 1, channel) == Action::kReuse;
+    return !is_first(row + 1) && reuses(row + 1, channel);
   }
 
   // The convolution of this row is wanted, here or by the next frame.
@@ -45,8 +54,7 @@ class Policy {
 
   // The channel is all zeros in this row.
   bool clears(std::size_t row, std::size_t channel) const {
-    return action(row, channel) == Action::kSkip ||
-           (action(row, channel) == Action::kReuse && is_first(row));
+    return skips(row, channel) || (reuses(row, channel) && is_first(row));
   }
 
  private:
@@ -79,6 +87,13 @@ class ChannelLists {
 
   // What a convolution reads: every channel, or those its input's policy does not clear.
   static ChannelLists read(std::size_t rows, std::size_t channels, const Policy* policy);
+
+  // Of streams, whose rows follow frames that are not among the rows: what is kept; what is reused
+  // although it is `missing` (rows, channels; not zero where it was not computed); and what a
+  // convolution reads, every channel or those its input's policy does not skip.
+  static ChannelLists kept(const Policy& policy);
+  static ChannelLists late(const Policy& policy, const std::int32_t* missing);
+  static ChannelLists unskipped(std::size_t rows, std::size_t channels, const Policy* policy);
 
   ChannelList operator[](std::size_t row) const {
     return {channels_.data() + begins_[row], begins_[row + 1] - begins_[row]};

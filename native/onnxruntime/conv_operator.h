@@ -9,11 +9,9 @@
 #pragma once
 
 #include <optional>
-#include <string>
-#include <vector>
 
-#include "kernels/conv_shape.h"
 #include "onnxruntime/api.h"
+#include "onnxruntime/conv_node.h"
 
 namespace adafuse {
 
@@ -23,15 +21,6 @@ struct ConvSignature {
   std::optional<std::size_t> policy;
   std::size_t input_policy;  // the last input
   bool input_policy_is_optional;
-};
-
-// Strides and pads, checked.
-struct ConvAttributes {
-  std::vector<std::int64_t> strides;
-  std::vector<std::int64_t> pads;
-
-  // Throws std::invalid_argument.
-  void validate() const;
 };
 
 class ConvKernel {

@@ -8,6 +8,7 @@
 #include "onnxruntime/residual_operator.h"
 #include "onnxruntime/status.h"
 #include "onnxruntime/stem_operator.h"
+#include "onnxruntime/stream_conv_operator.h"
 
 namespace adafuse {
 namespace {
@@ -31,6 +32,7 @@ Ort::CustomOpDomain* make_domain(bool infers_shapes) {
       ResidualOperator({"QuantizedConditionalBasicBlock", 2, true}, infers_shapes),
       ResidualOperator({"QuantizedConditionalBottleneck", 3, true}, infers_shapes),
   };
+  static const StreamConvOperator stream_convolution(infers_shapes);
   static const ChannelsLastOperator channels_last(infers_shapes);
   static const std::array stems{
       StemOperator("Stem", false, infers_shapes),
@@ -40,6 +42,7 @@ Ort::CustomOpDomain* make_domain(bool infers_shapes) {
   for (const ConvOperator& op : convolutions) {
     domain->Add(&op);
   }
+  domain->Add(&stream_convolution);
   for (const ResidualOperator& op : blocks) {
     domain->Add(&op);
   }

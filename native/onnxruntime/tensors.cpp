@@ -48,14 +48,14 @@ std::optional<Policy> read_policy(const Ort::KernelContext& context,
 
 // ShapeInferContext::SetOutputShape() marks named dimensions by -2, which newer runtimes refuse.
 void set_output_shape(OrtShapeInferContext* context, std::size_t output, const Dims& dims,
-                      const char* first_name) {
+                      const char* first_name, ONNXTensorElementDataType type) {
   const OrtApi& api = Ort::GetApi();
   OrtTensorTypeAndShapeInfo* raw_info = nullptr;
   Ort::ThrowOnError(api.CreateTensorTypeAndShapeInfo(&raw_info));
   const Ort::TensorTypeAndShapeInfo info(raw_info);
   std::vector<const char*> names(dims.size(), "");
   names[0] = first_name;
-  Ort::ThrowOnError(api.SetTensorElementType(info, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT));
+  Ort::ThrowOnError(api.SetTensorElementType(info, type));
   Ort::ThrowOnError(api.SetDimensions(info, dims.data(), dims.size()));
   Ort::ThrowOnError(api.SetSymbolicDimensions(info, names.data(), names.size()));
   Ort::ThrowOnError(api.ShapeInferContext_SetOutputTypeShape(context, output, info));

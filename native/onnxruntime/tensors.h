@@ -40,9 +40,10 @@ std::optional<Policy> read_policy(const Ort::KernelContext& context,
                                   std::optional<std::size_t> index, const char* name,
                                   const NamedTensor& x, std::size_t channels);
 
-// For shape inference: sets the float32 shape of an output whose first dimension is called
-// `first_name` where it is not known (-1).
+// For shape inference: sets the shape of an output whose first dimension is called `first_name`
+// where it is not known (-1).
 void set_output_shape(OrtShapeInferContext* context, std::size_t output, const Dims& dims,
-                      const char* first_name);
+                      const char* first_name,
+                      ONNXTensorElementDataType type = ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT);
 
 }  // namespace adafuse

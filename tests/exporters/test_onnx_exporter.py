@@ -17,7 +17,7 @@ from adafuse_deploy.errors import CheckFailed, IncompatibleArtifactError, InputE
 from adafuse_deploy.exporters import onnx_exporter
 from adafuse_deploy.metadata import KEY, GraphMetadata
 from adafuse_deploy.models.recognizer import VideoRecognizer
-from adafuse_deploy.ops import onnx_ops
+from adafuse_deploy.ops.domain import DOMAIN, VERSION
 from tests.golden import FOLDER, FULL, OTHERS, compare_with_official, golden_clip, load
 from tests.support import assert_same
 
@@ -107,7 +107,7 @@ def test_graph_is_readable_and_complete(tiny_model: VideoRecognizer, tiny_graph:
     assert metadata.config == tiny_model.config
     assert metadata.layers == tiny_model.layers()
     assert len(metadata.checkpoint_sha256) == 64
-    assert metadata.operators == {onnx_ops.DOMAIN: onnx_ops.VERSION}
+    assert metadata.operators == {DOMAIN: VERSION}
     inlined = inline_local_functions(proto)
     assert {node.domain for node in inlined.graph.node} == {""}
 

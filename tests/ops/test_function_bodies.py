@@ -6,19 +6,18 @@ from collections.abc import Callable
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as F
 from onnx import helper
-from onnx.inliner import inline_local_functions
-from onnx.reference import ReferenceEvaluator
 
 from adafuse_deploy.ops import onnx_ops
 from adafuse_deploy.ops.conv import gated_conv, skip_conv
+from adafuse_deploy.ops.domain import DOMAIN, VERSION
+from adafuse_deploy.ops.onnx_parts import OPSET
 from adafuse_deploy.prediction import KEEP, REUSE, SKIP
+from tests.ops.runtimes import RUNTIMES, Arrays
 
-Arrays = dict[str, np.ndarray]
 CASES = [
     # clips, frames, inputs, outputs, kernel, stride, padding, size
     (2, 4, 3, 5, 3, 1, 1, (6, 5)),
@@ -71,7 +70,7 @@ def _expected(kind: str, arrays: Arrays, attributes: dict[str, list[int]]) -> np
 def _model(
     kind: str, inputs: list[str], attributes: dict[str, list[int]], arrays: Arrays
 ) -> onnx.ModelProto:
-    node = helper.make_node(kind, inputs, ["Y"], domain=onnx_ops.DOMAIN, **attributes)
+    node = helper.make_node(kind, inputs, ["Y"], domain=DOMAIN, **attributes)
     inputs = [name for name in inputs if name and name not in ("W", "B")]
     kinds = {name: onnx.TensorProto.FLOAT for name in inputs}
     kinds |= {name: onnx.TensorProto.INT32 for name in inputs if "policy" in name}
@@ -84,8 +83,8 @@ def _model(
         [onnx.numpy_helper.from_array(arrays[name], name) for name in ("W", "B")],
     )
     opsets = [
-        helper.make_opsetid("", onnx_ops.OPSET),
-        helper.make_opsetid(onnx_ops.DOMAIN, onnx_ops.VERSION),
+        helper.make_opsetid("", OPSET),
+        helper.make_opsetid(DOMAIN, VERSION),
     ]
     model = helper.make_model(
         graph, functions=onnx_ops.function_bodies(), opset_imports=opsets, ir_version=10
@@ -94,42 +93,6 @@ def _model(
     return model
 
 
-def _onnxruntime(model: onnx.ModelProto, arrays: Arrays) -> np.ndarray:
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    return session.run(None, arrays)[0]
-
-
-def _onnxruntime_inlined(model: onnx.ModelProto, arrays: Arrays) -> np.ndarray:
-    inlined = inline_local_functions(model)
-    assert not inlined.functions
-    assert {node.domain for node in inlined.graph.node} == {""}
-    return _onnxruntime(inlined, arrays)
-
-
-def _reference(model: onnx.ModelProto, arrays: Arrays) -> np.ndarray:
-    return ReferenceEvaluator(model).run(None, arrays)[0]
-
-
-def _openvino(model: onnx.ModelProto, arrays: Arrays) -> np.ndarray:
-    openvino = pytest.importorskip("openvino")
-    core = openvino.Core()
-    compiled = core.compile_model(
-        core.read_model(inline_local_functions(model).SerializeToString(), b""),
-        "CPU",
-        {"INFERENCE_PRECISION_HINT": "f32"},
-    )
-    # Inlined, the promise is read by nobody, and OpenVINO drops such an input.
-    return compiled({name: arrays[name] for port in compiled.inputs for name in port.names})[0]
-
-
-RUNTIMES: list[Callable[[onnx.ModelProto, Arrays], np.ndarray]] = [
-    _onnxruntime,
-    _onnxruntime_inlined,
-    _reference,
-    _openvino,
-]
 SIGNATURES = [
     ("GatedConv", ["X", "W", "B", "policy", ""]),
     ("GatedConv", ["X", "W", "B", "policy", "input_policy"]),
@@ -148,7 +111,7 @@ def test_bodies_in_every_runtime(
 ) -> None:
     arrays, attributes = _case(case, seed=CASES.index(case))
     model = _model(kind, inputs, attributes, arrays)
-    result = runtime(model, {value.name: arrays[value.name] for value in model.graph.input})
+    (result,) = runtime(model, {value.name: arrays[value.name] for value in model.graph.input})
     np.testing.assert_allclose(result, _expected(kind, arrays, attributes), rtol=1e-4, atol=1e-4)
 
 

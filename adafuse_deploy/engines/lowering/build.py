@@ -64,6 +64,11 @@ def lower(
             "that file."
         )
     precision = _choose(precision, metadata.precision, graph)
+    if metadata.mode == "stream":
+        raise InputError(
+            f"{graph} takes streams frame by frame, but residual blocks are fused for clips; run "
+            "it as it is, its gated convolutions are already conditional."
+        )
     # Opened first: a path that cannot be written fails before the work.
     with atomic_path(output) as temporary:
         fused, blocks = fuse_residual_blocks(portable, metadata.config.num_segments, precision)
@@ -106,7 +111,7 @@ def _choose(wanted: str | None, given: str, graph: Path) -> str:
 
 
 def _check(fused: onnx.ModelProto, portable: Path, metadata: GraphMetadata) -> None:
-    clip = np.random.default_rng(0).standard_normal((1, *metadata.input_shape), np.float32)
+    clip = np.random.default_rng(0).standard_normal((1, *metadata.clip_shape), np.float32)
     with OnnxRuntimeEngine(portable, operator_library=False) as engine:
         expected = engine.run(clip)
     with tempfile.TemporaryDirectory(prefix="adafuse-lower-") as folder:

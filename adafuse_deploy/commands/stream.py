@@ -1,0 +1,181 @@
+"""``adafuse-deploy stream``: what happens in a video or before a camera, frame by frame."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from adafuse_deploy.prediction import Prediction
+
+RATE_FRAMES = 30
+"""Frames that the shown rate is measured over."""
+
+
+@click.command(
+    epilog="Example: adafuse-deploy stream model.stream.onnx rtsp://camera/live --fps 8 "
+    "--consensus window"
+)
+@click.argument("model")
+@click.argument("source")
+@click.option(
+    "--consensus",
+    type=click.Choice(["mean", "window", "ema", "last"]),
+    help="Of the frames' logits: mean of all or of a window, moving average, or the last frame "
+    "[ema; last after an LSTM].",
+)
+@click.option(
+    "--window", type=click.IntRange(1), default=8, show_default=True, help="Frames of a window."
+)
+@click.option(
+    "--decay", type=float, default=0.9, show_default=True, help="Of the moving average, per frame."
+)
+@click.option(
+    "--stride", type=click.IntRange(1), default=1, show_default=True, help="Take every n-th frame."
+)
+@click.option("--fps", type=float, help="Take at most so many frames per second of video.")
+@click.option("--max-frames", type=click.IntRange(1), help="Stop after so many frames.")
+@click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="Classes shown.")
+@click.option(
+    "--retries",
+    type=click.IntRange(0),
+    help="Give a live source up after so many failed connections in a row [never].",
+)
+@click.option(
+    "--operator-library/--no-operator-library",
+    default=True,
+    help="Run on our kernels (default) or on the function bodies.",
+)
+@click.option("--threads", type=click.IntRange(1), help="Threads of the runtime.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per frame.")
+def command(
+    model: str,
+    source: str,
+    consensus: str | None,
+    window: int,
+    decay: float,
+    stride: int,
+    fps: float | None,
+    max_frames: int | None,
+    top: int,
+    retries: int | None,
+    operator_library: bool,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Recognise what happens in SOURCE with MODEL, a graph exported with --mode stream.
+
+    SOURCE is a video file, an address such as rtsp://..., or a camera such as /dev/video0.  Files
+    are seen in full; of live sources only the newest frame is kept, and a lost connection is made
+    again.  Ctrl-C stops.
+    """
+    from adafuse_deploy.data.feed import Sampling, open_feed
+    from adafuse_deploy.data.transforms import preprocess
+    from adafuse_deploy.engines.loader import load_engine
+
+    sampling = Sampling(stride, fps)
+    with load_engine(model, operator_library=operator_library, threads=threads) as engine:
+        config = engine.metadata.config
+        # A mean of all frames would ever less notice what is new.
+        kind = consensus or ("last" if config.consensus == "lstm" else "ema")
+        stream = engine.stream(consensus=kind, window=window, decay=decay)
+        names = config.class_names or tuple(f"class {i}" for i in range(config.num_classes))
+        show = _Lines(names, top) if as_json else _Text(names, top)
+        with open_feed(source, sampling, retries=retries, notify=_notify) as feed:
+            try:
+                for frame in feed:
+                    if frame.begins:
+                        stream.reset()  # what was before a lost connection is not its past
+                    prediction = stream.push(preprocess(frame.image[None], config.preprocessing))
+                    show.add(frame.seconds, prediction, feed.dropped)
+                    if show.frames == max_frames:
+                        break
+            except KeyboardInterrupt:
+                pass  # how one stops a camera
+            except BrokenPipeError:  # the reader of our lines has seen enough
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        show.end(feed.dropped)
+
+
+def _notify(sentence: str) -> None:
+    click.echo(sentence, err=True)
+
+
+class _Output:
+    """What was seen so far, and how fast."""
+
+    def __init__(self, names: tuple[str, ...], top: int) -> None:
+        self._names, self._top = names, top
+        self.frames, self._macs = 0, 0
+        self._times: deque[float] = deque(maxlen=RATE_FRAMES + 1)
+
+    def add(self, seconds: float, prediction: Prediction, dropped: int) -> None:
+        """Take one frame's result."""
+        self.frames += 1
+        self._macs += int(prediction.macs[0])
+        self._times.append(time.perf_counter())
+        ranked = [
+            {
+                "label": self._names[index],
+                "class": int(index),
+                "probability": float(prediction.probabilities[0, index]),
+            }
+            for index in prediction.top(self._top)[0]
+        ]
+        self._show(seconds, ranked, int(prediction.macs[0]), dropped)
+
+    def end(self, dropped: int) -> None:
+        """Say in one line what there was."""
+        if not self.frames:
+            click.echo("There was no frame.", err=True)
+            return
+        click.echo(
+            f"{self.frames} frames, {dropped} dropped, {self._rate():.1f} per second, "
+            f"{self._macs / self.frames / 1e9:.3f} GFLOPs (multiply-accumulates) per frame.",
+            err=True,
+        )
+
+    def _rate(self) -> float:
+        elapsed = self._times[-1] - self._times[0]
+        return (len(self._times) - 1) / elapsed if elapsed else 0.0
+
+    def _show(self, seconds: float, ranked: list[dict[str, Any]], macs: int, dropped: int) -> None:
+        raise NotImplementedError
+
+
+class _Lines(_Output):
+    """One JSON object per frame."""
+
+    def _show(self, seconds: float, ranked: list[dict[str, Any]], macs: int, dropped: int) -> None:
+        values = {"frame": self.frames - 1, "seconds": round(seconds, 3), "top": ranked}
+        values |= {"macs": macs, "fps": round(self._rate(), 2), "dropped": dropped}
+        click.echo(json.dumps(values))
+
+
+class _Text(_Output):
+    """A line whenever the best class changes; on a terminal the current state besides."""
+
+    _best = ""
+
+    def _show(self, seconds: float, ranked: list[dict[str, Any]], macs: int, dropped: int) -> None:
+        text = ", ".join(f"{entry['label']} {entry['probability']:.0%}" for entry in ranked)
+        line = f"{seconds:8.2f} s  {text}"
+        terminal = sys.stderr.isatty()
+        if ranked[0]["label"] != self._best:
+            self._best = ranked[0]["label"]
+            click.echo("\r\033[K" if terminal else "", err=True, nl=False)
+            click.echo(line)
+        if terminal:
+            state = f"\r\033[K{line}  {self._rate():.1f} frames/s, {dropped} dropped"
+            click.echo(state, err=True, nl=False)
+
+    def end(self, dropped: int) -> None:
+        if sys.stderr.isatty():
+            click.echo("\r\033[K", err=True, nl=False)
+        super().end(dropped)

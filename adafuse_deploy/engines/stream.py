@@ -1,0 +1,126 @@
+"""Streams: the next frame in, what is known so far out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from adafuse_deploy.engines.consensus import make_consensus
+from adafuse_deploy.engines.stepper import Stepper
+from adafuse_deploy.errors import InputError
+from adafuse_deploy.macs import stream_macs
+from adafuse_deploy.metadata import GraphMetadata
+from adafuse_deploy.prediction import Prediction
+
+
+class Stream:
+    """B streams that advance together, one frame of each at a time.
+
+    Made by :meth:`Engine.stream`, as in ``with engine.stream() as s: p = s.push(frame)``.  One
+    thread at a time may use it; streams of one engine do not touch each other's state.
+
+    Attributes:
+        streams: B.
+        frames: int64 (B,), how many frames each stream has seen since its beginning.
+        state_bytes: memory that the state of one stream takes, however long it runs.
+    """
+
+    def __init__(
+        self,
+        metadata: GraphMetadata,
+        stepper: Stepper,
+        check_open: Callable[[], None],
+        streams: int,
+        *,
+        consensus: str | None,
+        window: int,
+        decay: float,
+    ) -> None:
+        config = metadata.config
+        # An LSTM has already combined the frames it has seen.
+        kind = consensus or ("last" if config.consensus == "lstm" else "mean")
+        self.streams = streams
+        self.state_bytes = stepper.state_bytes
+        self.frames = np.zeros(streams, np.int64)
+        self._consensus = make_consensus(kind, streams, config.num_classes, window, decay)
+        self._metadata = metadata
+        self._stepper: Stepper | None = stepper
+        self._check_open = check_open
+        self._policies: list[np.ndarray] = []
+
+    def push(self, frame: np.ndarray) -> Prediction:
+        """Recognise the next frame of every stream.
+
+        Args:
+            frame: float32 (B, 3, H, W), or (3, H, W) for one stream, normalised as
+                ``metadata.config.preprocessing`` says.
+
+        Returns:
+            ``logits`` (B, K) of the consensus over the frames so far; ``frame_logits`` (B, 1, K),
+            ``policies`` (B, 1, C) and ``macs`` (B,) of this frame.
+
+        Raises:
+            InputError: the array has another type or shape.
+        """
+        self._check_open()
+        if self._stepper is None:
+            raise RuntimeError("The stream is closed; open another with engine.stream().")
+        frame = np.asarray(frame)
+        logits, *actions = self._stepper.step(self._checked(frame))
+        policies = [action.astype(np.uint8)[:, None] for action in actions]
+        # At the beginning nothing is missing, as after a frame that kept everything.
+        before = self._policies or [np.zeros_like(policy) for policy in policies]
+        macs = stream_macs(self._metadata.layers, policies, before)
+        self._policies = policies
+        self.frames += 1
+        return Prediction(
+            self._consensus.update(logits),
+            logits[:, None],
+            policies,
+            np.broadcast_to(macs, self.streams).copy(),
+        )
+
+    def reset(self, index: int | None = None) -> None:
+        """Begin stream ``index`` anew, or all of them.
+
+        Raises:
+            InputError: there is no such stream.
+        """
+        if index is not None and not 0 <= index < self.streams:
+            raise InputError(f"There is no stream {index}; there are {self.streams}, from 0 on.")
+        which = slice(None) if index is None else index
+        if self._stepper is not None:
+            self._stepper.reset(which)
+        self._consensus.reset(which)
+        self.frames[which] = 0
+        # Predictions that were handed out keep their policies.
+        self._policies = [policy.copy() for policy in self._policies]
+        for policy in self._policies:
+            policy[which] = 0
+
+    def close(self) -> None:
+        """Free the state; calling it twice does no harm."""
+        self._stepper = None
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _checked(self, frame: np.ndarray) -> np.ndarray:
+        shape = (self.streams, *self._metadata.frame_shape)
+        if frame.dtype != np.float32:
+            raise InputError(
+                f"Frames must be normalised float32 {shape}, not {frame.dtype}; "
+                "adafuse_deploy.data.transforms.preprocess prepares decoded frames that way."
+            )
+        if self.streams == 1 and frame.shape == shape[1:]:
+            return frame[None]
+        if frame.shape != shape:
+            raise InputError(
+                f"The next frame of {self.streams} streams must have shape {shape}, not "
+                f"{frame.shape}."
+            )
+        return frame

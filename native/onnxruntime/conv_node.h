@@ -1,0 +1,47 @@
+// What all convolutions of the domain have in common as nodes: X, W, B, strides and pads.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels/conv_shape.h"
+#include "onnxruntime/api.h"
+#include "onnxruntime/tensors.h"
+
+namespace adafuse {
+
+// Strides and pads, checked.
+struct ConvAttributes {
+  std::vector<std::int64_t> strides;
+  std::vector<std::int64_t> pads;
+
+  // Throw std::invalid_argument.
+  static ConvAttributes read(const OrtKernelInfo* info);
+  void validate() const;
+};
+
+// The first three inputs, checked against each other.
+struct ConvInputs {
+  NamedTensor x;
+  NamedTensor weight;
+  NamedTensor bias;
+  ConvShape shape;
+
+  // Throws std::invalid_argument.
+  ConvInputs(const Ort::KernelContext& context, const ConvAttributes& attributes);
+
+  // (rows, Cout, H', W')
+  Dims output_dims() const;
+};
+
+// For shape inference: the dimensions of the result, -1 for rows that only have a name, or nothing
+// where too little is known.
+struct ConvResult {
+  Dims dims;
+  std::string rows_name;
+};
+std::optional<ConvResult> infer_conv(OrtShapeInferContext* context);
+
+}  // namespace adafuse

@@ -1,0 +1,80 @@
+"""The benchmark of streams: what it forces is what is computed, and what it reports is complete."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from adafuse_deploy.benchmark.stream_graphs import force_stream_policies
+from adafuse_deploy.benchmark.streaming import (
+    StreamBenchmarkOptions,
+    report_lines,
+    run_stream_benchmark,
+)
+from adafuse_deploy.engines.loader import load_engine
+from adafuse_deploy.errors import InputError
+from adafuse_deploy.exporters.onnx_exporter import export
+from adafuse_deploy.macs import gate_widths
+from adafuse_deploy.models.gate import fixed
+from adafuse_deploy.models.recognizer import VideoRecognizer
+from adafuse_deploy.models.registry import model_config
+
+SMALL = {"size": 64, "width": 0.125, "num_segments": 4, "num_classes": 3, "gate_hidden": 8}
+
+
+def test_forced_policies_are_obeyed_frame_after_frame(make_model, tmp_path: Path) -> None:
+    model: VideoRecognizer = make_model("adafuse_tsn_resnet18", **SMALL)
+    path = tmp_path / "stream.onnx"
+    metadata = export(model, path, mode="stream")
+    rng = np.random.default_rng(0)
+    policies = [rng.integers(0, 3, (4, w)).astype(np.int32) for w in gate_widths(metadata.layers)]
+    force_stream_policies(path, policies)
+    clip = rng.standard_normal((1, 4, 3, 64, 64), np.float32)
+    given = [torch.from_numpy(policy[None]) for policy in policies]
+    expected = model.predict(clip, fixed(given)).frame_logits
+    with load_engine(path, threads=1) as engine, engine.stream() as stream:
+        for t in range(4):
+            got = stream.push(clip[0, t]).frame_logits[:, 0]
+            np.testing.assert_allclose(got, expected[:, t], rtol=1e-4, atol=1e-5)
+        stream.push(clip[0, 0])  # the first frame's policies again
+        stream.reset()
+        got = stream.push(clip[0, 0]).frame_logits[:, 0]
+        np.testing.assert_allclose(got, expected[:, 0], rtol=1e-4, atol=1e-5)
+
+
+def test_a_small_run() -> None:
+    options = StreamBenchmarkOptions(
+        mix=(0.6, 0.2, 0.2),
+        peers=("onnxruntime",),
+        frames=3,
+        memory_frames=20,
+        max_disturbance=100.0,
+    )
+    report = run_stream_benchmark(model_config("adafuse_tsn_resnet18", **SMALL), options)
+    json.dumps(report)
+    names = [peer["name"] for peer in report["peers"]]
+    assert names == ["onnxruntime frame", "onnxruntime window"]
+    for entry in (report["ours"], *report["peers"]):
+        assert entry["samples"] >= 3 and 0 < entry["p50_ms"] <= entry["p99_ms"]
+        assert entry["peak_rss_mb"] > 0
+    assert report["speedup_over_window"] == pytest.approx(
+        report["peers"][1]["p50_ms"] / report["ours"]["p50_ms"]
+    )
+    assert 0 < report["macs_adaptive"] < report["macs_dense"]
+    assert [sample["frames"] for sample in report["memory"]] == list(range(0, 21, 2))
+    assert all(sample["rss_mb"] > 0 for sample in report["memory"])
+    assert len(report_lines(report)) == 5
+
+
+def test_refusals() -> None:
+    with pytest.raises(InputError, match="not torch"):
+        StreamBenchmarkOptions(mix=(0, 0, 1), peers=("torch",))
+    options = StreamBenchmarkOptions(mix=(0, 0, 1), peers=("onnxruntime",))
+    with pytest.raises(InputError, match="with gates"):
+        run_stream_benchmark(model_config("tsn_resnet18", **SMALL), options)
+    with pytest.raises(InputError, match="bidirectional"):
+        run_stream_benchmark(model_config("adafuse_tsm_resnet18", **SMALL), options)
