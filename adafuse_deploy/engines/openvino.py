@@ -9,7 +9,7 @@ import numpy as np
 
 from adafuse_deploy.engines.backends import BACKENDS
 from adafuse_deploy.engines.base import Engine
-from adafuse_deploy.engines.graph import inlined, read_graph
+from adafuse_deploy.engines.graph import inlined, read_graph, read_metadata
 from adafuse_deploy.errors import IncompatibleArtifactError
 
 PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
@@ -42,7 +42,7 @@ class OpenVINOEngine(Engine):
         precision: str = "fp32",
     ) -> None:
         openvino = BACKENDS["openvino"].load()
-        graph, self.metadata = read_graph(path)
+        self.metadata = read_metadata(path)
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
@@ -50,7 +50,10 @@ class OpenVINOEngine(Engine):
         }
         core = openvino.Core()
         try:
-            model = core.read_model(inlined(graph).SerializeToString())
+            if self.metadata.operators:
+                model = core.read_model(inlined(read_graph(path)[0]).SerializeToString())
+            else:  # it reads the file itself, which needs less memory
+                model = core.read_model(os.fspath(path))
             self._request = core.compile_model(
                 model, device.upper(), settings
             ).create_infer_request()
