@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
+import os
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +32,9 @@ class Job:
         path: the graph or checkpoint.
         backend: as for :func:`adafuse_deploy.load_engine`.
         threads, clips: how many.
+        precision: that the runtime shall compute in, None for the file's own.
+        environment: variables to set before the runtime is loaded.
+        inputs: ``.npy`` file of clips float32 (K, T, 3, H, W) that take turns; random ones if None.
     """
 
     name: str
@@ -36,10 +42,17 @@ class Job:
     backend: str
     threads: int
     clips: int
+    precision: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    inputs: Path | None = None
 
 
 class Contender:
     """A job in a child process.
+
+    Attributes:
+        name: for the report.
+        load_ms: time from the imported runtime and file to an engine that can run.
 
     Raises:
         AdaFuseError: the engine cannot be loaded.
@@ -52,7 +65,7 @@ class Contender:
         self._process = context.Process(target=_serve, args=(job, child), daemon=True)
         self._process.start()
         child.close()
-        self._receive()
+        (self.load_ms,) = self._receive()
 
     def run(self) -> Sample:
         """Run the engine once."""
@@ -93,18 +106,32 @@ class Contender:
 
 
 def _serve(job: Job, pipe: Connection) -> None:
+    os.environ.update(job.environment)  # before any runtime looks at it
     import numpy as np
 
+    from adafuse_deploy.engines.backends import find_backend
     from adafuse_deploy.engines.loader import load_engine
 
     try:
-        engine = load_engine(job.path, threads=job.threads, backend=job.backend)
+        find_backend(job.backend).load()  # importing is no part of loading an engine
+        start = time.perf_counter()
+        engine = load_engine(
+            job.path, threads=job.threads, backend=job.backend, precision=job.precision
+        )
+        pipe.send((1e3 * (time.perf_counter() - start),))
     except AdaFuseError as error:
         pipe.send(error)
         return
     shape = (job.clips, *engine.metadata.input_shape)
-    clips = np.random.default_rng(0).standard_normal(shape, np.float32)
-    pipe.send(())
+    if job.inputs:
+        stored = np.load(job.inputs, mmap_mode="r")
+        batches = [
+            np.ascontiguousarray(stored[i : i + job.clips])
+            for i in range(0, len(stored) - job.clips + 1, job.clips)
+        ]
+    else:
+        batches = [np.random.default_rng(0).standard_normal(shape, np.float32)]
+    turns = itertools.cycle(batches)
     while True:
         try:
             command = pipe.recv()
@@ -113,6 +140,7 @@ def _serve(job: Job, pipe: Connection) -> None:
         if command == "memory":
             pipe.send((_peak_rss_mb(),))
             continue
+        clips = next(turns)
         start, cpu = time.perf_counter(), time.process_time()
         engine.run(clips)
         pipe.send((time.perf_counter() - start, time.process_time() - cpu))

@@ -10,7 +10,7 @@ import numpy as np
 from adafuse_deploy.engines.backends import BACKENDS
 from adafuse_deploy.engines.base import Engine
 from adafuse_deploy.engines.graph import inlined, read_graph, read_metadata
-from adafuse_deploy.errors import IncompatibleArtifactError
+from adafuse_deploy.errors import IncompatibleArtifactError, InputError
 
 PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
@@ -26,7 +26,7 @@ class OpenVINOEngine(Engine):
             has it, which changes policies.
 
     Raises:
-        InputError: see :func:`~adafuse_deploy.engines.graph.read_graph`.
+        InputError: see :func:`~adafuse_deploy.engines.graph.read_graph`; or unknown precision.
         MissingDependencyError: OpenVINO is not installed.
         IncompatibleArtifactError: it cannot run the graph on that device.
     """
@@ -43,6 +43,10 @@ class OpenVINOEngine(Engine):
     ) -> None:
         openvino = BACKENDS["openvino"].load()
         self.metadata = read_metadata(path)
+        if precision not in PRECISIONS:
+            raise InputError(
+                f"OpenVINO computes in {', '.join(PRECISIONS)} here, not in {precision!r}."
+            )
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
