@@ -52,7 +52,12 @@ class TorchEngine(Engine):
             self._model = model.deployed().to(self._device)
             if precision == "bf16":
                 # Channels last is the layout of oneDNN's bf16 convolutions.
-                self._model.to(torch.bfloat16, memory_format=torch.channels_last)
+                self._model.bfloat16()
+                for parameter in self._model.parameters():
+                    if parameter.ndim == 4:
+                        parameter.data = parameter.data.contiguous(
+                            memory_format=torch.channels_last
+                        )
             self._type = torch.bfloat16 if precision == "bf16" else torch.float32
         except (RuntimeError, AssertionError) as error:  # what PyTorch raises without CUDA
             raise InputError(f"PyTorch cannot use the device {device!r}: {error}") from error
