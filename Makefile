@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 NATIVE := $(shell find native -type f 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench cpp reproduce clean
+.PHONY: help install demo test lint format bench benchmarks cpp reproduce clean
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -39,6 +39,9 @@ format: install  ## Put code into form
 
 bench: install  ## Time ResNet-50 on our kernels beside dense peers (some minutes)
 	$(BIN)/adafuse-deploy bench --arch adafuse_tsm_resnet50 --policy-mix sthv2 --threads 2
+
+benchmarks: install  ## Measure all published rows and write their tables
+	$(BIN)/python scripts/benchmark.py
 
 cpp: install  ## Build the native code and run its own tests
 	cmake -S native -B build/native -G Ninja -DCMAKE_BUILD_TYPE=Release -DADAFUSE_BUILD_TESTS=ON

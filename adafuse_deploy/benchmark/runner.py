@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -16,13 +17,13 @@ from adafuse_deploy.benchmark.contender import Contender, Job
 from adafuse_deploy.benchmark.graphs import fix_batch, force_policies
 from adafuse_deploy.benchmark.machine import describe_machine
 from adafuse_deploy.benchmark.mixes import draw_policies
+from adafuse_deploy.benchmark.peers import ISA_LIMITS, PEERS, check_peers, why_missing
 from adafuse_deploy.benchmark.rounds import Times, time_in_turn
 from adafuse_deploy.config import ModelConfig
 from adafuse_deploy.engines.backends import find_backend
+from adafuse_deploy.engines.graph import read_metadata
 from adafuse_deploy.errors import CheckFailed, InputError
 from adafuse_deploy.macs import clip_macs, dense_macs
-
-PEERS = ("openvino", "onnxruntime", "torch")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,10 @@ class BenchmarkOptions:
 
     Attributes:
         mix: shares of skip, reuse and keep.
-        peers: dense runtimes to compare with, of :data:`PEERS`.
+        precision: of ours and of the peers, of :data:`~adafuse_deploy.benchmark.peers.PRECISIONS`.
+        isa: limit of the instruction set, of
+            :data:`~adafuse_deploy.benchmark.peers.ISA_LIMITS`, or None.
+        peers: dense runtimes to compare with, of :data:`~adafuse_deploy.benchmark.peers.PEERS`.
         threads: of every engine.
         clips: at a time.
         rounds: undisturbed samples wanted of each engine.
@@ -41,7 +45,9 @@ class BenchmarkOptions:
     """
 
     mix: tuple[float, float, float]
-    peers: tuple[str, ...] = PEERS
+    precision: str = "fp32"
+    isa: str | None = None
+    peers: tuple[str, ...] = tuple(PEERS)
     threads: int = 1
     clips: int = 1
     rounds: int = 20
@@ -50,23 +56,37 @@ class BenchmarkOptions:
     max_disturbance: float = 0.1
 
     def __post_init__(self) -> None:
-        unknown = set(self.peers) - set(PEERS)
-        if unknown or not self.peers:
-            raise InputError(
-                f"Peers are one or more of {', '.join(PEERS)}, not {', '.join(self.peers) or None}."
-            )
+        check_peers(self.peers)
+
+
+@dataclass(frozen=True)
+class RealPolicies:
+    """A trained network that decides for itself, and the clips it decides on.
+
+    Attributes:
+        graph: portable, or built for ONNX Runtime.
+        listed: file that lists the videos.
+        root: folder that its paths start from; the list's own by default.
+        count: how many clips, evenly spaced.
+    """
+
+    graph: Path
+    listed: Path
+    root: Path | None = None
+    count: int = 16
 
 
 def run_benchmark(
-    config: ModelConfig, options: BenchmarkOptions, *, progress: bool = False
+    network: ModelConfig | RealPolicies, options: BenchmarkOptions, *, progress: bool = False
 ) -> dict[str, Any]:
     """Time the adaptive network on our kernels and the dense network of its backbone on peers.
 
-    Weights are random and policies are drawn, so only speed is measured.  The whole deployed graph
-    is timed: stem, layout conversion, policy networks and head included.
+    Of a bare configuration weights are random and policies are drawn, so only speed is measured;
+    a trained network takes its own decisions on real clips, in turn.  The whole deployed graph is
+    timed: stem, layout conversion, policy networks and head included.
 
     Args:
-        config: a gated network.
+        network: a gated network's configuration, or a trained one.
         options: what to compare and how.
         progress: show a progress bar on a terminal.
 
@@ -78,12 +98,24 @@ def run_benchmark(
         MissingDependencyError: a peer's runtime or the operator library is missing.
         CheckFailed: an engine has no undisturbed sample.
     """
+    config = network if isinstance(network, ModelConfig) else read_metadata(network.graph).config
     if not config.gated:
-        raise InputError("Only networks with gates can skip work; choose an adafuse_... --arch.")
-    for peer in options.peers:
+        raise InputError("Only networks with gates can skip work; choose an adafuse_... network.")
+    sets = describe_machine()["instruction_sets"]
+    reasons = {
+        name: why_missing(name, options.precision, options.isa, sets) for name in options.peers
+    }
+    present = [name for name, reason in reasons.items() if not reason]
+    missing = [{"name": name, "reason": reason} for name, reason in reasons.items() if reason]
+    if not present:
+        raise InputError(
+            "None of the peers can take part: "
+            + "; ".join(f"{entry['name']}: {entry['reason']}" for entry in missing)
+        )
+    for peer in present:
         find_backend(peer).load()
     with tempfile.TemporaryDirectory(prefix="adafuse-bench-") as folder, ExitStack() as stack:
-        jobs, costs = _prepare(config, options, Path(folder))
+        jobs, costs = _prepare(network, config, present, options, Path(folder))
         contenders = [stack.enter_context(Contender(job)) for job in jobs]
         times = time_in_turn(
             contenders,
@@ -93,8 +125,16 @@ def run_benchmark(
             max_disturbance=options.max_disturbance,
             progress=progress,
         )
-        memory = [contender.peak_rss_mb() for contender in contenders]
-    return _report(options, [job.name for job in jobs], times, memory, costs)
+        resources = [
+            {"load_ms": contender.load_ms, "peak_rss_mb": contender.peak_rss_mb()}
+            for contender in contenders
+        ]
+    report = _report(options, [job.name for job in jobs], times, resources, costs)
+    report["missing"] = missing
+    if isinstance(network, RealPolicies):
+        report["model"] = network.graph.name
+        del report["policy_mix"]
+    return report
 
 
 @dataclass(frozen=True)
@@ -106,46 +146,96 @@ class _Costs:
 
 
 def _prepare(
-    config: ModelConfig, options: BenchmarkOptions, folder: Path
+    network: ModelConfig | RealPolicies,
+    config: ModelConfig,
+    peers: Sequence[str],
+    options: BenchmarkOptions,
+    folder: Path,
 ) -> tuple[list[Job], _Costs]:
     """Write what every contender runs, ours first."""
     import torch
 
-    from adafuse_deploy.engines.lowering.build import lower
     from adafuse_deploy.exporters.onnx_exporter import export
     from adafuse_deploy.models.checkpoint import save_checkpoint
     from adafuse_deploy.models.recognizer import VideoRecognizer
     from adafuse_deploy.models.registry import dense_counterpart
 
     torch.manual_seed(0)
-    portable, ours = folder / "portable.onnx", folder / "ours.onnx"
+    ours, inputs = folder / "ours.onnx", None
+    if isinstance(network, RealPolicies):
+        inputs = folder / "clips.npy"
+        adaptive = _real(network, options, ours, inputs)
+    else:
+        adaptive = _drawn(network, options, ours)
+    dense_model = VideoRecognizer(dense_counterpart(config)).eval()
+    dense = export(dense_model, folder / "dense.onnx")
+    save_checkpoint(dense_model, folder / "dense.pt")
+    for path in (ours, folder / "dense.onnx"):
+        fix_batch(path, options.clips)
+    common: dict[str, Any] = {
+        "threads": options.threads,
+        "clips": options.clips,
+        "environment": ISA_LIMITS[options.isa] if options.isa else {},
+        "inputs": inputs,
+    }
+    jobs = [Job("ours", ours, "onnxruntime", **common)]
+    for name in peers:
+        # ONNX Runtime computes in what the graph says, which is float32.
+        precision = None if name == "onnxruntime" else options.precision
+        path = folder / f"dense{PEERS[name].suffix}"
+        jobs.append(Job(name, path, name, precision=precision, **common))
+    return jobs, _Costs(dense_macs(dense.layers, config.num_segments), adaptive)
+
+
+def _drawn(config: ModelConfig, options: BenchmarkOptions, target: Path) -> float:
+    """Write a random network that obeys drawn policies; return its mean cost per clip."""
+    from adafuse_deploy.engines.lowering.build import lower
+    from adafuse_deploy.exporters.onnx_exporter import export
+    from adafuse_deploy.models.recognizer import VideoRecognizer
+
+    portable = target.with_name("portable.onnx")
     metadata = export(VideoRecognizer(config).eval(), portable)
-    lower(portable, ours)
+    lower(portable, target, precision=options.precision)
     frames = config.num_segments
     policies = draw_policies(metadata.layers, options.mix, options.clips, frames)
-    force_policies(ours, policies)
-    dense_model = VideoRecognizer(dense_counterpart(config)).eval()
-    graph, checkpoint = folder / "dense.onnx", folder / "dense.pt"
-    dense = export(dense_model, graph)
-    save_checkpoint(dense_model, checkpoint)
-    for path in (ours, graph):
-        fix_batch(path, options.clips)
-    sources = {
-        "openvino": (graph, "openvino"),
-        "onnxruntime": (graph, "onnxruntime"),
-        "torch": (checkpoint, "torch"),
-    }
-    jobs = [Job("ours", ours, "onnxruntime", options.threads, options.clips)]
-    jobs += [Job(name, *sources[name], options.threads, options.clips) for name in options.peers]
-    adaptive = clip_macs(metadata.layers, policies, frames)
-    return jobs, _Costs(dense_macs(dense.layers, frames), float(np.mean(adaptive)))
+    force_policies(target, policies)
+    return float(np.mean(clip_macs(metadata.layers, policies, frames)))
+
+
+def _real(network: RealPolicies, options: BenchmarkOptions, target: Path, inputs: Path) -> float:
+    """Write a trained network and its clips; return the mean cost of its own decisions."""
+    from adafuse_deploy.engines.loader import load_engine
+    from adafuse_deploy.engines.lowering.build import lower
+    from adafuse_deploy.verification.clips import ListedClips
+
+    metadata = read_metadata(network.graph)
+    if not metadata.portable_name:
+        lower(network.graph, target, precision=options.precision)
+    elif metadata.precision != options.precision:
+        raise InputError(
+            f"{network.graph} was built in {metadata.precision}; choose --precision "
+            f"{metadata.precision}, or give the portable graph."
+        )
+    else:
+        shutil.copyfile(network.graph, target)
+    listed = ListedClips(metadata.config, network.listed, root=network.root, count=network.count)
+    clips = np.stack([listed[index][0] for index in range(len(listed))])
+    if len(clips) < options.clips:
+        raise InputError(
+            f"{network.listed} lists {len(clips)} clips, fewer than the {options.clips} wanted at "
+            "a time."
+        )
+    clips = clips[: len(clips) // options.clips * options.clips]
+    np.save(inputs, clips)
+    with load_engine(target, threads=options.threads) as engine:
+        return float(np.mean([engine.run(clip[None]).macs.mean() for clip in clips]))
 
 
 def _report(
     options: BenchmarkOptions,
     names: Sequence[str],
     times: Sequence[Times],
-    memory: Sequence[float],
+    resources: Sequence[dict[str, float]],
     costs: _Costs,
 ) -> dict[str, Any]:
     for name, entry in zip(names, times, strict=True):
@@ -157,13 +247,13 @@ def _report(
     engines: list[dict[str, Any]] = [
         {
             "name": name,
-            "precision": "fp32",
+            "precision": options.precision,
             **_percentiles(entry.milliseconds),
-            "peak_rss_mb": peak,
+            **used,
             "samples": len(entry.milliseconds),
             "dropped": entry.dropped,
         }
-        for name, entry, peak in zip(names, times, memory, strict=True)
+        for name, entry, used in zip(names, times, resources, strict=True)
     ]
     ours, *peers = engines
     best = min(peers, key=lambda peer: peer["p50_ms"])
@@ -182,11 +272,15 @@ def _report(
         "dropped": sum(entry.dropped for entry in times),
         "threads": options.threads,
         "clips": options.clips,
+        "isa": options.isa or "native",
         "max_disturbance": options.max_disturbance,
         "machine": describe_machine(),
         "versions": {
             "adafuse-deploy": __version__,
-            **{peer: find_backend(peer).version() for peer in ("onnxruntime", *options.peers)},
+            **{
+                peer: find_backend(peer).version()
+                for peer in dict.fromkeys(("onnxruntime", *names[1:]))
+            },
         },
     }
 

@@ -19,7 +19,15 @@ import click
     show_default=True,
     help="sthv1, sthv2, jester, minikinetics, dense, or shares of skip,reuse,keep.",
 )
-@click.option("--precision", type=click.Choice(["fp32"]), default="fp32", show_default=True)
+@click.option("--model", help="Trained graph that decides for itself, instead of --policy-mix.")
+@click.option("--data", help="With --model: list file of the videos it decides on.")
+@click.option("--root", help="With --data: folder its paths start from [that of the list].")
+@click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
+@click.option(
+    "--isa",
+    type=click.Choice(["avx2", "avx512"]),
+    help="Limit kernels, and those peers that allow it, to an instruction set.",
+)
 @click.option(
     "--peers",
     default="openvino,onnxruntime,torch",
@@ -42,7 +50,11 @@ import click
 def command(
     arch: str,
     policy_mix: str,
+    model: str | None,
+    data: str | None,
+    root: str | None,
     precision: str,
+    isa: str | None,
     peers: str,
     threads: int,
     clips: int,
@@ -54,15 +66,22 @@ def command(
 ) -> None:
     """Time an adaptive network on our kernels beside its dense counterpart on other runtimes.
 
-    Weights are random and policies are drawn from the mix: only speed is measured.
+    Weights are random and policies are drawn from the mix: only speed is measured.  With --model
+    and --data a trained graph takes its own decisions on real clips.
     """
+    if (model is None) != (data is None):
+        raise click.UsageError("--model and --data belong together; give both or neither.")
+    from pathlib import Path
+
     from adafuse_deploy.benchmark.mixes import parse_mix
-    from adafuse_deploy.benchmark.runner import BenchmarkOptions, run_benchmark
+    from adafuse_deploy.benchmark.runner import BenchmarkOptions, RealPolicies, run_benchmark
     from adafuse_deploy.files import write_text
     from adafuse_deploy.models.registry import model_config
 
     options = BenchmarkOptions(
         mix=parse_mix(policy_mix),
+        precision=precision,
+        isa=isa,
         peers=tuple(peers.split(",")),
         threads=threads,
         clips=clips,
@@ -70,9 +89,14 @@ def command(
         max_seconds=max_seconds,
         max_disturbance=max_disturbance,
     )
-    click.echo(f"Preparing {arch} and its dense counterpart ...", err=True)
-    report = run_benchmark(model_config(arch, size=size), options, progress=True)
-    report = {"arch": arch, "size": size, "precision": precision, **report}
+    if model and data:
+        click.echo(f"Preparing {model} and its dense counterpart ...", err=True)
+        network = RealPolicies(Path(model), Path(data), Path(root) if root else None)
+        report = {"precision": precision, **run_benchmark(network, options, progress=True)}
+    else:
+        click.echo(f"Preparing {arch} and its dense counterpart ...", err=True)
+        report = run_benchmark(model_config(arch, size=size), options, progress=True)
+        report = {"arch": arch, "size": size, "precision": precision, **report}
     if json_file:
         write_text(json_file, json.dumps(report, indent=2) + "\n")
     for line in _lines(report):
@@ -92,6 +116,7 @@ def _lines(report: dict[str, Any]) -> list[str]:
     dense, adaptive = report["macs_dense"], report["macs_adaptive"]
     return [
         *rows,
+        *(f"{entry['name']:<12} missing: {entry['reason']}" for entry in report["missing"]),
         f"Speed-up over {report['best_peer']}: {report['speedup']:.2f}; "
         f"{dense / adaptive:.2f} fewer multiply-accumulates, of which "
         f"{100 * report['realised']:.0f} % became time saved.",

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adafuse_deploy.engines.props import metadata_props
 from adafuse_deploy.errors import InputError
 from adafuse_deploy.metadata import GraphMetadata
 
@@ -29,14 +30,35 @@ def read_graph(path: str | os.PathLike[str]) -> tuple[onnx.ModelProto, GraphMeta
     try:
         model = onnx.load(path)
     except (DecodeError, onnx.checker.ValidationError) as error:
-        raise InputError(
-            f"{path} is not a readable ONNX file ({error}); it is truncated or damaged: export it "
-            "or copy it again."
-        ) from error
+        raise InputError(_unreadable(path, error)) from error
     metadata = GraphMetadata.from_props(
         {entry.key: entry.value for entry in model.metadata_props}, str(path)
     )
     return model, metadata
+
+
+def read_metadata(path: str | os.PathLike[str]) -> GraphMetadata:
+    """Read what an exported graph says about itself without reading its weights.
+
+    Raises:
+        InputError, IncompatibleArtifactError: as for :func:`read_graph`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"There is no graph {path}; make it with 'adafuse-deploy export'.")
+    try:
+        with open(path, "rb") as file:
+            props = metadata_props(file)
+    except ValueError as error:
+        raise InputError(_unreadable(path, error)) from error
+    return GraphMetadata.from_props(props, str(path))
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    return (
+        f"{path} is not a readable ONNX file ({error}); it is truncated or damaged: export it "
+        "or copy it again."
+    )
 
 
 def inlined(model: onnx.ModelProto) -> onnx.ModelProto:

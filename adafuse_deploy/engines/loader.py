@@ -20,6 +20,7 @@ def load_engine(
     *,
     device: str | None = None,
     backend: str = "onnxruntime",
+    precision: str | None = None,
 ) -> Engine:
     """Open a graph, an engine or a checkpoint for inference.
 
@@ -34,6 +35,8 @@ def load_engine(
         threads: of the runtime on the CPU; None lets it choose.
         device: "cpu", "cuda" or "cuda:<index>"; None is the GPU for engines, the CPU otherwise.
         backend: for ``.onnx``: "onnxruntime" or "openvino".
+        precision: of arithmetic in OpenVINO ("fp32", "bf16", "fp16") and PyTorch ("fp32", "bf16");
+            None is "fp32" there.  Other runtimes compute as the file was built.
 
     Raises:
         InputError: the file is missing, damaged, or none of these.
@@ -43,6 +46,11 @@ def load_engine(
     path = Path(path)
     if threads is not None and threads < 1:
         raise InputError(f"The number of threads is at least 1, not {threads}.")
+    if precision and path.suffix not in CHECKPOINTS and backend != "openvino":
+        raise InputError(
+            f"{path.name} computes as it was built; choose its precision with build-engine, or "
+            "leave it out here."
+        )
     if path.suffix in ENGINES:
         from adafuse_deploy.engines.tensorrt_runner import TensorRTEngine
 
@@ -53,7 +61,13 @@ def load_engine(
         from adafuse_deploy.models.checkpoint import load_model
 
         model = load_model(path)
-        return TorchEngine(model, sha256(path), threads=threads, device=device or "cpu")
+        return TorchEngine(
+            model,
+            sha256(path),
+            threads=threads,
+            device=device or "cpu",
+            precision=precision or "fp32",
+        )
     if path.suffix not in GRAPHS:
         raise InputError(
             f"{path} is none of the files that run: a graph ({', '.join(GRAPHS)}), an engine "
@@ -62,7 +76,9 @@ def load_engine(
     if backend == "openvino":
         from adafuse_deploy.engines.openvino import OpenVINOEngine
 
-        return OpenVINOEngine(path, threads=threads, device=device or "cpu")
+        return OpenVINOEngine(
+            path, threads=threads, device=device or "cpu", precision=precision or "fp32"
+        )
     if backend != "onnxruntime":
         raise InputError(f"A graph runs in 'onnxruntime' or 'openvino', not in {backend!r}.")
     from adafuse_deploy.engines.onnxruntime import OnnxRuntimeEngine

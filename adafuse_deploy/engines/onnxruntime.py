@@ -10,7 +10,7 @@ import numpy as np
 
 from adafuse_deploy.engines.backends import BACKENDS
 from adafuse_deploy.engines.base import Engine
-from adafuse_deploy.engines.graph import read_graph
+from adafuse_deploy.engines.graph import read_metadata
 from adafuse_deploy.engines.stepper import Arrays, PingPong, Stepper
 from adafuse_deploy.errors import IncompatibleArtifactError, InputError, MissingDependencyError
 
@@ -29,7 +29,7 @@ class OnnxRuntimeEngine(Engine):
         device: "cpu", "cuda" or "cuda:<index>"; the kernels of the operator library are for CPUs.
 
     Raises:
-        InputError: see :func:`~adafuse_deploy.engines.graph.read_graph`; or an unusable device.
+        InputError: see :func:`~adafuse_deploy.engines.graph.read_metadata`; or an unusable device.
         MissingDependencyError: the operator library, or ONNX Runtime for CUDA, is not there.
         IncompatibleArtifactError: this ONNX Runtime cannot run the graph, or a graph built for the
             operator library shall run without it.
@@ -44,7 +44,7 @@ class OnnxRuntimeEngine(Engine):
         device: str = "cpu",
     ) -> None:
         ort = BACKENDS["onnxruntime"].load()
-        _, self.metadata = read_graph(path)
+        self.metadata = read_metadata(path)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or 0
         # A pool that spins after its run takes cores from whatever runs next.

@@ -9,9 +9,9 @@ import numpy as np
 
 from adafuse_deploy.engines.backends import BACKENDS
 from adafuse_deploy.engines.base import Engine
-from adafuse_deploy.engines.graph import inlined, read_graph
+from adafuse_deploy.engines.graph import inlined, read_graph, read_metadata
 from adafuse_deploy.engines.stepper import Arrays, PingPong, Stepper
-from adafuse_deploy.errors import IncompatibleArtifactError
+from adafuse_deploy.errors import IncompatibleArtifactError, InputError
 
 PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
@@ -27,7 +27,7 @@ class OpenVINOEngine(Engine):
             has it, which changes policies.
 
     Raises:
-        InputError: see :func:`~adafuse_deploy.engines.graph.read_graph`.
+        InputError: see :func:`~adafuse_deploy.engines.graph.read_graph`; or unknown precision.
         MissingDependencyError: OpenVINO is not installed.
         IncompatibleArtifactError: it cannot run the graph on that device.
     """
@@ -43,7 +43,11 @@ class OpenVINOEngine(Engine):
         precision: str = "fp32",
     ) -> None:
         openvino = BACKENDS["openvino"].load()
-        graph, self.metadata = read_graph(path)
+        self.metadata = read_metadata(path)
+        if precision not in PRECISIONS:
+            raise InputError(
+                f"OpenVINO computes in {', '.join(PRECISIONS)} here, not in {precision!r}."
+            )
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
@@ -51,7 +55,10 @@ class OpenVINOEngine(Engine):
         }
         core = openvino.Core()
         try:
-            model = core.read_model(inlined(graph).SerializeToString())
+            if self.metadata.operators:
+                model = core.read_model(inlined(read_graph(path)[0]).SerializeToString())
+            else:  # it reads the file itself, which needs less memory
+                model = core.read_model(os.fspath(path))
             self._model = core.compile_model(model, device.upper(), settings)
         except RuntimeError as error:
             raise IncompatibleArtifactError(

@@ -27,9 +27,10 @@ class TorchEngine(Engine):
         checkpoint_sha256: hash of the file it came from, if it came from one.
         threads: of PyTorch in this process; None leaves them as they are.
         device: as for ``torch.device``.
+        precision: "fp32" or "bf16", of everything including the decisions.
 
     Raises:
-        InputError: the device is not there.
+        InputError: the device is not there, or an unknown precision.
     """
 
     name = "torch"
@@ -41,14 +42,26 @@ class TorchEngine(Engine):
         *,
         threads: int | None = None,
         device: str = "cpu",
+        precision: str = "fp32",
     ) -> None:
         torch = BACKENDS["torch"].load()
+        if precision not in ("fp32", "bf16"):
+            raise InputError(f"PyTorch computes in 'fp32' or 'bf16' here, not in {precision!r}.")
         self.metadata = GraphMetadata.of(model, checkpoint_sha256)
         if threads:
             torch.set_num_threads(threads)
         try:
             self._device = torch.device(device)
             self._model = model.deployed().to(self._device)
+            if precision == "bf16":
+                # Channels last is the layout of oneDNN's bf16 convolutions.
+                self._model.bfloat16()
+                for parameter in self._model.parameters():
+                    if parameter.ndim == 4:
+                        parameter.data = parameter.data.contiguous(
+                            memory_format=torch.channels_last
+                        )
+            self._type = torch.bfloat16 if precision == "bf16" else torch.float32
         except (RuntimeError, AssertionError) as error:  # what PyTorch raises without CUDA
             raise InputError(f"PyTorch cannot use the device {device!r}: {error}") from error
 
@@ -57,8 +70,9 @@ class TorchEngine(Engine):
 
         # TensorFloat-32 rounds to 10 bits, which flips policies.
         with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
-            output = self._model(torch.from_numpy(frames).to(self._device))
-        return [tensor.cpu().numpy() for tensor in (*output[:2], *output.policies)]
+            output = self._model(torch.from_numpy(frames).to(self._device, self._type))
+        numbers = [tensor.float() for tensor in output[:2]]
+        return [tensor.cpu().numpy() for tensor in (*numbers, *output.policies)]
 
     def _stepper(self, streams: int) -> Stepper:
         return _TorchStepper(self._model, self._device, streams)

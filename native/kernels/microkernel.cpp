@@ -1,5 +1,7 @@
 #include "kernels/microkernel.h"
 
+#include "kernels/instruction_sets.h"
+
 namespace adafuse {
 
 #if defined(__x86_64__)
@@ -18,10 +20,10 @@ const std::vector<const MicroKernel*>& microkernels() {
   static const std::vector<const MicroKernel*> usable = [] {
     std::vector<const MicroKernel*> kernels;
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f")) {
+    if (avx512_allowed() && __builtin_cpu_supports("avx512f")) {
       kernels.push_back(&avx512::kernel);
     }
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    if (avx2_allowed() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
       kernels.push_back(&avx2::kernel);
     }
 #endif

@@ -6,6 +6,8 @@
 #include <cpuid.h>
 #endif
 
+#include "kernels/instruction_sets.h"
+
 namespace adafuse {
 
 #define DECLARE(name)             \
@@ -44,12 +46,13 @@ std::vector<const TileKernel*> usable(Precision precision) {
     }
   };
 #if defined(__x86_64__)
-  const bool avx512 = __builtin_cpu_supports("avx512f");
+  const bool avx512 = avx512_allowed() && __builtin_cpu_supports("avx512f");
   const bool short_vectors =
       avx512 && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
   const bool bf16 = short_vectors && __builtin_cpu_supports("avx512bf16");
   const bool vnni = short_vectors && __builtin_cpu_supports("avx512vnni");
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool avx2 =
+      avx2_allowed() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   add(avx512, tile_float32_avx512::kernel);
   add(bf16, tile_bfloat16_avx512::kernel);
   add(vnni, tile_int8_avx512::kernel);

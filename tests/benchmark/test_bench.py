@@ -15,6 +15,7 @@ from adafuse_deploy.benchmark import rounds, runner
 from adafuse_deploy.benchmark.contender import Sample
 from adafuse_deploy.benchmark.graphs import fix_batch, force_policies
 from adafuse_deploy.benchmark.mixes import MIXES, draw_policies, parse_mix
+from adafuse_deploy.benchmark.peers import why_missing
 from adafuse_deploy.benchmark.rounds import Times, time_in_turn
 from adafuse_deploy.engines.lowering.build import lower
 from adafuse_deploy.errors import CheckFailed, InputError
@@ -96,17 +97,19 @@ def test_disturbed_runs_are_dropped_and_counted(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_report() -> None:
-    options = runner.BenchmarkOptions((0.5, 0.25, 0.25), ("openvino", "torch"))
+    options = runner.BenchmarkOptions((0.5, 0.25, 0.25), peers=("openvino", "torch"))
     times = [Times([10.0, 12.0, 14.0], 1), Times([20.0, 24.0, 28.0]), Times([30.0])]
     costs = runner._Costs(400, 200.0)
-    report = runner._report(options, ["ours", "openvino", "torch"], times, [1.0, 2.0, 3.0], costs)
+    used = [{"load_ms": 5.0, "peak_rss_mb": float(mb)} for mb in (1, 2, 3)]
+    report = runner._report(options, ["ours", "openvino", "torch"], times, used, costs)
+    assert [engine["peak_rss_mb"] for engine in report["peers"]] == [2, 3]
     assert report["best_peer"] == "openvino"
     assert report["speedup"] == pytest.approx(2)
     assert report["realised"] == pytest.approx(1)
     assert (report["samples"], report["dropped"]) == (1, 1)
     assert report["ours"]["p50_ms"] == 12 and report["ours"]["p90_ms"] == pytest.approx(13.6)
     with pytest.raises(CheckFailed, match="disturbed"):
-        runner._report(options, ["ours"], [Times([], 3)], [1.0], costs)
+        runner._report(options, ["ours"], [Times([], 3)], used[:1], costs)
 
 
 def test_command_line(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,4 +133,15 @@ def test_wrong_choices(capsys: Any) -> None:
     assert "gates" in capsys.readouterr().err
     assert run_cli("bench", "--peers", "tensorflow") == 1
     assert "Peers are" in capsys.readouterr().err
-    assert run_cli("bench", "--precision", "bf16") == 2
+    assert run_cli("bench", "--precision", "fp16") == 2
+    assert run_cli("bench", "--model", "model.onnx") == 2
+    assert run_cli("bench", "--precision", "bf16", "--peers", "onnxruntime") == 1
+    assert "None of the peers" in capsys.readouterr().err
+
+
+def test_why_peers_are_missing() -> None:
+    assert why_missing("openvino", "fp32", "avx2", []) == ""
+    assert "not available at bf16" in why_missing("onnxruntime", "bf16", None, [])
+    assert "cannot be limited" in why_missing("onnxruntime", "fp32", "avx2", [])
+    assert "no instructions" in why_missing("openvino", "bf16", None, ["avx512f"])
+    assert why_missing("openvino", "bf16", None, ["avx512_bf16"]) == ""

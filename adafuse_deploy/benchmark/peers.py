@@ -1,0 +1,71 @@
+"""Which dense runtimes ours is compared with, and what each of them can do: one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from adafuse_deploy.errors import InputError
+
+PRECISIONS = ("fp32", "bf16")
+
+ISA_LIMITS = {
+    isa: {"ADAFUSE_MAX_ISA": isa, "ONEDNN_MAX_CPU_ISA": onednn, "ATEN_CPU_CAPABILITY": aten}
+    for isa, onednn, aten in (("avx2", "AVX2", "avx2"), ("avx512", "AVX512_CORE", "avx512"))
+}
+"""What limits our kernels, oneDNN (in OpenVINO and PyTorch) and PyTorch's own kernels."""
+
+_BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A runtime for the dense network.
+
+    Attributes:
+        suffix: of the file it runs: an ONNX graph or a checkpoint.
+        precisions: what it computes in.
+        limitable: its instruction set can be limited (:data:`ISA_LIMITS`).
+        needs_bf16: it uses bf16 only where the processor multiplies it.
+    """
+
+    suffix: str
+    precisions: tuple[str, ...]
+    limitable: bool = True
+    needs_bf16: bool = False
+
+
+PEERS = {
+    "openvino": Peer(".onnx", PRECISIONS, needs_bf16=True),
+    "onnxruntime": Peer(".onnx", ("fp32",), limitable=False),
+    "torch": Peer(".pt", PRECISIONS),
+}
+
+
+def check_peers(names: tuple[str, ...]) -> None:
+    """Raise :class:`InputError` unless ``names`` are one or more of :data:`PEERS`."""
+    if set(names) - set(PEERS) or not names:
+        raise InputError(
+            f"Peers are one or more of {', '.join(PEERS)}, not {', '.join(names) or None}."
+        )
+
+
+def why_missing(name: str, precision: str, isa: str | None, instruction_sets: list[str]) -> str:
+    """Return why a peer cannot take part, or "" if it can.
+
+    Args:
+        name: of :data:`PEERS`.
+        precision: of :data:`PRECISIONS`.
+        isa: the limit, of :data:`ISA_LIMITS`, or None.
+        instruction_sets: of this machine.
+    """
+    peer = PEERS[name]
+    if precision not in peer.precisions:
+        return f"not available at {precision}: it has no such convolution for CPUs"
+    if isa and not peer.limitable:
+        return f"its instruction set cannot be limited to {isa}"
+    if precision == "bf16" and peer.needs_bf16:
+        if isa:
+            return f"not available at bf16 when limited to {isa}"
+        if not _BF16_FLAGS & set(instruction_sets):
+            return "not available at bf16: this processor has no instructions for it"
+    return ""
