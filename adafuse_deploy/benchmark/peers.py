@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 from adafuse_deploy.errors import InputError
 
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS = ("fp32", "bf16", "int8")
 
 ISA_LIMITS = {
     isa: {"ADAFUSE_MAX_ISA": isa, "ONEDNN_MAX_CPU_ISA": onednn, "ATEN_CPU_CAPABILITY": aten}
     for isa, onednn, aten in (("avx2", "AVX2", "avx2"), ("avx512", "AVX512_CORE", "avx512"))
 }
 """What limits our kernels, oneDNN (in OpenVINO and PyTorch) and PyTorch's own kernels."""
+
+ISA_FLAGS = {"avx2": {"avx2", "fma"}, "avx512": {"avx512f"}}
+"""Instruction sets that a machine must have for a limit to mean anything."""
 
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
@@ -23,7 +26,8 @@ class Peer:
 
     Attributes:
         suffix: of the file it runs: an ONNX graph or a checkpoint.
-        precisions: what it computes in.
+        precisions: what it computes in; in int8 it runs the dense graph that
+            :func:`~adafuse_deploy.quantization.quantize.quantize` makes.
         limitable: its instruction set can be limited (:data:`ISA_LIMITS`).
         needs_bf16: it uses bf16 only where the processor multiplies it.
     """
@@ -36,8 +40,8 @@ class Peer:
 
 PEERS = {
     "openvino": Peer(".onnx", PRECISIONS, needs_bf16=True),
-    "onnxruntime": Peer(".onnx", ("fp32",), limitable=False),
-    "torch": Peer(".pt", PRECISIONS),
+    "onnxruntime": Peer(".onnx", ("fp32", "int8"), limitable=False),
+    "torch": Peer(".pt", ("fp32", "bf16")),
 }
 
 
@@ -47,6 +51,18 @@ def check_peers(names: tuple[str, ...]) -> None:
         raise InputError(
             f"Peers are one or more of {', '.join(PEERS)}, not {', '.join(names) or None}."
         )
+
+
+def engine_precision(name: str, precision: str, instruction_sets: list[str]) -> str | None:
+    """Return what to ask a peer's engine for, or None for what its file says.
+
+    Between the quantised layers OpenVINO is fastest in bf16 where the processor has it.
+    """
+    if name == "onnxruntime":
+        return None
+    if name == "openvino" and precision == "int8":
+        return "bf16" if _BF16_FLAGS & set(instruction_sets) else "fp32"
+    return precision
 
 
 def why_missing(name: str, precision: str, isa: str | None, instruction_sets: list[str]) -> str:

@@ -17,7 +17,14 @@ from adafuse_deploy.benchmark.contender import Contender, Job
 from adafuse_deploy.benchmark.graphs import fix_batch, force_policies
 from adafuse_deploy.benchmark.machine import describe_machine
 from adafuse_deploy.benchmark.mixes import draw_policies
-from adafuse_deploy.benchmark.peers import ISA_LIMITS, PEERS, check_peers, why_missing
+from adafuse_deploy.benchmark.peers import (
+    ISA_FLAGS,
+    ISA_LIMITS,
+    PEERS,
+    check_peers,
+    engine_precision,
+    why_missing,
+)
 from adafuse_deploy.benchmark.rounds import Times, time_in_turn
 from adafuse_deploy.config import ModelConfig
 from adafuse_deploy.engines.backends import find_backend
@@ -102,6 +109,8 @@ def run_benchmark(
     if not config.gated:
         raise InputError("Only networks with gates can skip work; choose an adafuse_... network.")
     sets = describe_machine()["instruction_sets"]
+    if options.isa and not ISA_FLAGS[options.isa] <= set(sets):
+        raise InputError(f"This processor has no {options.isa}, so there is nothing to limit to.")
     reasons = {
         name: why_missing(name, options.precision, options.isa, sets) for name in options.peers
     }
@@ -115,7 +124,7 @@ def run_benchmark(
     for peer in present:
         find_backend(peer).load()
     with tempfile.TemporaryDirectory(prefix="adafuse-bench-") as folder, ExitStack() as stack:
-        jobs, costs = _prepare(network, config, present, options, Path(folder))
+        jobs, costs = _prepare(network, config, present, sets, options, Path(folder))
         contenders = [stack.enter_context(Contender(job)) for job in jobs]
         times = time_in_turn(
             contenders,
@@ -149,6 +158,7 @@ def _prepare(
     network: ModelConfig | RealPolicies,
     config: ModelConfig,
     peers: Sequence[str],
+    instruction_sets: list[str],
     options: BenchmarkOptions,
     folder: Path,
 ) -> tuple[list[Job], _Costs]:
@@ -169,6 +179,8 @@ def _prepare(
         adaptive = _drawn(network, options, ours)
     dense_model = VideoRecognizer(dense_counterpart(config)).eval()
     dense = export(dense_model, folder / "dense.onnx")
+    if options.precision == "int8":
+        _quantize(folder / "dense.onnx")
     save_checkpoint(dense_model, folder / "dense.pt")
     for path in (ours, folder / "dense.onnx"):
         fix_batch(path, options.clips)
@@ -180,11 +192,20 @@ def _prepare(
     }
     jobs = [Job("ours", ours, "onnxruntime", **common)]
     for name in peers:
-        # ONNX Runtime computes in what the graph says, which is float32.
-        precision = None if name == "onnxruntime" else options.precision
+        precision = engine_precision(name, options.precision, instruction_sets)
         path = folder / f"dense{PEERS[name].suffix}"
         jobs.append(Job(name, path, name, precision=precision, **common))
     return jobs, _Costs(dense_macs(dense.layers, config.num_segments), adaptive)
+
+
+def _quantize(graph: Path) -> None:
+    """Quantise a graph of random weights in place, on noise."""
+    from adafuse_deploy.quantization.quantize import quantize
+
+    shape = read_metadata(graph).input_shape
+    clip = np.random.default_rng(1).standard_normal(shape, np.float32)
+    float32 = graph.replace(graph.with_suffix(".fp32.onnx"))
+    quantize(float32, graph, [clip])
 
 
 def _drawn(config: ModelConfig, options: BenchmarkOptions, target: Path) -> float:
@@ -195,6 +216,8 @@ def _drawn(config: ModelConfig, options: BenchmarkOptions, target: Path) -> floa
 
     portable = target.with_name("portable.onnx")
     metadata = export(VideoRecognizer(config).eval(), portable)
+    if options.precision == "int8":
+        _quantize(portable)
     lower(portable, target, precision=options.precision)
     frames = config.num_segments
     policies = draw_policies(metadata.layers, options.mix, options.clips, frames)
@@ -209,12 +232,12 @@ def _real(network: RealPolicies, options: BenchmarkOptions, target: Path, inputs
     from adafuse_deploy.verification.clips import ListedClips
 
     metadata = read_metadata(network.graph)
-    if not metadata.portable_name:
+    if not metadata.portable_name and (metadata.precision, options.precision) != ("fp32", "int8"):
         lower(network.graph, target, precision=options.precision)
     elif metadata.precision != options.precision:
         raise InputError(
-            f"{network.graph} was built in {metadata.precision}; choose --precision "
-            f"{metadata.precision}, or give the portable graph."
+            f"{network.graph} is in {metadata.precision}; choose --precision {metadata.precision}, "
+            "or give a portable graph, quantised for int8."
         )
     else:
         shutil.copyfile(network.graph, target)

@@ -22,7 +22,19 @@ import click
 @click.option("--model", help="Trained graph that decides for itself, instead of --policy-mix.")
 @click.option("--data", help="With --model: list file of the videos it decides on.")
 @click.option("--root", help="With --data: folder its paths start from [that of the list].")
-@click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "bf16", "int8"]),
+    default="fp32",
+    show_default=True,
+    help="Of ours and of the peers; random networks are quantised on noise.",
+)
+@click.option(
+    "--stream", is_flag=True, help="Time the next frame of a stream instead of whole clips (fp32)."
+)
+@click.option(
+    "--frames", type=click.IntRange(1), default=1000, show_default=True, help="To watch memory for."
+)
 @click.option(
     "--isa",
     type=click.Choice(["avx2", "avx512"]),
@@ -54,6 +66,8 @@ def command(
     data: str | None,
     root: str | None,
     precision: str,
+    stream: bool,
+    frames: int,
     isa: str | None,
     peers: str,
     threads: int,
@@ -71,13 +85,37 @@ def command(
     """
     if (model is None) != (data is None):
         raise click.UsageError("--model and --data belong together; give both or neither.")
+    if stream and (model or isa or clips > 1 or precision != "fp32"):
+        raise click.UsageError(
+            "--stream times one stream of a random network in fp32; leave out --model, --isa, "
+            "--clips and --precision."
+        )
     from pathlib import Path
 
     from adafuse_deploy.benchmark.mixes import parse_mix
     from adafuse_deploy.benchmark.runner import BenchmarkOptions, RealPolicies, run_benchmark
-    from adafuse_deploy.files import write_text
+    from adafuse_deploy.benchmark.streaming import (
+        StreamBenchmarkOptions,
+        report_lines,
+        run_stream_benchmark,
+    )
     from adafuse_deploy.models.registry import model_config
 
+    if stream:
+        click.echo(f"Preparing {arch} and its dense counterpart ...", err=True)
+        stream_options = StreamBenchmarkOptions(
+            mix=parse_mix(policy_mix),
+            peers=tuple(name for name in peers.split(",") if name != "torch"),
+            threads=threads,
+            frames=rounds,
+            memory_frames=frames,
+            max_seconds=max_seconds,
+            max_disturbance=max_disturbance,
+        )
+        config = model_config(arch, size=size)
+        report = run_stream_benchmark(config, stream_options, progress=True)
+        _finish({"arch": arch, "size": size, **report}, report_lines(report), json_file)
+        return
     options = BenchmarkOptions(
         mix=parse_mix(policy_mix),
         precision=precision,
@@ -97,9 +135,15 @@ def command(
         click.echo(f"Preparing {arch} and its dense counterpart ...", err=True)
         report = run_benchmark(model_config(arch, size=size), options, progress=True)
         report = {"arch": arch, "size": size, "precision": precision, **report}
+    _finish(report, _lines(report), json_file)
+
+
+def _finish(report: dict[str, Any], lines: list[str], json_file: str | None) -> None:
+    from adafuse_deploy.files import write_text
+
     if json_file:
         write_text(json_file, json.dumps(report, indent=2) + "\n")
-    for line in _lines(report):
+    for line in lines:
         click.echo(line)
     if json_file:
         click.echo(f"Wrote {json_file}.")
