@@ -151,7 +151,7 @@ def _call(engine: Engine, job: Job) -> Callable[[], object]:
     if job.inputs:
         stored = np.load(job.inputs, mmap_mode="r")
         batches = [
-            np.ascontiguousarray(stored[start : start + job.clips])
+            np.array(stored[start : start + job.clips])
             for start in range(0, len(stored) - job.clips + 1, job.clips)
         ]
     else:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from adafuse_deploy.errors import InputError
-from adafuse_deploy.macs import Layer
+from adafuse_deploy.macs import Layer, gate_widths
 from adafuse_deploy.prediction import KEEP, REUSE, SKIP
 
 MIXES = {
@@ -56,16 +56,9 @@ def draw_policies(
     Returns:
         Per gate int32 (clips, frames, channels).
     """
-    channels: dict[int, int] = {}
-    for layer in layers:
-        if layer.output is not None:
-            gate = layer.output.gate
-            channels[gate] = max(channels.get(gate, 0), layer.output.stop)
     random = np.random.default_rng(seed)
     shares = np.array(mix) / sum(mix)
     return [
-        random.choice([SKIP, REUSE, KEEP], (clips, frames, channels[gate]), p=shares).astype(
-            np.int32
-        )
-        for gate in sorted(channels)
+        random.choice([SKIP, REUSE, KEEP], (clips, frames, width), p=shares).astype(np.int32)
+        for width in gate_widths(layers)
     ]

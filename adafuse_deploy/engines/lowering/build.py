@@ -25,6 +25,10 @@ relative to their RMS, and least share of gates' own decisions that are the same
 noise decide more closely than trained ones on videos; 'verify' measures those."""
 
 
+class NothingToFuse(InputError):
+    """A graph without blocks that a fused operator can replace."""
+
+
 def lower(
     graph: str | os.PathLike[str],
     output: str | os.PathLike[str],
@@ -48,7 +52,8 @@ def lower(
         The metadata of the new graph and the number of fused blocks.
 
     Raises:
-        InputError: ``graph`` has nothing to fuse or was lowered before, or a file is unusable.
+        NothingToFuse: ``graph`` has no residual blocks.
+        InputError: ``graph`` was lowered before, or a file is unusable.
         CheckFailed: the fused graph gives other results.
         MissingDependencyError: the operator library is missing.
     """
@@ -73,7 +78,7 @@ def lower(
     with atomic_path(output) as temporary:
         fused, blocks = fuse_residual_blocks(portable, metadata.config.num_segments, precision)
         if not blocks:
-            raise InputError(
+            raise NothingToFuse(
                 f"{graph} has no residual blocks that can be fused ({metadata.config.backbone}"
                 f"{', dense gates' if metadata.config.dense_gates else ''}); run it as it is, its "
                 "gated convolutions are already conditional."
