@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/frame_layout.h"
 
@@ -22,23 +23,36 @@ std::size_t shifted_units(const ConvWeights& conv, const TemporalShift& shift,
   return units;
 }
 
-// Calls visit(output, tap, input, place) for every weight; places count a tap's values as they lie
-// in the units of the shifted input.
-template <typename Visit>
-void for_each_weight(const ConvWeights& conv, const TemporalShift& shift, Precision precision,
-                     Visit visit) {
-  for (std::size_t output = 0; output < conv.outputs; ++output) {
-    std::size_t first_unit = 0;
-    for (const ChannelRun& run : shift.runs(conv.inputs)) {
-      for (std::size_t input = run.begin; input < run.end; ++input) {
-        const std::size_t place = first_unit * per_unit(precision) + input -
-                                  run.first_unit(precision) * per_unit(precision);
-        for (std::size_t tap = 0; tap < conv.taps; ++tap) {
-          visit(output, tap, place, conv.weight[(output * conv.inputs + input) * conv.taps + tap]);
-        }
+// Calls body with the precision as a constant, so that the loops inside are plain.
+template <typename Body>
+void with_precision(Precision precision, Body body) {
+  switch (precision) {
+    case Precision::kFloat32:
+      return body(std::integral_constant<Precision, Precision::kFloat32>{});
+    case Precision::kBFloat16:
+      return body(std::integral_constant<Precision, Precision::kBFloat16>{});
+    case Precision::kInt8:
+      return body(std::integral_constant<Precision, Precision::kInt8>{});
+  }
+}
+
+// Stores the weights of one output: value `index` of unit `unit` of tap `tap` goes to
+// to + tap * tap_bytes + unit * unit_bytes, as the input's values lie in its shifted units.
+template <Precision precision>
+void store_output(const ConvWeights& conv, const TemporalShift& shift, std::size_t output, char* to,
+                  std::size_t tap_bytes, std::size_t unit_bytes) {
+  constexpr std::size_t kGroup = per_unit(precision);
+  const float* from = conv.weight + output * conv.inputs * conv.taps;
+  char* first = to;  // of the run
+  for (const ChannelRun& run : shift.runs(conv.inputs)) {
+    std::size_t place = run.begin % kGroup;
+    for (std::size_t input = run.begin; input < run.end; ++input, ++place) {
+      char* const unit = first + place / kGroup * unit_bytes;
+      for (std::size_t tap = 0; tap < conv.taps; ++tap) {
+        encode_weight(precision, *from++, unit + tap * tap_bytes, place % kGroup);
       }
-      first_unit += run.units(precision);
     }
+    first += run.units(precision) * unit_bytes;
   }
 }
 
@@ -81,14 +95,13 @@ PanelWeights::PanelWeights(const TileKernel& kernel, const ConvWeights& conv,
   bytes_ = conv.taps * units * kernel.weight_row();
   char* const packed = weights_.reserve(count_ * bytes_);
   std::memset(packed, 0, count_ * bytes_);
-  for_each_weight(conv, shift, precision,
-                  [&](std::size_t output, std::size_t tap, std::size_t place, float value) {
-                    const std::size_t unit = tap * units + place / per_unit(precision);
-                    encode_weight(
-                        precision, value,
-                        packed + output / width * bytes_ + unit * kernel.weight_row(),
-                        output % width * per_unit(precision) + place % per_unit(precision));
-                  });
+  with_precision(precision, [&](auto constant) {
+    for (std::size_t output = 0; output < conv.outputs; ++output) {
+      store_output<constant()>(conv, shift, output,
+                               packed + output / width * bytes_ + output % width * kUnit,
+                               units * kernel.weight_row(), kernel.weight_row());
+    }
+  });
 }
 
 ChannelWeights::ChannelWeights(const TileKernel& kernel, const ConvWeights& conv)
@@ -97,16 +110,18 @@ ChannelWeights::ChannelWeights(const TileKernel& kernel, const ConvWeights& conv
   const std::size_t width = kernel.panel_width();
   char* const packed = weights_.reserve(count_ * bytes_);
   std::memset(packed, 0, count_ * bytes_);
-  const float* from = conv.weight;
-  for (std::size_t output = 0; output < conv.outputs; ++output) {
-    char* const panel = packed + output / width * bytes_;
-    for (std::size_t input = 0; input < conv.inputs; ++input) {
-      for (std::size_t tap = 0; tap < conv.taps; ++tap) {
-        encode_weight(kernel.precision, *from++,
-                      panel + (tap * conv.inputs + input) * kernel.channel_row(), output % width);
+  with_precision(kernel.precision, [&](auto constant) {
+    const float* from = conv.weight;
+    for (std::size_t output = 0; output < conv.outputs; ++output) {
+      char* const panel = packed + output / width * bytes_;
+      for (std::size_t input = 0; input < conv.inputs; ++input) {
+        for (std::size_t tap = 0; tap < conv.taps; ++tap) {
+          encode_weight(constant(), *from++,
+                        panel + (tap * conv.inputs + input) * kernel.channel_row(), output % width);
+        }
       }
     }
-  }
+  });
 }
 
 OutputWeights::OutputWeights(const TileKernel& kernel, const ConvWeights& conv,
@@ -119,12 +134,13 @@ OutputWeights::OutputWeights(const TileKernel& kernel, const ConvWeights& conv,
   const std::size_t size = (outputs_ + 1) * depth_;
   std::uint32_t* const packed = weights_.reserve(size);
   std::memset(packed, 0, size * kUnit);
-  for_each_weight(conv, shift, precision,
-                  [&](std::size_t output, std::size_t tap, std::size_t place, float value) {
-                    encode_weight(precision, value,
-                                  reinterpret_cast<char*>(packed + output * depth_),
-                                  tap * tap_units * per_unit(precision) + place);
-                  });
+  with_precision(precision, [&](auto constant) {
+    for (std::size_t output = 0; output < conv.outputs; ++output) {
+      store_output<constant()>(conv, shift, output,
+                               reinterpret_cast<char*>(packed + output * depth_), tap_units * kUnit,
+                               kUnit);
+    }
+  });
 }
 
 }  // namespace adafuse
