@@ -1,0 +1,27 @@
+// What the examples do alike.
+#pragma once
+
+#include <adafuse/errors.hpp>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+// Runs `body` on the program's arguments: errors end in one line and the exit code they ask for.
+template <class Body>
+int run_program(int argc, char** argv, int at_least, int at_most, const char* usage, Body body) {
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (argc - 1 < at_least || argc - 1 > at_most) {
+    std::fprintf(stderr, "usage: %s %s\n", argv[0], usage);
+    return 2;
+  }
+  try {
+    body(arguments);
+    return 0;
+  } catch (const adafuse::Error& error) {
+    std::fprintf(stderr, "Error: %s\n", error.what());
+    return error.exit_code();
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "Error: %s\n", error.what());
+    return 1;
+  }
+}

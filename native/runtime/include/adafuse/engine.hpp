@@ -1,0 +1,51 @@
+// A network that adafuse-deploy exported, ready to run in ONNX Runtime.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "adafuse/errors.hpp"
+#include "adafuse/export.hpp"
+#include "adafuse/macs.hpp"
+#include "adafuse/metadata.hpp"
+#include "adafuse/prediction.hpp"
+#include "adafuse/preprocess.hpp"
+#include "adafuse/stream.hpp"
+#include "adafuse/tensor.hpp"
+
+namespace adafuse {
+
+class Session;
+
+struct EngineOptions {
+  // Conditional kernels.  Without them the function bodies run, which compute every channel.
+  bool use_operator_library = true;
+  // File of the operator library; "" is the file that ADAFUSE_OPERATOR_LIBRARY names, or else the
+  // one beside this library.
+  std::string operator_library;
+  int threads = 0;  // of one operator; 0 lets ONNX Runtime choose (one per core)
+};
+
+// Any number of threads may use one engine at the same time.
+class ADAFUSE_API Engine {
+ public:
+  // Throws InputError, MissingDependencyError or IncompatibleArtifactError.
+  explicit Engine(const std::string& path, const EngineOptions& options = {});
+  Engine(Engine&&) noexcept;
+  Engine& operator=(Engine&&) noexcept;
+  ~Engine();
+
+  const Metadata& metadata() const;
+
+  // Recognises normalised clips (B, T, 3, H, W).  What was exported for streams takes them frame by
+  // frame.  Throws InputError for another shape.
+  Prediction run(const Tensor<float>& clips) const;
+
+  // Opens streams.  Throws InputError when the graph runs clips only, or for a wrong option.
+  Stream stream(const StreamOptions& options = {}) const;
+
+ private:
+  std::shared_ptr<const Session> session_;
+};
+
+}  // namespace adafuse

@@ -1,0 +1,121 @@
+#include "adafuse/engine.hpp"
+
+#include <algorithm>
+#include <functional>
+
+#include "src/session.h"
+#include "src/stream_impl.h"
+
+namespace adafuse {
+namespace {
+
+void check_clips(const Tensor<float>& clips, const Shape& clip_shape) {
+  const Shape& shape = clips.shape;
+  const bool fits = shape.size() == 5 && shape[0] > 0 &&
+                    std::equal(clip_shape.begin(), clip_shape.end(), shape.begin() + 1) &&
+                    clips.values.size() == element_count(shape);
+  if (!fits) {
+    throw InputError("Clips must have shape float32 (B, " + to_string(clip_shape).substr(1) +
+                     ", not " + to_string(shape) +
+                     "; adafuse::preprocess prepares a frame that way.");
+  }
+}
+
+Prediction run_clips(const Session& session, const Tensor<float>& clips) {
+  NamedValues inputs, outputs;
+  inputs.add("frames", view(clips));
+  outputs.add("logits", Ort::Value(nullptr));
+  outputs.add("frame_logits", Ort::Value(nullptr));
+  add_policies(session.metadata, outputs);
+  session.run(inputs, outputs);
+
+  Prediction result;
+  result.logits = to_floats(outputs.values[0]);
+  result.frame_logits = to_floats(outputs.values[1]);
+  for (std::size_t i = 2; i < outputs.values.size(); ++i) {
+    const Ort::Value& value = outputs.values[i];
+    result.policies.push_back(to_policy(value, value.GetTensorTypeAndShapeInfo().GetShape()));
+  }
+  result.macs = clip_macs(session.metadata.layers, result.policies, clips.shape[1]);
+  result.macs.resize(static_cast<std::size_t>(clips.shape[0]), result.macs.front());
+  return result;
+}
+
+// Copies (B, 1, N) to frame t of (B, T, N).
+template <class T>
+void put_frame(Tensor<T>& all, const Tensor<T>& one, std::int64_t t) {
+  const std::size_t clips = static_cast<std::size_t>(all.shape[0]);
+  const std::size_t frames = static_cast<std::size_t>(all.shape[1]);
+  const std::size_t width = one.values.size() / clips;
+  for (std::size_t i = 0; i < clips; ++i) {
+    std::copy_n(&one.values[i * width], width,
+                &all.values[(i * frames + static_cast<std::size_t>(t)) * width]);
+  }
+}
+
+// Frame t of clips (B, T, 3, H, W): (B, 3, H, W).
+Tensor<float> take_frame(const Tensor<float>& clips, std::int64_t t) {
+  Tensor<float> frame({clips.shape[0], clips.shape[2], clips.shape[3], clips.shape[4]});
+  const std::size_t size = frame.values.size() / static_cast<std::size_t>(clips.shape[0]);
+  for (std::int64_t i = 0; i < clips.shape[0]; ++i) {
+    std::copy_n(&clips.values[static_cast<std::size_t>(i * clips.shape[1] + t) * size], size,
+                &frame.values[static_cast<std::size_t>(i) * size]);
+  }
+  return frame;
+}
+
+template <class T>
+Tensor<T> with_frames(const Tensor<T>& one, std::int64_t frames) {
+  return Tensor<T>({one.shape[0], frames, one.shape[2]});
+}
+
+Prediction run_as_streams(Stream stream, const Tensor<float>& clips) {
+  const std::int64_t frames = clips.shape[1];
+  Prediction result;
+  for (std::int64_t t = 0; t < frames; ++t) {
+    const Prediction step = stream.push(take_frame(clips, t));
+    if (t == 0) {
+      result.frame_logits = with_frames(step.frame_logits, frames);
+      result.macs.resize(step.macs.size());
+      for (const auto& policy : step.policies) {
+        result.policies.push_back(with_frames(policy, frames));
+      }
+    }
+    result.logits = step.logits;
+    put_frame(result.frame_logits, step.frame_logits, t);
+    for (std::size_t i = 0; i < step.policies.size(); ++i) {
+      put_frame(result.policies[i], step.policies[i], t);
+    }
+    std::transform(step.macs.begin(), step.macs.end(), result.macs.begin(), result.macs.begin(),
+                   std::plus<>());
+  }
+  return result;
+}
+
+}  // namespace
+
+Engine::Engine(const std::string& path, const EngineOptions& options)
+    : session_(std::make_shared<Session>(path, options)) {}
+Engine::Engine(Engine&&) noexcept = default;
+Engine& Engine::operator=(Engine&&) noexcept = default;
+Engine::~Engine() = default;
+
+const Metadata& Engine::metadata() const {
+  return session_->metadata;
+}
+
+Prediction Engine::run(const Tensor<float>& clips) const {
+  check_clips(clips, metadata().clip_shape());
+  if (metadata().mode == "stream") {
+    StreamOptions options;
+    options.streams = static_cast<std::size_t>(clips.shape[0]);
+    return run_as_streams(stream(options), clips);
+  }
+  return run_clips(*session_, clips);
+}
+
+Stream Engine::stream(const StreamOptions& options) const {
+  return Stream(std::make_unique<Stream::Impl>(session_, options));
+}
+
+}  // namespace adafuse

@@ -1,0 +1,12 @@
+// Where the library of conditional kernels is.
+#pragma once
+
+#include <string>
+
+namespace adafuse {
+
+// The given file; or, when `given` is empty, the one that ADAFUSE_OPERATOR_LIBRARY names, or else
+// the one beside this library.  Throws MissingDependencyError when there is no such file.
+std::string find_operator_library(const std::string& given);
+
+}  // namespace adafuse

@@ -1,0 +1,48 @@
+// One graph in ONNX Runtime, with its metadata.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "adafuse/engine.hpp"
+#include "onnxruntime/api.h"
+
+namespace adafuse {
+
+// Tensors under the names of a graph's inputs or outputs.
+struct NamedValues {
+  std::vector<std::string> names;
+  std::vector<Ort::Value> values;
+
+  void add(const std::string& name, Ort::Value value) {
+    names.push_back(name);
+    values.push_back(std::move(value));
+  }
+};
+
+class Session {
+ public:
+  Session(const std::string& path, const EngineOptions& options);
+
+  // Runs the graph; outputs without a value get one.  Any number of threads may call it.
+  void run(const NamedValues& inputs, NamedValues& outputs) const;
+
+  const Metadata metadata;
+
+ private:
+  // ONNX Runtime declares a run as a change of the session although it is none.
+  mutable Ort::Session session_{nullptr};
+};
+
+// A view of floats that a run reads.
+Ort::Value view(const Tensor<float>& tensor);
+Tensor<float> to_floats(const Ort::Value& value);
+// Actions (B, T, C) from int32 ones of the same size.
+Tensor<std::uint8_t> to_policy(const Ort::Value& value, Shape shape);
+
+// The names "policy_00", "policy_01", ... without values.
+void add_policies(const Metadata& metadata, NamedValues& outputs);
+
+std::string to_string(const Shape& shape);  // "(1, 2, 3)"
+
+}  // namespace adafuse
