@@ -1,0 +1,187 @@
+"""The C++ runtime, installed and used from a project of its own, against Python."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+import adafuse_deploy
+from adafuse_deploy.data.transforms import preprocess
+from adafuse_deploy.errors import AdaFuseError
+from adafuse_deploy.ops.library import ENVIRONMENT_VARIABLE
+from adafuse_deploy.prediction import Prediction
+from tests.support import assert_same, run_cli
+
+ROOT = Path(__file__).parents[2]
+
+Program = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def cmake(*arguments: object) -> None:
+    result = subprocess.run(
+        ["cmake", *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.fixture(scope="module")
+def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the C++ package was installed, from the folder that ``make cpp`` builds in."""
+    build = ROOT / "build" / "native"
+    build.mkdir(parents=True, exist_ok=True)
+    prefix = tmp_path_factory.mktemp("prefix")
+    with open(build / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one of several processes that run tests
+        python = f"-DPython3_EXECUTABLE={sys.executable}"
+        cmake(
+            "-S", ROOT / "native", "-B", build, "-G", "Ninja", "-DADAFUSE_BUILD_RUNTIME=ON", python
+        )
+        cmake("--build", build)
+        cmake("--install", build, "--prefix", prefix)
+    return prefix
+
+
+@pytest.fixture(scope="module")
+def program(prefix: Path, tmp_path_factory: pytest.TempPathFactory) -> Program:
+    """Run an example that was built against the installed package alone."""
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copytree(ROOT / "native" / "runtime" / "examples", folder / "examples")
+    options = [f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_BUILD_TYPE=Release"]
+    cmake("-S", folder / "examples", "-B", folder / "build", "-G", "Ninja", *options)
+    cmake("--build", folder / "build")
+
+    def run(name: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        inherited = {k: v for k, v in os.environ.items() if k != ENVIRONMENT_VARIABLE}
+        return subprocess.run(
+            [folder / "build" / name, *map(str, arguments)],
+            env={**inherited, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def fused_graph(tiny_graph: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    fused = tmp_path_factory.mktemp("fused") / "tiny.cpu.onnx"
+    assert run_cli("build-engine", tiny_graph, "-o", fused, "--backend", "onnxruntime") == 0
+    return fused
+
+
+def cpp_prediction(program: Program, graph: Path, clips: np.ndarray, folder: Path) -> Prediction:
+    """What ``adafuse_run`` writes and prints."""
+    np.save(folder / "clips.npy", clips)
+    result = program("adafuse_run", graph, folder / "clips.npy", folder / "logits.npy", folder)
+    assert result.returncode == 0, result.stderr
+    lines = [line.rpartition(": ")[2].split(", ") for line in result.stdout.splitlines()]
+    logits = np.load(folder / "logits.npy")
+    policies = [
+        np.load(folder / f"policy_{i}.npy") for i in range(len(list(folder.glob("policy_*"))))
+    ]
+    macs = np.array([int(line[1].removesuffix(" MACs")) for line in lines])
+    config = adafuse_deploy.load_engine(graph).metadata.config
+    assert [line[0] for line in lines] == [config.class_names[i] for i in logits.argmax(1)]
+    return Prediction(logits, np.load(folder / "frame_logits.npy"), policies, macs)
+
+
+@pytest.mark.parametrize("form", ["tiny_graph", "fused_graph"])
+def test_clips_equal_python(
+    form: str,
+    program: Program,
+    tiny_clips: np.ndarray,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    graph = request.getfixturevalue(form)
+    got = cpp_prediction(program, graph, tiny_clips, tmp_path)
+    with adafuse_deploy.load_engine(graph) as engine:
+        expected = engine.run(tiny_clips)
+    assert_same(got, expected)
+    assert len({policy.tobytes() for policy in got.policies[0]}) == len(tiny_clips)
+
+
+@pytest.mark.parametrize(
+    "shape", [(240, 320), (320, 240), (33, 47), (32, 36), (36, 36), (37, 500), (20, 9), (1, 1)]
+)
+def test_preprocessing_equals_python_in_every_bit(
+    shape: tuple[int, int], program: Program, tiny_graph: Path, tmp_path: Path
+) -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    np.save(tmp_path / "frame.npy", frame)
+    result = program("adafuse_preprocess", tiny_graph, tmp_path / "frame.npy", tmp_path / "o.npy")
+    assert result.returncode == 0, result.stderr
+    config = adafuse_deploy.load_engine(tiny_graph).metadata.config
+    expected = preprocess(frame[None], config.preprocessing)[0]
+    np.testing.assert_array_equal(np.load(tmp_path / "o.npy"), expected)
+
+
+def damage_nothing(path: Path, graph: Path) -> None:
+    """Leave the path without a file."""
+
+
+def damage_metadata(path: Path, graph: Path) -> None:
+    model = onnx.load(graph)
+    del model.metadata_props[:]
+    onnx.save(model, path)
+
+
+def damage_schema(path: Path, graph: Path) -> None:
+    data = graph.read_bytes()
+    assert data.count(b'"schema":1') == 1
+    path.write_bytes(data.replace(b'"schema":1', b'"schema":7'))
+
+
+@pytest.mark.parametrize("damage", [damage_nothing, damage_metadata, damage_schema])
+def test_errors_are_the_sentences_of_python(
+    damage: Callable[[Path, Path], None], program: Program, tiny_graph: Path, tmp_path: Path
+) -> None:
+    graph = tmp_path / "bad.onnx"
+    damage(graph, tiny_graph)
+    with pytest.raises(AdaFuseError) as error:
+        adafuse_deploy.load_engine(graph)
+    result = program("adafuse_run", graph, "in.npy", tmp_path / "out.npy")
+    assert result.stderr == f"Error: {error.value}\n"
+    assert result.returncode == error.value.exit_code
+    assert not (tmp_path / "out.npy").exists()
+
+
+def test_truncated_graph_is_refused(program: Program, tiny_graph: Path, tmp_path: Path) -> None:
+    graph = tmp_path / "bad.onnx"
+    graph.write_bytes(tiny_graph.read_bytes()[:-100])
+    result = program("adafuse_run", graph, "in.npy", "out.npy")
+    assert f"{graph} is not a readable ONNX file" in result.stderr
+    assert result.returncode == 1
+
+
+def test_absent_operator_library_is_named(
+    program: Program, tiny_graph: Path, tmp_path: Path
+) -> None:
+    absent = {ENVIRONMENT_VARIABLE: str(tmp_path / "absent.so")}
+    result = program("adafuse_run", tiny_graph, "in.npy", "out.npy", **absent)
+    assert f"absent.so, named by {ENVIRONMENT_VARIABLE}, is not a file" in result.stderr
+    assert result.returncode == 3
+
+
+def test_wrong_shape_is_refused(program: Program, tiny_graph: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "in.npy", np.zeros((1, 3, 3, 32, 32), np.float32))
+    result = program("adafuse_run", tiny_graph, tmp_path / "in.npy", tmp_path / "out.npy")
+    expected = "Clips must have shape float32 (B, 4, 3, 32, 32), not (1, 3, 3, 32, 32);"
+    assert expected in result.stderr
+    assert result.returncode == 1
+
+
+def test_clip_graphs_take_no_streams(program: Program, tiny_graph: Path) -> None:
+    result = program("adafuse_stream", tiny_graph, "-", "32x32")
+    assert "make a graph with 'adafuse-deploy export CHECKPOINT --mode stream'" in result.stderr
+    assert result.returncode == 1
