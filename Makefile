@@ -5,11 +5,14 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NATIVE := $(shell find native -type f 2>/dev/null)
 
+CMAKE_NATIVE := cmake -S native -G Ninja -DADAFUSE_BUILD_TESTS=ON
+WITH_RUNTIME := -DADAFUSE_BUILD_RUNTIME=ON -DPython3_EXECUTABLE=$(abspath $(BIN))/python
+
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench benchmarks cpp reproduce clean
+.PHONY: help install demo test lint format bench benchmarks cpp reproduce sanitize aarch64 clean
 
 help:  ## List the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 install: $(INSTALLED)  ## Create .venv, install everything and build the operator library
 
@@ -30,12 +33,12 @@ lint: install  ## Check form and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	find native -name '*.cpp' -o -name '*.h' | xargs $(BIN)/clang-format --dry-run --Werror
+	find native -name '*.cpp' -o -name '*.h' -o -name '*.hpp' | xargs $(BIN)/clang-format --dry-run --Werror
 
 format: install  ## Put code into form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	find native -name '*.cpp' -o -name '*.h' | xargs $(BIN)/clang-format -i
+	find native -name '*.cpp' -o -name '*.h' -o -name '*.hpp' | xargs $(BIN)/clang-format -i
 
 bench: install  ## Time ResNet-50 on our kernels beside dense peers (some minutes)
 	$(BIN)/adafuse-deploy bench --arch adafuse_tsm_resnet50 --policy-mix sthv2 --threads 2
@@ -43,10 +46,25 @@ bench: install  ## Time ResNet-50 on our kernels beside dense peers (some minute
 benchmarks: install  ## Measure all published rows and write their tables
 	$(BIN)/python scripts/benchmark.py
 
-cpp: install  ## Build the native code and run its own tests
-	cmake -S native -B build/native -G Ninja -DCMAKE_BUILD_TYPE=Release -DADAFUSE_BUILD_TESTS=ON
+cpp: install  ## Build the native code and the C++ runtime, and run their own tests
+	$(CMAKE_NATIVE) -B build/native -DCMAKE_BUILD_TYPE=Release $(WITH_RUNTIME)
 	cmake --build build/native
 	ctest --test-dir build/native --output-on-failure
+
+# Whatever is wrong ends the test that does it.
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+sanitize: install  ## The same with AddressSanitizer and UndefinedBehaviorSanitizer
+	$(CMAKE_NATIVE) -B build/sanitize -DCMAKE_BUILD_TYPE=None "-DCMAKE_CXX_FLAGS=-O1 -g1 $(SANITIZERS)" $(WITH_RUNTIME)
+	cmake --build build/sanitize
+	ctest --test-dir build/sanitize --output-on-failure
+
+# apt install g++-aarch64-linux-gnu qemu-user
+aarch64:  ## Build the kernels for 64-bit ARM and run their tests in an emulator
+	@for tool in aarch64-linux-gnu-g++ qemu-aarch64; do command -v $$tool >/dev/null || \
+		{ echo "$$tool is missing: apt install g++-aarch64-linux-gnu qemu-user" >&2; exit 3; }; done
+	$(CMAKE_NATIVE) -B build/aarch64 -DCMAKE_BUILD_TYPE=Release -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64.cmake
+	cmake --build build/aarch64
+	ctest --test-dir build/aarch64 --output-on-failure
 
 reproduce: install  ## Train and measure the paper's systems in miniature (about two hours)
 	$(BIN)/python scripts/reproduce.py

