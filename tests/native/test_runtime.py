@@ -24,6 +24,7 @@ from adafuse_deploy.prediction import Prediction
 from tests.support import assert_same, run_cli
 
 ROOT = Path(__file__).parents[2]
+BUILD = ROOT / "build" / "native"
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -38,17 +39,15 @@ def cmake(*arguments: object) -> None:
 @pytest.fixture(scope="module")
 def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the C++ package was installed, from the folder that ``make cpp`` builds in."""
-    build = ROOT / "build" / "native"
-    build.mkdir(parents=True, exist_ok=True)
+    BUILD.mkdir(parents=True, exist_ok=True)
     prefix = tmp_path_factory.mktemp("prefix")
-    with open(build / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # one of several processes that run tests
+    options = ["-DADAFUSE_BUILD_TESTS=ON", "-DADAFUSE_BUILD_RUNTIME=ON"]
+    with open(BUILD / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # other processes may be running tests
         python = f"-DPython3_EXECUTABLE={sys.executable}"
-        cmake(
-            "-S", ROOT / "native", "-B", build, "-G", "Ninja", "-DADAFUSE_BUILD_RUNTIME=ON", python
-        )
-        cmake("--build", build)
-        cmake("--install", build, "--prefix", prefix)
+        cmake("-S", ROOT / "native", "-B", BUILD, "-G", "Ninja", *options, python)
+        cmake("--build", BUILD, "--target", "adafuse_runtime", "test_runtime_engine")
+        cmake("--install", BUILD, "--prefix", prefix)
     return prefix
 
 
@@ -140,6 +139,13 @@ def test_preprocessing_equals_python_in_every_bit(
     config = adafuse_deploy.load_engine(tiny_graph).metadata.config
     expected = preprocess(frame[None], config.preprocessing)[0]
     np.testing.assert_array_equal(np.load(tmp_path / "o.npy"), expected)
+
+
+@pytest.mark.usefixtures("prefix")
+def test_threads_resets_and_batches(stream_graph: Path) -> None:
+    test = BUILD / "runtime" / "tests" / "test_runtime_engine"
+    result = subprocess.run([test, stream_graph], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
 
 
 def python_lines(graph: Path, frames: np.ndarray) -> list[str]:
