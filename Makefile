@@ -56,7 +56,7 @@ SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-f
 sanitize: install  ## The same with AddressSanitizer and UndefinedBehaviorSanitizer
 	$(CMAKE_NATIVE) -B build/sanitize -DCMAKE_BUILD_TYPE=None "-DCMAKE_CXX_FLAGS=-O1 -g1 $(SANITIZERS)" $(WITH_RUNTIME)
 	cmake --build build/sanitize
-	ctest --test-dir build/sanitize --output-on-failure
+	ctest --test-dir build/sanitize --output-on-failure --parallel 2
 
 # apt install g++-aarch64-linux-gnu qemu-user
 aarch64:  ## Build the kernels for 64-bit ARM and run their tests in an emulator
@@ -64,7 +64,7 @@ aarch64:  ## Build the kernels for 64-bit ARM and run their tests in an emulator
 		{ echo "$$tool is missing: apt install g++-aarch64-linux-gnu qemu-user" >&2; exit 3; }; done
 	$(CMAKE_NATIVE) -B build/aarch64 -DCMAKE_BUILD_TYPE=Release -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64.cmake
 	cmake --build build/aarch64
-	ctest --test-dir build/aarch64 --output-on-failure
+	ctest --test-dir build/aarch64 --output-on-failure --parallel 2
 
 reproduce: install  ## Train and measure the paper's systems in miniature (about two hours)
 	$(BIN)/python scripts/reproduce.py
