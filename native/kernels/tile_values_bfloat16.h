@@ -9,7 +9,9 @@ constexpr Precision kPrecision = Precision::kBFloat16;
 constexpr int kValue = 2;  // bytes
 
 inline Input load_input(const char* from) {
-  return *reinterpret_cast<const Unit*>(from);
+  Input units;  // at any address: a picture's pixels are not whole units apart
+  __builtin_memcpy(&units, from, sizeof(units));
+  return units;
 }
 inline Weights load_weights(const char* from) {
   return load_units(from);

@@ -13,7 +13,9 @@ constexpr bool kQuantised = true;
 constexpr float kMost = 255;
 
 inline Input load_input(const char* from) {
-  return *reinterpret_cast<const Unit*>(from);
+  Input units;  // at any address: a picture's pixels are not whole units apart
+  __builtin_memcpy(&units, from, sizeof(units));
+  return units;
 }
 inline Weights load_weights(const char* from) {
   return load_units(from);
