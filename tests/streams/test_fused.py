@@ -16,7 +16,7 @@ from adafuse_deploy.engines.lowering.build import lower
 from adafuse_deploy.errors import InputError
 from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.models.recognizer import VideoRecognizer
-from tests.support import assert_same
+from tests.support import assert_same, run_cli
 
 Make = Callable[..., VideoRecognizer]
 FRAMES = 12
@@ -70,12 +70,14 @@ def _check_state(path: Path) -> None:
     assert kinds.count("input") == len(streams) and kinds.count("seen") == 1
 
 
-def test_bfloat16(make_model: Make, tmp_path: Path) -> None:
+def test_bfloat16(make_model: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = make_model("adafuse_tsn_resnet18", size=64, width=0.125, num_segments=4, num_classes=6)
     export(model, tmp_path / "portable.onnx", mode="stream")
     _, blocks = lower(tmp_path / "portable.onnx", tmp_path / "fused.onnx", precision="bf16")
     assert blocks == 8
     _check_state(tmp_path / "fused.onnx")
+    assert run_cli("inspect", tmp_path / "fused.onnx") == 0
+    assert "fused blocks: StreamBasicBlock 8" in capsys.readouterr().out
 
 
 def test_nothing_to_fuse(make_model: Make, tmp_path: Path) -> None:
