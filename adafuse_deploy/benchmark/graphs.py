@@ -29,3 +29,13 @@ def force_policies(path: Path, policies: Sequence[np.ndarray]) -> None:
     model, _ = read_graph(path)
     forced.force_policies(model, policies)
     onnx.save(model, path)
+
+
+def force_stream_policies(path: Path, policies: Sequence[np.ndarray]) -> None:
+    """Let the convolutions of a stream graph file obey given policies, per gate int32 (frames, C).
+
+    After the last frame's the first come again.
+    """
+    model, metadata = read_graph(path)
+    forced.force_stream_policies(model, metadata, policies)
+    onnx.save(model, path)

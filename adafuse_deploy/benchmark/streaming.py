@@ -13,11 +13,10 @@ import numpy as np
 
 from adafuse_deploy import __version__
 from adafuse_deploy.benchmark.contender import Contender, Job
-from adafuse_deploy.benchmark.graphs import fix_batch
+from adafuse_deploy.benchmark.graphs import fix_batch, force_stream_policies
 from adafuse_deploy.benchmark.machine import describe_machine
 from adafuse_deploy.benchmark.mixes import draw_policies
 from adafuse_deploy.benchmark.rounds import Times, time_in_turn
-from adafuse_deploy.benchmark.stream_graphs import force_stream_policies
 from adafuse_deploy.config import ModelConfig
 from adafuse_deploy.engines.backends import find_backend
 from adafuse_deploy.errors import CheckFailed, InputError
@@ -68,7 +67,7 @@ def run_stream_benchmark(
 ) -> dict[str, Any]:
     """Time the next frame of one stream.
 
-    Ours is the gated network on our kernels.  The peers run the dense network of its backbone:
+    Ours is the gated network with fused blocks.  The peers run the dense network of its backbone:
     "frame" once per frame, with its history as state where it has a temporal shift; "window" on the
     last ``window`` frames for every new one, as clip networks are deployed.  Weights are random and
     policies are drawn, so only speed is measured.
@@ -126,13 +125,16 @@ def _prepare(
     import torch
 
     from adafuse_deploy.engines.loader import load_engine
+    from adafuse_deploy.engines.lowering.build import lower
     from adafuse_deploy.exporters.onnx_exporter import export
     from adafuse_deploy.models.recognizer import VideoRecognizer
     from adafuse_deploy.models.registry import dense_counterpart
 
     torch.manual_seed(0)
-    ours, frame, window = (folder / f"{name}.onnx" for name in ("ours", "frame", "window"))
-    metadata = export(VideoRecognizer(config).eval(), ours, mode="stream")
+    names = ("portable", "ours", "frame", "window")
+    portable, ours, frame, window = (folder / f"{name}.onnx" for name in names)
+    metadata = export(VideoRecognizer(config).eval(), portable, mode="stream")
+    lower(portable, ours)
     policies = draw_policies(metadata.layers, options.mix, 1, DRAWN_FRAMES)
     force_stream_policies(ours, [policy[0] for policy in policies])
     dense = replace(dense_counterpart(config), num_segments=options.window)

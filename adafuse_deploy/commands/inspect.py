@@ -77,9 +77,10 @@ def _lowering(metadata: GraphMetadata, counts: Mapping[str, int]) -> dict[str, A
     """Describe a graph of fused operators; nothing about a portable one."""
     if not metadata.portable_name:
         return {}
-    fused = ("ConditionalBasicBlock", "ConditionalBottleneck")
+    # Conditional, stream or quantised, as the graph is.
+    fused = {name: counts[name] for name in counts if name.endswith(("BasicBlock", "Bottleneck"))}
     return {
-        "fused_blocks": {name: counts[name] for name in fused},
+        "fused_blocks": fused,
         "built_from": {"name": metadata.portable_name, "sha256": metadata.portable_sha256},
     }
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import onnx
+from onnx import TensorProto, helper
 
-from adafuse_deploy.metadata import policy_name
+from adafuse_deploy.metadata import GraphMetadata, StateTensor, policy_name
 
 
 def force_policies(model: onnx.ModelProto, policies: Sequence[np.ndarray]) -> None:
@@ -27,3 +29,49 @@ def force_policies(model: onnx.ModelProto, policies: Sequence[np.ndarray]) -> No
     for name, policy in zip(names.values(), policies, strict=True):
         values = onnx.numpy_helper.from_array(np.asarray(policy, np.int32), name)
         model.graph.initializer.append(values)
+
+
+_FRAME = StateTensor("forced_frame", "next_forced_frame", (1,), "int32")
+
+
+def force_stream_policies(
+    model: onnx.ModelProto, metadata: GraphMetadata, policies: Sequence[np.ndarray]
+) -> None:
+    """Let the convolutions of a stream graph obey given policies, frame after frame.
+
+    After the last frame's the first come again.  The number of the frame becomes one more state.
+
+    Args:
+        model: an exported or lowered stream graph, changed in place.
+        metadata: of that graph.
+        policies: per gate integers (frames, C).
+    """
+    graph = model.graph
+    nodes = []
+    for gate, policy in enumerate(policies):
+        name = f"forced_{policy_name(gate)}"
+        values = onnx.numpy_helper.from_array(np.asarray(policy, np.int32), f"{name}_frames")
+        graph.initializer.append(values)
+        nodes.append(helper.make_node("Gather", [f"{name}_frames", _FRAME.input], [name]))
+        _obey(graph, policy_name(gate), name)
+    for name, value in (("forced_one", 1), ("forced_count", len(policies[0]))):
+        graph.initializer.append(onnx.numpy_helper.from_array(np.array(value, np.int32), name))
+    nodes.append(helper.make_node("Add", [_FRAME.input, "forced_one"], ["forced_next"]))
+    nodes.append(helper.make_node("Mod", ["forced_next", "forced_count"], [_FRAME.output]))
+    for node in reversed(nodes):
+        graph.node.insert(0, node)
+    for values, name in ((graph.input, _FRAME.input), (graph.output, _FRAME.output)):
+        values.append(helper.make_tensor_value_info(name, TensorProto.INT32, ["batch", 1]))
+    metadata = replace(metadata, state=[*metadata.state, _FRAME])
+    onnx.helper.set_model_props(model, metadata.to_props())
+
+
+def _obey(graph: onnx.GraphProto, output: str, forced: str) -> None:
+    """Replace the decisions (N, 1, C) that ``output`` (N, C) is cut out of wherever they count."""
+    (show,) = (node for node in graph.node if output in node.output)
+    decisions = show.input[0]
+    for node in graph.node:
+        if node is not show:
+            for index, name in enumerate(node.input):
+                if name == decisions:
+                    node.input[index] = forced

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 
 #include "kernels/channel_selection.h"
@@ -39,6 +40,7 @@ struct ResidualBlockTensors {
   const char* input;  // (rows) frames of the input layout
   char* output;       // (rows) frames of the output layout; the input itself if layouts are equal
   float* pooled;      // (rows, out_channels): means of the output over each frame
+  const char* previous = nullptr;  // of streams: (rows) the input of the frames before
 };
 
 class ResidualBlock {
@@ -63,6 +65,12 @@ class ResidualBlock {
   void run(std::size_t clips, std::size_t frames, std::size_t height, std::size_t width,
            const ResidualBlockTensors& tensors, const Policy* policy,
            const ParallelFor& parallel_for) const;
+
+  // Runs the next frame of every stream; needs a block without shift, and the previous input.  What
+  // is reused is computed from that; it is zeros where `seen` (streams) is 0, in a first frame.
+  void run_streams(std::size_t streams, std::size_t height, std::size_t width,
+                   const ResidualBlockTensors& tensors, const Policy& policy,
+                   const std::int32_t* seen, const ParallelFor& parallel_for) const;
 
  private:
   friend class ResidualPass;

@@ -169,7 +169,7 @@ void ResidualPass::last_stage(std::size_t row, const Panels& conv2, RowRange row
       first, projects ? ConvSource{x(row), skipped_, shifted(scratch_.skip_steps, row),
                                    block_.shortcut_->panels(), 0, false, block_.rescale_.data()}
                       : first};
-  char* const output = tensors_.output + row * output_.frame_pitch();
+  char* const output = tensors_.output + result_of(row) * output_.frame_pitch();
   if (panel_begin == 0) {
     output_.clear_border(output, rows.begin, rows.end);
   }
@@ -194,9 +194,9 @@ void ResidualPass::run_strips(const ParallelFor& parallel_for) {
   const std::size_t strip = std::max<std::size_t>(1, kNarrowStrip / z_row);
   // Backwards, to begin with what is still in cache; the next block then begins with what ends
   // here.
-  parallel_for(rows_ * parts, [&](std::size_t index) {
-    const std::size_t task = rows_ * parts - 1 - index;
-    const std::size_t row = task / parts;
+  parallel_for(results() * parts, [&](std::size_t index) {
+    const std::size_t task = results() * parts - 1 - index;
+    const std::size_t row = result_row(task / parts);
     const RowRange part = part_of(output_.height, task % parts);
     float* const total = sums(task % parts, row);
     std::fill_n(total, sums_pitch_, 0.0f);
@@ -224,11 +224,12 @@ void ResidualPass::run_panels(const ParallelFor& parallel_for) {
   });
   // A task runs one panel over some rows, so that its weights stay in cache.
   const auto over_panels = [&](std::size_t panels, const auto& stage) {
-    const std::size_t chunks = std::clamp(ceil_div(kEnoughTasks, panels), std::size_t{1}, rows_);
+    const std::size_t count = results();
+    const std::size_t chunks = std::clamp(ceil_div(kEnoughTasks, panels), std::size_t{1}, count);
     parallel_for(panels * chunks, [&](std::size_t task) {
       const std::size_t panel = task / chunks, chunk = task % chunks;
-      for (std::size_t row = rows_ * chunk / chunks; row < rows_ * (chunk + 1) / chunks; ++row) {
-        stage(row, panel);
+      for (std::size_t i = count * chunk / chunks; i < count * (chunk + 1) / chunks; ++i) {
+        stage(result_row(i), panel);
       }
     });
   };
@@ -254,13 +255,13 @@ void ResidualPass::run_panels(const ParallelFor& parallel_for) {
 
 void ResidualPass::pool(std::size_t slots) const {
   const float scale = block_.scales_.output / static_cast<float>(output_.height * output_.width);
-  for (std::size_t row = 0; row < rows_; ++row) {
+  for (std::size_t i = 0; i < results(); ++i) {
     for (std::size_t channel = 0; channel < block_.out_channels_; ++channel) {
       float total = 0;
       for (std::size_t slot = 0; slot < slots; ++slot) {
-        total += sums(slot, row)[channel];
+        total += sums(slot, result_row(i))[channel];
       }
-      tensors_.pooled[row * block_.out_channels_ + channel] = total * scale;
+      tensors_.pooled[i * block_.out_channels_ + channel] = total * scale;
     }
   }
 }
@@ -269,7 +270,7 @@ void ResidualPass::run(const ParallelFor& parallel_for) {
   prepare();
   if (block_.shortcut_ && tensors_.input == tensors_.output) {
     // A shortcut convolution reads neighbouring frames after the output is begun.
-    const std::size_t size = rows_ * input_.layout.frame_pitch();
+    const std::size_t size = results() * input_.layout.frame_pitch();
     char* const copy = scratch_.input.reserve(size);
     std::copy_n(tensors_.input, size, copy);
     x_ = copy;

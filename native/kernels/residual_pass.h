@@ -38,8 +38,18 @@ class ResidualPass {
   void run_panels(const ParallelFor& parallel_for);
   void pool(std::size_t slots) const;
 
+  // Of streams the even rows are the previous frames, which are remembered but have no result.
+  bool streams() const { return tensors_.previous != nullptr; }
+  // Rows that have a result, and their number.
+  std::size_t results() const { return streams() ? rows_ / 2 : rows_; }
+  std::size_t result_row(std::size_t result) const { return streams() ? 2 * result + 1 : result; }
+  std::size_t result_of(std::size_t row) const { return streams() ? row / 2 : row; }
+
   char* y(std::size_t row) const { return y_ + row * mid_.layout.frame_pitch(); }
-  const char* x(std::size_t row) const { return x_ + row * input_.layout.frame_pitch(); }
+  const char* x(std::size_t row) const {
+    const char* const frames = streams() && row % 2 == 0 ? tensors_.previous : x_;
+    return frames + result_of(row) * input_.layout.frame_pitch();
+  }
   float* sums(std::size_t slot, std::size_t row) const {
     return sums_ + (slot * rows_ + row) * sums_pitch_;
   }

@@ -31,6 +31,8 @@ Ort::CustomOpDomain* make_domain(bool infers_shapes) {
       ResidualOperator({"ConditionalBottleneck", 3, false}, infers_shapes),
       ResidualOperator({"QuantizedConditionalBasicBlock", 2, true}, infers_shapes),
       ResidualOperator({"QuantizedConditionalBottleneck", 3, true}, infers_shapes),
+      ResidualOperator({"StreamBasicBlock", 2, false, true}, infers_shapes),
+      ResidualOperator({"StreamBottleneck", 3, false, true}, infers_shapes),
   };
   static const StreamConvOperator stream_convolution(infers_shapes);
   static const ChannelsLastOperator channels_last(infers_shapes);

@@ -105,28 +105,52 @@ void ResidualKernel::compute(const Ort::KernelContext& context) const {
   const FrameLayout output = block_->output_layout(input.height, input.width);
   const Dims pooled_dims{x.dims[0], static_cast<std::int64_t>(block_->out_channels())};
   Ort::UnownedValue pooled = context.GetOutput(1, pooled_dims.data(), pooled_dims.size());
-  block_->run(x.size(0) / frames_, frames_, input.height, input.width,
-              {static_cast<const char*>(x.value.GetTensorRawData()),
-               make_frames(context, 0, x.dims[0], output), pooled.GetTensorMutableData<float>()},
-              policy ? &*policy : nullptr,
-              [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
-                parallel_for(context, count, body);
-              });
+  const ResidualBlockTensors tensors{static_cast<const char*>(x.value.GetTensorRawData()),
+                                     make_frames(context, 0, x.dims[0], output),
+                                     pooled.GetTensorMutableData<float>()};
+  const auto spread = [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
+    parallel_for(context, count, body);
+  };
+  if (signature_.streams) {
+    run_streams(context, x, input, tensors, policy, spread);
+  } else {
+    block_->run(x.size(0) / frames_, frames_, input.height, input.width, tensors,
+                policy ? &*policy : nullptr, spread);
+  }
+}
+
+void ResidualKernel::run_streams(const Ort::KernelContext& context, const NamedTensor& x,
+                                 const FrameLayout& input, ResidualBlockTensors tensors,
+                                 const std::optional<Policy>& policy,
+                                 const ParallelFor& parallel_for) const {
+  const NamedTensor previous(context, signature_.previous(), "X_previous", 4);
+  const NamedTensor seen(context, signature_.seen(), "seen", 2);
+  require(previous.dims == x.dims, previous, x, "both are frames of the same streams");
+  require(seen.dims == Dims{x.dims[0], 1}, seen, x, "one entry per stream");
+  if (!policy) {
+    throw std::invalid_argument("policy is missing.");
+  }
+  tensors.previous = static_cast<const char*>(previous.value.GetTensorRawData());
+  block_->run_streams(x.size(0), input.height, input.width, tensors, *policy,
+                      seen.value.GetTensorData<std::int32_t>(), parallel_for);
 }
 
 ResidualOperator::ResidualOperator(const ResidualSignature& signature, bool infers_shapes)
     : signature_(signature) {
   OrtCustomOp::version = kApiVersion;
-  // Y may take the place of X: where the sizes are equal this spares a third of the memory traffic.
-  OrtCustomOp::GetMayInplace = [](int** input, int** output) -> std::size_t {
-    *input = new int(ResidualSignature::kInput);
-    *output = new int(0);
-    return 1;
-  };
-  OrtCustomOp::ReleaseMayInplace = [](int* input, int* output) {
-    delete input;
-    delete output;
-  };
+  if (!signature.streams) {  // whose X is the next frame's X_previous
+    // Y may take the place of X: where the sizes are equal this spares a third of the memory
+    // traffic.
+    OrtCustomOp::GetMayInplace = [](int** input, int** output) -> std::size_t {
+      *input = new int(ResidualSignature::kInput);
+      *output = new int(0);
+      return 1;
+    };
+    OrtCustomOp::ReleaseMayInplace = [](int* input, int* output) {
+      delete input;
+      delete output;
+    };
+  }
   if (infers_shapes) {
     OrtCustomOp::InferOutputShapeFn = [](const OrtCustomOp* self, OrtShapeInferContext* context) {
       const ResidualSignature& signature = static_cast<const ResidualOperator*>(self)->signature_;
@@ -139,13 +163,15 @@ ONNXTensorElementDataType ResidualOperator::GetInputType(std::size_t index) cons
   if (signature_.quantized && signature_.is_weight(index)) {
     return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8;
   }
-  return index == signature_.policy() ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32
-                                      : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+  return index == signature_.policy() || index == signature_.seen()
+             ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32
+             : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
 }
 
 OrtCustomOpInputOutputCharacteristic ResidualOperator::GetInputCharacteristic(
     std::size_t index) const {
-  return index >= signature_.policy() ? INPUT_OUTPUT_OPTIONAL : INPUT_OUTPUT_REQUIRED;
+  return index >= signature_.policy() && index < signature_.previous() ? INPUT_OUTPUT_OPTIONAL
+                                                                       : INPUT_OUTPUT_REQUIRED;
 }
 
 OrtStatusPtr ResidualOperator::CreateKernelV2(const OrtApi& /*api*/, const OrtKernelInfo* info,

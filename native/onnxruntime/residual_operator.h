@@ -3,6 +3,8 @@
 //
 //   ConditionalBottleneck(X, W1, B1, W2, B2, W3, B3, policy?, WS?, BS?) -> Y, pooled
 //   ConditionalBasicBlock(X, W1, B1, W2, B2, policy?, WS?, BS?) -> Y, pooled
+//   StreamBottleneck(X, W1, B1, W2, B2, W3, B3, policy, WS?, BS?, X_previous, seen) -> Y, pooled
+//   StreamBasicBlock(X, W1, B1, W2, B2, policy, WS?, BS?, X_previous, seen) -> Y, pooled
 //
 // X (N*T, H+2b, W+2b, P) and Y are frames with channels innermost, see frames.h; weights
 // and biases are constant float32, as in Conv; policy (N, T, Cmid) is int32; WS and BS belong to a
@@ -12,6 +14,9 @@
 // QuantizedConditionalBottleneck and QuantizedConditionalBasicBlock have int8 weights, each
 // followed by its biases and by its scales S1, ... per output, and the attribute scales: what an
 // integer of one stands for in X, behind each convolution but the last, and in Y.
+//
+// Of streams T is 1, X_previous is the previous frame's X and seen (N, 1), int32, is 0 where there
+// is none.
 #pragma once
 
 #include <memory>
@@ -19,6 +24,7 @@
 #include "kernels/residual_block.h"
 #include "onnxruntime/api.h"
 #include "onnxruntime/constants.h"
+#include "onnxruntime/tensors.h"
 
 namespace adafuse {
 
@@ -27,6 +33,7 @@ struct ResidualSignature {
   const char* name;
   std::size_t convolutions;  // on the residual path
   bool quantized;
+  bool streams = false;  // the next frame of streams rather than clips
 
   static constexpr std::size_t kInput = 0;
   std::size_t weight(std::size_t convolution) const {
@@ -34,7 +41,9 @@ struct ResidualSignature {
   }
   std::size_t policy() const { return weight(convolutions); }
   std::size_t shortcut_weight() const { return policy() + 1; }
-  std::size_t inputs() const { return shortcut_weight() + inputs_per_conv(quantized); }
+  std::size_t previous() const { return shortcut_weight() + inputs_per_conv(quantized); }
+  std::size_t seen() const { return previous() + 1; }
+  std::size_t inputs() const { return previous() + (streams ? 2 : 0); }
   // Weights come first of what a convolution takes.
   bool is_weight(std::size_t input) const {
     return (input > kInput && input < policy() && (input - 1) % inputs_per_conv(quantized) == 0) ||
@@ -49,6 +58,9 @@ class ResidualKernel {
 
  private:
   void compute(const Ort::KernelContext& context) const;
+  void run_streams(const Ort::KernelContext& context, const NamedTensor& x,
+                   const FrameLayout& input, ResidualBlockTensors tensors,
+                   const std::optional<Policy>& policy, const ParallelFor& parallel_for) const;
 
   const ResidualSignature& signature_;
   std::size_t frames_;

@@ -50,6 +50,7 @@ struct Case {
   std::size_t in_channels = 1, mid_channels = 1, out_channels = 1, stride = 1;
   bool projects = false;
   TemporalShift shift;
+  bool as_streams = false;           // clips are run frame by frame
   std::vector<std::int32_t> policy;  // empty: none
   std::vector<float> input;          // (rows, channels, height, width)
   std::vector<Conv> convs;
@@ -150,8 +151,12 @@ struct Case {
     if (!policy.empty()) {
       view.emplace("policy", policy.data(), clips, frames, mid_channels);
     }
-    fused.run(clips, frames, height, width, {x.data(), target.data(), result.pooled.data()},
-              view ? &*view : nullptr, parallel_for);
+    const ResidualBlockTensors tensors{x.data(), target.data(), result.pooled.data()};
+    if (as_streams) {
+      run_streams(fused, tensors, parallel_for);
+    } else {
+      fused.run(clips, frames, height, width, tensors, view ? &*view : nullptr, parallel_for);
+    }
     for (std::size_t row = 0; row < rows(); ++row) {
       const char* frame = target.data() + row * out.frame_pitch();
       check_border(frame, out, kernel.precision);
@@ -165,6 +170,35 @@ struct Case {
       }
     }
     return result;
+  }
+
+  void run_streams(const ResidualBlock& fused, const ResidualBlockTensors& all,
+                   const ParallelFor& parallel_for) const {
+    const std::size_t in = fused.input_layout(height, width).frame_pitch();
+    const std::size_t out = fused.output_layout(height, width).frame_pitch();
+    const char nan = static_cast<char>(0xff);  // what precedes a first frame is not read
+    std::vector<char> x(clips * in), y(clips * out), previous(clips * in, nan);
+    std::vector<float> pooled(clips * out_channels);
+    std::vector<std::int32_t> actions(clips * mid_channels), seen(clips, 0);
+    for (std::size_t t = 0; t < frames; ++t) {
+      for (std::size_t n = 0; n < clips; ++n) {
+        const std::size_t row = n * frames + t;
+        std::copy_n(all.input + row * in, in, x.data() + n * in);
+        std::copy_n(policy.data() + row * mid_channels, mid_channels,
+                    actions.data() + n * mid_channels);
+      }
+      const Policy now("policy", actions.data(), clips, 1, mid_channels);
+      fused.run_streams(clips, height, width, {x.data(), y.data(), pooled.data(), previous.data()},
+                        now, seen.data(), parallel_for);
+      for (std::size_t n = 0; n < clips; ++n) {
+        const std::size_t row = n * frames + t;
+        std::copy_n(y.data() + n * out, out, all.output + row * out);
+        std::copy_n(pooled.data() + n * out_channels, out_channels,
+                    all.pooled + row * out_channels);
+      }
+      previous = x;
+      std::fill(seen.begin(), seen.end(), 1);
+    }
   }
 
   void check_border(const char* frame, const FrameLayout& layout, Precision precision) const {
@@ -323,6 +357,17 @@ void equals_the_definition(const TileKernel& kernel) {
   check_result(large_case(random, kernel.precision), kernel);
 }
 
+void streams_equal_clips(const TileKernel& kernel) {
+  std::mt19937 random(9);
+  for (int i = 0; i < 30; ++i) {
+    Case c = i == 0 ? large_case(random, kernel.precision) : random_case(random, kernel.precision);
+    c.shift = {};
+    c.draw_policy(random);
+    c.as_streams = true;
+    check_result(c, kernel);
+  }
+}
+
 void handles_every_width_and_number_of_channels(const TileKernel& kernel) {
   std::mt19937 random(2);
   for (std::size_t size = 1; size <= 66; ++size) {
@@ -438,6 +483,7 @@ int main() {
     for (const TileKernel* kernel : tile_kernels(precision)) {
       std::printf("%s, %zu bytes a value\n", kernel->name, value_bytes(precision));
       equals_the_definition(*kernel);
+      streams_equal_clips(*kernel);
       handles_every_width_and_number_of_channels(*kernel);
       handles_uniform_policies(*kernel);
       does_not_depend_on_threads_or_place(*kernel);

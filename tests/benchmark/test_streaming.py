@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from adafuse_deploy.benchmark.stream_graphs import force_stream_policies
+from adafuse_deploy.benchmark.graphs import force_stream_policies
 from adafuse_deploy.benchmark.streaming import (
     StreamBenchmarkOptions,
     report_lines,

@@ -201,13 +201,13 @@ def test_networks_without_anything_to_fuse(make_model: Make, tmp_path: Path) -> 
 def test_a_graph_that_differs_is_never_written(
     tiny_graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wrong(model: onnx.ModelProto, frames: int, precision: str) -> tuple[onnx.ModelProto, int]:
-        fused, blocks = fuse_residual_blocks(model, frames, precision)
+    def wrong(*arguments: Any) -> tuple[onnx.ModelProto, GraphMetadata, int]:
+        fused, metadata, blocks = fuse_residual_blocks(*arguments)
         for tensor in fused.graph.initializer:
             if tensor.name.endswith("conv2.conv.weight"):
                 values = onnx.numpy_helper.to_array(tensor)
                 tensor.CopyFrom(onnx.numpy_helper.from_array(values * 1.5, tensor.name))
-        return fused, blocks
+        return fused, metadata, blocks
 
     monkeypatch.setattr(build, "fuse_residual_blocks", wrong)
     for precision in ("fp32", "bf16"):

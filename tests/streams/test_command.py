@@ -168,10 +168,8 @@ def test_other_verbs(
     assert run_cli("verify", stream_graph, *words, "--backend", "onnxruntime") == 0
     assert "policy agreement 100 %" in capsys.readouterr().out
 
-    for backend in ("onnxruntime", "tensorrt-rtx"):
-        target = tmp_path / ("engine.onnx" if backend == "onnxruntime" else "model.engine")
-        code = run_cli("build-engine", stream_graph, "-o", target, "--backend", backend)
-        message = capsys.readouterr().err
-        assert (code, "Traceback" in message) in ((1, False), (3, False))
-        assert code == 3 or "takes streams frame by frame" in message
-        assert not target.exists()
+    target = tmp_path / "model.engine"
+    code = run_cli("build-engine", stream_graph, "-o", target, "--backend", "tensorrt-rtx")
+    message = capsys.readouterr().err
+    assert code == 3 or (code == 1 and "takes streams frame by frame" in message)
+    assert not target.exists()

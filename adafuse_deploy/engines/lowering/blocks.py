@@ -10,6 +10,7 @@ from adafuse_deploy.engines.lowering.index import GraphIndex, attribute
 from adafuse_deploy.engines.lowering.shifts import Shift, find_shift
 
 _PLAIN, _GATED, _SKIPPING = "Conv", "GatedConv", "SkipConv"
+_STREAMING = "StreamGatedConv"
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class ResidualBlock:
         shortcut: those of the shortcut convolution, or empty for an identity.
         policy: name of the policy, or "" where every channel is kept.
         stride: of the block.
+        history: of a gated block in a stream graph, the names of the state it reads: its input for
+            the previous frame, and what the fused operator does without.
     """
 
     output: str
@@ -33,6 +36,7 @@ class ResidualBlock:
     shortcut: tuple[str, ...]
     policy: str
     stride: int
+    history: tuple[str, ...] = ()
 
     @property
     def bottleneck(self) -> bool:
@@ -42,7 +46,8 @@ class ResidualBlock:
     @property
     def operator(self) -> str:
         """The fused operator."""
-        return "ConditionalBottleneck" if self.bottleneck else "ConditionalBasicBlock"
+        kind = "Bottleneck" if self.bottleneck else "BasicBlock"
+        return f"Stream{kind}" if self.history else f"Conditional{kind}"
 
     @property
     def feature_maps(self) -> list[str]:
@@ -79,9 +84,16 @@ def _match(
     if convs is None:
         return None
     first, second = convs[0], convs[1]
+    history: tuple[str, ...] = ()
     if first.op_type == _GATED:
         policy = first.input[3]
         if second.op_type != _SKIPPING or second.input[3] != policy or any(first.input[4:]):
+            return None
+    elif first.op_type == _STREAMING:
+        policy, history = first.input[3], tuple(first.input[4:7])
+        # What a stream promises is the policy with every reuse as a keep.
+        promise = second.op_type == _SKIPPING and index.producer(second.input[3], "Where")
+        if not promise or promise.input[2] != policy or any(first.input[7:]):
             return None
     elif second.op_type == _PLAIN:
         policy = ""
@@ -115,7 +127,7 @@ def _match(
     if variable or stride is None:
         return None
     inner = tuple(conv.input[0] for conv in convs[1:])
-    return ResidualBlock(output, inner, shift, weights, shortcut, policy, stride)
+    return ResidualBlock(output, inner, shift, weights, shortcut, policy, stride, history)
 
 
 def _residual_path(
@@ -124,7 +136,7 @@ def _residual_path(
     """Return the two or three convolutions that lead to ``value`` with ReLU between them."""
     convs: list[onnx.NodeProto] = []
     while len(convs) < 3:
-        conv = index.producer(value, _PLAIN, _GATED, _SKIPPING)
+        conv = index.producer(value, _PLAIN, _GATED, _SKIPPING, _STREAMING)
         if conv is None or not _only_read_by(index, value, reader):
             return None
         convs.insert(0, conv)

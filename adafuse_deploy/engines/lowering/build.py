@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from adafuse_deploy.engines.forced import force_policies
+from adafuse_deploy.engines.forced import force_policies, force_stream_policies
 from adafuse_deploy.engines.graph import read_graph
 from adafuse_deploy.engines.lowering.rewrite import fuse_residual_blocks
 from adafuse_deploy.engines.onnxruntime import OnnxRuntimeEngine
@@ -69,14 +69,9 @@ def lower(
             "that file."
         )
     precision = _choose(precision, metadata.precision, graph)
-    if metadata.mode == "stream":
-        raise InputError(
-            f"{graph} takes streams frame by frame, but residual blocks are fused for clips; run "
-            "it as it is, its gated convolutions are already conditional."
-        )
     # Opened first: a path that cannot be written fails before the work.
     with atomic_path(output) as temporary:
-        fused, blocks = fuse_residual_blocks(portable, metadata.config.num_segments, precision)
+        fused, metadata, blocks = fuse_residual_blocks(portable, metadata, precision)
         if not blocks:
             raise NothingToFuse(
                 f"{graph} has no residual blocks that can be fused ({metadata.config.backbone}"
@@ -85,7 +80,6 @@ def lower(
             )
         lowered = replace(
             metadata,
-            precision=precision,
             operators={**metadata.operators, DOMAIN: VERSION},
             portable_name=graph.name,
             portable_sha256=sha256(graph),
@@ -121,7 +115,10 @@ def _check(fused: onnx.ModelProto, portable: Path, metadata: GraphMetadata) -> N
         expected = engine.run(clip)
     with tempfile.TemporaryDirectory(prefix="adafuse-lower-") as folder:
         forced = Path(folder, "forced.onnx")
-        force_policies(fused, expected.policies)
+        if metadata.mode == "stream":
+            force_stream_policies(fused, metadata, [policy[0] for policy in expected.policies])
+        else:
+            force_policies(fused, expected.policies)
         onnx.save(fused, forced)
         with OnnxRuntimeEngine(forced) as engine:
             got = engine.run(clip)

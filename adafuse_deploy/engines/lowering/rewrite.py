@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,44 +17,53 @@ from adafuse_deploy.engines.lowering.index import GraphIndex, attribute
 from adafuse_deploy.engines.lowering.quantised import Quantisation, take_quantisation
 from adafuse_deploy.engines.lowering.shifts import Shift, find_shift
 from adafuse_deploy.engines.lowering.stems import find_stem
+from adafuse_deploy.engines.lowering.streams import FusedState
+from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.ops.domain import DOMAIN, VERSION
 
 _SPACE = [2, 3]
 
 
 def fuse_residual_blocks(
-    model: onnx.ModelProto, frames: int, precision: str
-) -> tuple[onnx.ModelProto, int]:
-    """Return the graph with fused residual blocks, and how many there are.
+    model: onnx.ModelProto, metadata: GraphMetadata, precision: str
+) -> tuple[onnx.ModelProto, GraphMetadata, int]:
+    """Return the graph with fused residual blocks, its metadata, and how many blocks there are.
 
     Args:
         model: a portable graph.
-        frames: T, frames of a clip.
+        metadata: of that graph.
         precision: of the blocks' weights and feature maps, "fp32", "bf16" or "int8"; the latter for
             quantised graphs.
     """
     lowered = onnx.ModelProto()
     lowered.CopyFrom(model)
     quantisation = take_quantisation(lowered)
-    rewriter = _Rewriter(lowered.graph, frames, precision, quantisation)
+    rewriter = _Rewriter(lowered.graph, metadata, precision, quantisation)
     rewriter.rewrite()
+    metadata = replace(metadata, precision=precision, state=rewriter.state.tensors)
     if DOMAIN not in {entry.domain for entry in lowered.opset_import}:
         lowered.opset_import.append(helper.make_opsetid(DOMAIN, VERSION))
     used = {node.op_type for node in lowered.graph.node}
     kept = [function for function in lowered.functions if function.name in used]
     del lowered.functions[:]
     lowered.functions.extend(kept)
-    return lowered, rewriter.fused
+    return lowered, metadata, rewriter.fused
 
 
 class _Rewriter:
     """The nodes of a graph written again, one after another, with blocks in place of their ends."""
 
     def __init__(
-        self, graph: onnx.GraphProto, frames: int, precision: str, quantisation: Quantisation
+        self,
+        graph: onnx.GraphProto,
+        metadata: GraphMetadata,
+        precision: str,
+        quantisation: Quantisation,
     ) -> None:
         self._graph = graph
-        self._frames = frames
+        self._frames = metadata.config.num_segments if metadata.mode == "clip" else 1
+        self._portable_state = metadata.state
+        self.state = FusedState(metadata.state, precision)
         self._precision = precision
         self._quantisation = quantisation
         self._index = GraphIndex(graph)
@@ -83,8 +93,12 @@ class _Rewriter:
                 self._fuse(self._blocks[node.output[0]])
             elif not self._pool(node):
                 self._nodes.append(node)
-        nodes = _live(self._nodes, [value.name for value in self._graph.output])
+        self._nodes += self.state.nodes()
+        if self._portable_state:
+            self.state.declare(self._graph, self._portable_state)
+        nodes = self._nodes
         self._restore(nodes)
+        nodes = _live(nodes, [value.name for value in self._graph.output])
         # Known shapes, with the name of the first dimension, let a block write over its input.
         made = {name for node in nodes for name in node.output}
         known = [value for value in self._graph.value_info if value.name in made]
@@ -97,6 +111,10 @@ class _Rewriter:
         source = self._channels_innermost(block.shift.source, block.border)
         weights, shortcut = self._parameters(block.weights), self._parameters(block.shortcut)
         inputs = [source, *weights, block.policy, *shortcut]
+        if block.history:
+            inputs += [""] * (2 - len(shortcut))
+            inputs += [block.history[0], self.state.seen]
+            self.state.remember(block, source)
         while not inputs[-1]:
             inputs.pop()
         result = f"{block.output}_innermost"
