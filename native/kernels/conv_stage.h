@@ -37,7 +37,7 @@ struct ConvTarget {
   std::size_t first_row = 0;  // of the frame, the one that `frame` begins with
 };
 
-constexpr std::size_t kMaxSources = 2;
+constexpr std::size_t kMaxSources = 6;
 
 // Computes rows `rows` of the target's frame, of `channels` output channels those of the panels
 // [panel_begin, panel_end).  `tiles` is working memory.

@@ -144,7 +144,7 @@ void ResidualPass::first_stage(std::size_t row, RowRange rows, std::size_t panel
 
 Panels ResidualPass::read_panels(std::size_t row, std::size_t panel_begin,
                                  std::size_t panel_end) const {
-  return scratch_.reads[row].read_panels(kernel_, block_.conv2_, panel_begin, panel_end,
+  return scratch_.reads[row].read_panels(kernel_, block_.conv2_.panels(), panel_begin, panel_end,
                                          task_scratch.panels);
 }
 

@@ -4,12 +4,12 @@
 #include <cstdint>
 #include <stdexcept>
 
+#include "kernels/pixel_pool.h"
 #include "kernels/pixel_tiles.h"
 
 namespace adafuse {
 namespace {
 
-constexpr std::size_t kWindow = 3;
 constexpr std::size_t kPoolStride = 2;
 constexpr float kPictureOffset = 128;
 // Enough tasks for the threads of a usual machine to finish together.
@@ -74,56 +74,6 @@ FOR_WIDE_VECTORS void spread_integers(const float* line, std::size_t count, floa
   }
 }
 
-// The largest of `count` pixels, value by value.  Stored values that are not negative order like
-// the integers of the same bits.
-template <typename Bits>
-inline void take_largest(const char* const* pixels, std::size_t count, std::size_t values,
-                         char* to) {
-  Bits* const largest = reinterpret_cast<Bits*>(to);
-  if (count == kWindow * kWindow) {  // the same with a constant, for one pass in registers
-    const Bits* from[kWindow * kWindow];
-    for (std::size_t i = 0; i < kWindow * kWindow; ++i) {
-      from[i] = reinterpret_cast<const Bits*>(pixels[i]);
-    }
-    for (std::size_t i = 0; i < values; ++i) {
-      Bits most = from[0][i];
-#pragma GCC unroll 16
-      for (std::size_t k = 1; k < kWindow * kWindow; ++k) {
-        most = std::max(most, from[k][i]);
-      }
-      largest[i] = most;
-    }
-    return;
-  }
-  std::fill_n(largest, values, Bits{0});
-  for (std::size_t k = 0; k < count; ++k) {
-    const Bits* const from = reinterpret_cast<const Bits*>(pixels[k]);
-    for (std::size_t i = 0; i < values; ++i) {
-      largest[i] = std::max(largest[i], from[i]);
-    }
-  }
-}
-
-FOR_WIDE_VECTORS void pool_pixel(Precision precision, const char* const* pixels, std::size_t count,
-                                 std::size_t values, char* to, float* sums) {
-  if (precision == Precision::kFloat32) {
-    take_largest<std::int32_t>(pixels, count, values, to);
-    for (std::size_t i = 0; i < values; ++i) {
-      sums[i] += reinterpret_cast<const float*>(to)[i];
-    }
-  } else if (precision == Precision::kBFloat16) {
-    take_largest<std::int16_t>(pixels, count, values, to);
-    for (std::size_t i = 0; i < values; ++i) {
-      sums[i] += decode(Precision::kBFloat16, to, i);
-    }
-  } else {
-    take_largest<std::uint8_t>(pixels, count, values, to);
-    for (std::size_t i = 0; i < values; ++i) {
-      sums[i] += decode(Precision::kInt8, to, i);
-    }
-  }
-}
-
 struct TaskScratch {
   AlignedArray<char> pixels, rows;
   std::vector<PixelTile> tiles;
@@ -146,10 +96,10 @@ struct Stem::Plane {
 
 std::size_t StemPool::output_size(std::size_t input) const {
   const std::size_t padded = input + 2 * pad;
-  if (padded < kWindow) {
+  if (padded < kPoolWindow) {
     return ceil && input > 0 ? 1 : 0;
   }
-  const std::size_t room = padded - kWindow + (ceil ? kPoolStride - 1 : 0);
+  const std::size_t room = padded - kPoolWindow + (ceil ? kPoolStride - 1 : 0);
   const std::size_t size = room / kPoolStride + 1;
   return (size - 1) * kPoolStride >= input + pad ? size - 1 : size;  // no window in padding only
 }
@@ -255,17 +205,17 @@ void Stem::pool_row(const Plane& plane, const std::vector<const char*>& rows, ch
                     float* sums) const {
   const std::size_t stored = round_up(out_channels_, per_unit(kernel_.precision));
   for (std::size_t x = 0; x < plane.output.width; ++x) {
-    const char* pixels[kWindow * kWindow];
+    const char* pixels[kWindowPixels];
     std::size_t count = 0;
     for (const char* row : rows) {
-      for (std::size_t kx = 0; kx < kWindow; ++kx) {
+      for (std::size_t kx = 0; kx < kPoolWindow; ++kx) {
         const std::size_t from = x * kPoolStride + kx - pool_.pad;  // wraps round
         if (from < plane.conv_width) {
           pixels[count++] = row + from * plane.pitch;
         }
       }
     }
-    pool_pixel(kernel_.precision, pixels, count, stored, output + x * plane.output.pitch, sums);
+    take_largest(kernel_.precision, pixels, count, stored, output + x * plane.output.pitch, sums);
   }
 }
 
@@ -301,24 +251,24 @@ void Stem::run(const float* input, std::size_t rows, std::size_t height, std::si
     // Convolved rows that pooling reads, and the rows of the picture that these need.
     const std::size_t first = begin * kPoolStride - std::min(begin * kPoolStride, pool_.pad);
     const std::size_t last =
-        std::min(plane.conv_height, (end - 1) * kPoolStride + kWindow - pool_.pad);
+        std::min(plane.conv_height, (end - 1) * kPoolStride + kPoolWindow - pool_.pad);
     const char* const pixels = pad_rows(plane, input + row * in_channels_ * height * width,
                                         first * stride_, (last - 1 - first) * stride_ + size_);
     const std::size_t conv_row = plane.conv_width * plane.pitch;
-    char* const ring = task_scratch.rows.reserve(kWindow * conv_row + kLine);
+    char* const ring = task_scratch.rows.reserve(kPoolWindow * conv_row + kLine);
     std::size_t done = first;
     std::vector<const char*>& window = task_scratch.window;
     for (std::size_t y = begin; y < end; ++y) {
       window.clear();
-      for (std::size_t ky = 0; ky < kWindow; ++ky) {
+      for (std::size_t ky = 0; ky < kPoolWindow; ++ky) {
         const std::size_t from = y * kPoolStride + ky - pool_.pad;  // wraps round
         if (from >= plane.conv_height) {
           continue;
         }
-        char* const at = ring + from % kWindow * conv_row;
+        char* const at = ring + from % kPoolWindow * conv_row;
         for (; done <= from; ++done) {  // the next window shares a row
           convolve_row(plane, pixels + (done - first) * stride_ * plane.pixel_row,
-                       ring + done % kWindow * conv_row);
+                       ring + done % kPoolWindow * conv_row);
         }
         window.push_back(at);
       }

@@ -89,10 +89,9 @@ void StepList::assign(const InputShape& input, const TileKernel& kernel, const C
   merged_.insert(merged_.end(), kStepsAhead * group, 0);
 }
 
-Panels StepList::read_panels(const TileKernel& kernel, const ChannelWeights& weights,
-                             std::size_t begin, std::size_t end,
+Panels StepList::read_panels(const TileKernel& kernel, const Panels& channels, std::size_t begin,
+                             std::size_t end,
                              AlignedArray<std::uint32_t>& buffer) const {
-  const Panels channels = weights.panels();
   if (per_unit(kernel.precision) == 1) {
     return channels;
   }

@@ -46,8 +46,8 @@ class StepList {
   }
 
   // The panels [begin, end) of weights for the channels of compact storage, merged into weight rows
-  // in `buffer` where a unit holds several channels.
-  Panels read_panels(const TileKernel& kernel, const ChannelWeights& weights, std::size_t begin,
+  // in `buffer` where a unit holds several channels.  `channels` are panels of ChannelWeights.
+  Panels read_panels(const TileKernel& kernel, const Panels& channels, std::size_t begin,
                      std::size_t end, AlignedArray<std::uint32_t>& buffer) const;
 
  private:

@@ -5,6 +5,8 @@
 
 #include "onnxruntime/channels_last_operator.h"
 #include "onnxruntime/conv_operator.h"
+#include "onnxruntime/frame_conv_operator.h"
+#include "onnxruntime/frame_pool_operator.h"
 #include "onnxruntime/residual_operator.h"
 #include "onnxruntime/status.h"
 #include "onnxruntime/stem_operator.h"
@@ -40,6 +42,8 @@ Ort::CustomOpDomain* make_domain(bool infers_shapes) {
       StemOperator("Stem", false, infers_shapes),
       StemOperator("QuantizedStem", true, infers_shapes),
   };
+  static const FrameConvOperator frame_conv(infers_shapes);
+  static const FramePoolOperator frame_pool(infers_shapes);
   auto* domain = new Ort::CustomOpDomain(kDomain);
   for (const ConvOperator& op : convolutions) {
     domain->Add(&op);
@@ -52,6 +56,8 @@ Ort::CustomOpDomain* make_domain(bool infers_shapes) {
   for (const StemOperator& op : stems) {
     domain->Add(&op);
   }
+  domain->Add(&frame_conv);
+  domain->Add(&frame_pool);
   return domain;
 }
 

@@ -1,0 +1,43 @@
+// Frames that hold only computed channels, in the order of CompactChannels.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <vector>
+
+#include "kernels/compact_channels.h"
+#include "kernels/frame_layout.h"
+#include "kernels/parallel_for.h"
+
+namespace adafuse {
+
+class CompactFrames {
+ public:
+  // Orders the channels of `rows` frames; without a policy all are stored.  Pixels lie as close as
+  // the frame with the most channels allows, so writers and readers agree on the layout by the
+  // policy alone and the memory for all channels is enough.
+  void assign(const Policy* policy, std::size_t rows, std::size_t channels,
+              const FrameLayout& plane, Precision precision, const ParallelFor& parallel_for);
+
+  const CompactChannels& operator[](std::size_t row) const { return order_[row]; }
+  // Those of the previous frame where that may lend channels, or null.
+  const CompactChannels* previous(std::size_t row) const {
+    return row % frames_ == 0 ? nullptr : &order_[row - 1];
+  }
+  const FrameLayout& layout() const { return layout_; }
+  std::size_t offset(std::size_t row) const { return row * layout_.frame_pitch(); }
+
+  // Means as the next layer sees them, (rows, channels), from those of what is stored: kept channels
+  // have their own, reused ones those of the previous frame, others 0.
+  void fuse_means(const std::function<float(std::size_t row, std::size_t place)>& stored,
+                  float* means) const;
+
+ private:
+  std::size_t rows_ = 0;
+  std::size_t frames_ = 1;
+  std::size_t channels_ = 0;
+  FrameLayout layout_;
+  std::vector<CompactChannels> order_;
+};
+
+}  // namespace adafuse
