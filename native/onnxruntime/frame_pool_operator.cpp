@@ -46,12 +46,12 @@ void infer_shapes(OrtShapeInferContext* raw_context) {
 
 FramePoolKernel::FramePoolKernel(const OrtKernelInfo* raw_info) {
   const Ort::ConstKernelInfo info(raw_info);
-  const std::string kind = info.GetAttribute<std::string>("kind");
-  if (kind != "max" && kind != "mean") {
-    throw std::invalid_argument("the attribute kind is " + kind + " but must be max or mean.");
+  const std::string mode = info.GetAttribute<std::string>("mode");
+  if (mode != "max" && mode != "mean") {
+    throw std::invalid_argument("the attribute mode is " + mode + " but must be max or mean.");
   }
   channels_ = read_count(info, "channels");
-  pool_ = {kind == "max" ? FramePool::Kind::kMax : FramePool::Kind::kMean,
+  pool_ = {mode == "max" ? FramePool::Kind::kMax : FramePool::Kind::kMean,
            read_count(info, "stride"),
            read_count(info, "pad"),
            read_count(info, "ceil") != 0,

@@ -68,7 +68,7 @@ def find_block(index: GraphIndex, node: onnx.NodeProto) -> ResidualBlock | None:
     if node.op_type != "Relu":
         return None
     add = index.producer(node.input[0], "Add")
-    if add is None or not _only_read_by(index, node.input[0], node):
+    if add is None or not only_read_by(index, node.input[0], node):
         return None
     for path, side in (add.input, reversed(add.input)):
         block = _match(index, node.output[0], add, path, side)
@@ -99,8 +99,8 @@ def _match(
         policy = ""
     else:
         return None
-    kernels = [_kernel(index, conv) for conv in convs]
-    strides = [_stride(conv) for conv in convs]
+    kernels = [kernel_size(index, conv) for conv in convs]
+    strides = [conv_stride(conv) for conv in convs]
     if len(convs) == 3 and kernels == [1, 3, 1] and strides[0] == strides[2] == 1:
         stride = strides[1]
     elif len(convs) == 2 and kernels == [3, 3] and strides[1] == 1:
@@ -114,15 +114,15 @@ def _match(
         if (
             project is None
             or project.input[0] != first.input[0]
-            or _kernel(index, project) != 1
-            or _stride(project) != stride
-            or not _only_read_by(index, side, add)
+            or kernel_size(index, project) != 1
+            or conv_stride(project) != stride
+            or not only_read_by(index, side, add)
         ):
             return None
-        shortcut = _parameters(project)
+        shortcut = parameters(project)
     elif stride != 1:
         return None
-    weights = tuple(name for conv in convs for name in _parameters(conv))
+    weights = tuple(name for conv in convs for name in parameters(conv))
     variable = any(name and index.dims(name) is None for name in (*weights, *shortcut))
     if variable or stride is None:
         return None
@@ -137,29 +137,29 @@ def _residual_path(
     convs: list[onnx.NodeProto] = []
     while len(convs) < 3:
         conv = index.producer(value, _PLAIN, _GATED, _SKIPPING, _STREAMING)
-        if conv is None or not _only_read_by(index, value, reader):
+        if conv is None or not only_read_by(index, value, reader):
             return None
         convs.insert(0, conv)
         relu = index.producer(conv.input[0], "Relu")
         complete = len(convs) == 3 or (
-            len(convs) == 2 and _kernel(index, conv) == 3 == _kernel(index, convs[1])
+            len(convs) == 2 and kernel_size(index, conv) == 3 == kernel_size(index, convs[1])
         )
-        if complete or relu is None or not _only_read_by(index, relu.output[0], conv):
+        if complete or relu is None or not only_read_by(index, relu.output[0], conv):
             break
         value, reader = relu.input[0], relu
     return convs if len(convs) >= 2 else None
 
 
-def _parameters(conv: onnx.NodeProto) -> tuple[str, str]:
+def parameters(conv: onnx.NodeProto) -> tuple[str, str]:
     """Return weight and bias; exporters leave out a bias of zeros."""
     return conv.input[1], conv.input[2] if len(conv.input) > 2 else ""
 
 
-def _only_read_by(index: GraphIndex, value: str, node: onnx.NodeProto) -> bool:
+def only_read_by(index: GraphIndex, value: str, node: onnx.NodeProto) -> bool:
     return index.readers(value) == [node]
 
 
-def _kernel(index: GraphIndex, conv: onnx.NodeProto) -> int | None:
+def kernel_size(index: GraphIndex, conv: onnx.NodeProto) -> int | None:
     """Return the size of a square kernel padded by half of it, or None."""
     dims = index.dims(conv.input[1])
     if dims is None or len(dims) != 4 or dims[2] != dims[3]:
@@ -174,7 +174,7 @@ def _kernel(index: GraphIndex, conv: onnx.NodeProto) -> int | None:
     return size if plain else None
 
 
-def _stride(conv: onnx.NodeProto) -> int | None:
+def conv_stride(conv: onnx.NodeProto) -> int | None:
     """Return the stride if it is the same along both axes."""
     strides = set(attribute(conv, "strides", [1, 1]))
     return strides.pop() if len(strides) == 1 else None

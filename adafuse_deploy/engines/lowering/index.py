@@ -42,6 +42,12 @@ class GraphIndex:
         values: np.ndarray = onnx.numpy_helper.to_array(tensor)
         return [int(value) for value in values.reshape(-1)]
 
+    def number(self, name: str) -> float | None:
+        """Return a constant of one number, or None for any other value."""
+        tensor = self._constants.get(name)
+        values = None if tensor is None else onnx.numpy_helper.to_array(tensor)
+        return None if values is None or values.size != 1 else float(values.reshape(()))
+
 
 def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
     """Return an attribute's value."""

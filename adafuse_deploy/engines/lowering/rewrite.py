@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,12 @@ from onnx import helper
 
 from adafuse_deploy.engines.graph import drop_unused_weights
 from adafuse_deploy.engines.lowering.blocks import ResidualBlock, find_block
+from adafuse_deploy.engines.lowering.inception import (
+    Concatenation,
+    FrameConv,
+    FramePool,
+    find_frame_network,
+)
 from adafuse_deploy.engines.lowering.index import GraphIndex, attribute
 from adafuse_deploy.engines.lowering.quantised import Quantisation, take_quantisation
 from adafuse_deploy.engines.lowering.shifts import Shift, find_shift
@@ -22,6 +28,15 @@ from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.ops.domain import DOMAIN, VERSION
 
 _SPACE = [2, 3]
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """Some channels of a value: frames, stored under a policy ("" for none)."""
+
+    name: str
+    channels: int
+    policy: str
 
 
 def fuse_residual_blocks(
@@ -69,6 +84,8 @@ class _Rewriter:
         self._index = GraphIndex(graph)
         blocks = (find_block(self._index, node) for node in graph.node)
         self._blocks = {block.output: block for block in blocks if block is not None}
+        self._network = find_frame_network(self._index, list(graph.node))
+        self._tensors: dict[str, list[_Tensor]] = {}  # of values of the network
         self._nodes: list[onnx.NodeProto] = []
         # Of a value (N * T, C, H, W): the name of its form with channels innermost, per border,
         # of its means over space, and its number of channels.
@@ -82,7 +99,7 @@ class _Rewriter:
     @property
     def fused(self) -> int:
         """How many blocks were replaced."""
-        return len(self._blocks)
+        return len(self._blocks) + self._network.blocks
 
     def rewrite(self) -> None:
         for block in self._blocks.values():
@@ -91,6 +108,8 @@ class _Rewriter:
         for node in self._graph.node:
             if node.output[0] in self._blocks:
                 self._fuse(self._blocks[node.output[0]])
+            elif node.output[0] in self._network.steps:
+                self._fuse_step(node.output[0])
             elif not self._pool(node):
                 self._nodes.append(node)
         self._nodes += self.state.nodes()
@@ -130,6 +149,72 @@ class _Rewriter:
             shift_next=block.shift.from_next,
             shift_previous=block.shift.from_previous,
         )
+
+    def _fuse_step(self, value: str) -> None:
+        """Add the fused operators for a step of the inception network."""
+        if not self._tensors:
+            start = self._network.source
+            name = self._channels_innermost(start, self._network.borders.get(start, 0))
+            stem = find_stem(self._index, start)
+            assert stem is not None
+            self._tensors[start] = [_Tensor(name, self._dims(stem.weights[0])[0], "")]
+        step = self._network.steps[value]
+        if isinstance(step, Concatenation):
+            self._tensors[value] = [part for name in step.parts for part in self._tensors[name]]
+            means = [self._pooled[name] for name in step.parts]
+            self._pooled[value] = self._add("Concat", means, [f"{value}_pooled"], axis=1)
+            return
+        common = {
+            "stride": step.stride,
+            "input_border": self._network.borders.get(step.source, 0),
+            "border": self._network.borders.get(value, 0),
+        }
+        sources = self._tensors[step.source]
+        if isinstance(step, FrameConv):
+            weights = self._parameters(step.weights)
+            first, *others = sources
+            inputs = [first.name, *weights, step.policy, first.policy]
+            for source in others:
+                inputs += [source.name, source.policy]
+            made = [_Tensor(f"{value}_innermost", self._dims(step.weights[0])[0], step.policy)]
+            self._add_frames(
+                "FrameConv", inputs, made[0].name, channels=[s.channels for s in sources], **common
+            )
+        else:
+            made = self._pool_tensors(value, step, sources, common)
+        self._tensors[value] = made
+        means = [f"{tensor.name}_pooled" for tensor in made]
+        self._pooled[value] = means[0] if len(means) == 1 else self._add("Concat", means, axis=1)
+
+    def _pool_tensors(
+        self, value: str, step: FramePool, sources: list[_Tensor], common: dict[str, Any]
+    ) -> list[_Tensor]:
+        """Pool the tensors of a value one by one, each under its share of the decisions."""
+        made, done = [], 0
+        for i, source in enumerate(sources):
+            share = ""
+            if step.policy:
+                end = done + source.channels
+                share = self._slice(step.policy, done, end, axis=2)
+            name = f"{value}_{i}_innermost"
+            self._add_frames(
+                "FramePool",
+                [source.name, source.policy, share],
+                name,
+                channels=source.channels,
+                mode=step.mode,
+                pad=step.pad,
+                ceil=int(step.ceil),
+                **common,
+            )
+            made.append(_Tensor(name, source.channels, share or source.policy))
+            done += source.channels
+        return made
+
+    def _add_frames(self, kind: str, inputs: list[str], name: str, **attributes: Any) -> None:
+        while not inputs[-1]:
+            inputs.pop()
+        self._add_fused(kind, inputs, [name, f"{name}_pooled"], [], **attributes)
 
     def _parameters(self, names: tuple[str, ...]) -> list[str]:
         """Return weights and biases, with zeros for the biases that are missing.
@@ -185,10 +270,11 @@ class _Rewriter:
 
     def _shift_pooled(self, shift: Shift, output: str) -> None:
         """Shift the means (N * T, C) of a value as its frames are."""
-        pooled, channels = self._pooled[shift.source], self._channels[shift.source]
+        pooled = self._pooled[shift.source]
         if not shift.from_next + shift.from_previous:
             self._add("Identity", [pooled], [output])
             return
+        channels = self._channels[shift.source]
         clips = self._add("Reshape", [pooled, self._ints(-1, self._frames, channels)])
         end = shift.from_next + shift.from_previous
         parts = []

@@ -31,7 +31,7 @@ def find_shift(index: GraphIndex, value: str) -> Shift:
     concat = merge and index.producer(merge.input[0], "Concat")
     if concat is None or attribute(concat, "axis") != _CHANNELS:
         return Shift(value)
-    parts = [_part(index, name) for name in concat.input]
+    parts = [find_part(index, name) for name in concat.input]
     known = [part for part in parts if part is not None]
     if len(known) != len(parts) or len({part.source for part in known}) != 1:
         return Shift(value)
@@ -52,7 +52,7 @@ def find_shift(index: GraphIndex, value: str) -> Shift:
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """Channels ``first``...``last - 1`` (to the end if None) of the frame ``frame`` later."""
 
     source: str
@@ -61,7 +61,7 @@ class _Part:
     frame: int
 
 
-def _part(index: GraphIndex, value: str) -> _Part | None:
+def find_part(index: GraphIndex, value: str) -> Part | None:
     pads = None
     pad = index.producer(value, "Pad")
     if pad is not None:
@@ -89,7 +89,7 @@ def _part(index: GraphIndex, value: str) -> _Part | None:
     if edges is not None and (pads is None or _edges(pads) != edges):
         return None
     first, last = ranges.get(_CHANNELS, (0, None))
-    return _Part(value, first, last, frame)
+    return Part(value, first, last, frame)
 
 
 def _slice(index: GraphIndex, node: onnx.NodeProto) -> tuple[int, int, int | None] | None:
