@@ -102,7 +102,7 @@ def _lower(graph: str, target: Path, precision: str | None) -> None:
     metadata, blocks = lower(graph, target, precision=precision)
     click.echo(
         f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB, "
-        f"{time.perf_counter() - start:.1f} s): {blocks} fused residual blocks in "
+        f"{time.perf_counter() - start:.1f} s): {blocks} fused blocks in "
         f"{metadata.precision}, checked against {metadata.portable_name}."
     )
     click.echo(f"Next: adafuse-deploy verify {graph} {target} --checkpoint CHECKPOINT")

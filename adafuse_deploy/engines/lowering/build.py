@@ -74,7 +74,7 @@ def lower(
         fused, metadata, blocks = fuse_residual_blocks(portable, metadata, precision)
         if not blocks:
             raise NothingToFuse(
-                f"{graph} has no residual blocks that can be fused ({metadata.config.backbone}"
+                f"{graph} has no blocks that can be fused ({metadata.config.backbone}"
                 f"{', dense gates' if metadata.config.dense_gates else ''}); run it as it is, its "
                 "gated convolutions are already conditional."
             )
