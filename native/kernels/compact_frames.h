@@ -27,8 +27,8 @@ class CompactFrames {
   const FrameLayout& layout() const { return layout_; }
   std::size_t offset(std::size_t row) const { return row * layout_.frame_pitch(); }
 
-  // Means as the next layer sees them, (rows, channels), from those of what is stored: kept channels
-  // have their own, reused ones those of the previous frame, others 0.
+  // Means as the next layer sees them, (rows, channels), from those of what is stored: kept
+  // channels have their own, reused ones those of the previous frame, others 0.
   void fuse_means(const std::function<float(std::size_t row, std::size_t place)>& stored,
                   float* means) const;
 

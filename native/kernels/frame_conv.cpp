@@ -135,8 +135,7 @@ Panels FrameConv::gather(std::size_t index, const CompactChannels& outputs, std:
     const std::size_t first = panel * width;
     const std::size_t count = std::min(width, outputs.size() - first);
     for (std::size_t i = 0; i < width; ++i) {
-      task_scratch.gathered[i] =
-          i < count ? weights.row(outputs[first + i]) : weights.zeros();
+      task_scratch.gathered[i] = i < count ? weights.row(outputs[first + i]) : weights.zeros();
     }
     kernel_.gather(task_scratch.gathered.data(), count, weights.depth(),
                    panels + (panel - begin) * units);
@@ -146,8 +145,8 @@ Panels FrameConv::gather(std::size_t index, const CompactChannels& outputs, std:
   }
   const std::size_t taps = size_ * size_;
   const std::size_t bytes = (taps * source.channels + 1) * kernel_.channel_row();
-  char* const rows = reinterpret_cast<char*>(
-      task_scratch.channels[index].reserve((end - begin) * bytes / kUnit));
+  char* const rows =
+      reinterpret_cast<char*>(task_scratch.channels[index].reserve((end - begin) * bytes / kUnit));
   for (std::size_t panel = begin; panel < end; ++panel) {
     split_units(panels + (panel - begin) * units, taps, source.channels, width,
                 reinterpret_cast<std::uint16_t*>(rows + (panel - begin) * bytes));
@@ -226,9 +225,8 @@ void FrameConv::run(std::size_t rows, std::size_t height, std::size_t width,
       terms.push_back({tensors.sources[i].frames + shared.inputs[i].offset(row), shared.shapes[i],
                        steps, weights, 0, size_ == 1});
     }
-    convolve(kernel_, terms.data(), terms.size(),
-             {frame, layout, channels, nullptr, 1, total}, range, stored.size(), begin, end,
-             task_scratch.tiles);
+    convolve(kernel_, terms.data(), terms.size(), {frame, layout, channels, nullptr, 1, total},
+             range, stored.size(), begin, end, task_scratch.tiles);
   };
   if (small) {
     // Tasks that follow each other read the same panel's weights.

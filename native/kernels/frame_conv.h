@@ -57,8 +57,8 @@ class FrameConv {
 
   // Runs frames of height x width.  The result does not depend on how `parallel_for` spreads the
   // work.
-  void run(std::size_t rows, std::size_t height, std::size_t width,
-           const FrameConvTensors& tensors, const ParallelFor& parallel_for) const;
+  void run(std::size_t rows, std::size_t height, std::size_t width, const FrameConvTensors& tensors,
+           const ParallelFor& parallel_for) const;
 
  private:
   // Packed for what is chosen at run time: outputs, inputs or nothing.

@@ -64,8 +64,7 @@ void pool_frames(const FramePool& pool, std::size_t rows, std::size_t height, st
   if (rows * to.height * to.width == 0) {
     return;
   }
-  const std::size_t parts =
-      std::clamp((kEnoughTasks + rows - 1) / rows, std::size_t{1}, to.height);
+  const std::size_t parts = std::clamp((kEnoughTasks + rows - 1) / rows, std::size_t{1}, to.height);
   const std::size_t pitch = round_up(channels, group) + kLine / sizeof(float);
   float* const sums = shared.sums.reserve(rows * parts * pitch);
   parallel_for(rows * parts, [&](std::size_t task) {
@@ -82,10 +81,9 @@ void pool_frames(const FramePool& pool, std::size_t rows, std::size_t height, st
     const std::size_t stored = reorders ? own.kept() : own.size();
     const std::size_t lent = lender == nullptr ? 0 : lender->lent_begin() / group * group;
     const char* const source = tensors.input + shared.input.offset(row);
-    const Run runs[2] = {
-        {source, 0, round_up(stored, group)},
-        {source - from.frame_pitch(), lent,
-         lender == nullptr ? 0 : round_up(lender->size() - lent, group)}};
+    const Run runs[2] = {{source, 0, round_up(stored, group)},
+                         {source - from.frame_pitch(), lent,
+                          lender == nullptr ? 0 : round_up(lender->size() - lent, group)}};
     const std::size_t values = runs[0].count + runs[1].count;
     std::vector<std::uint32_t>& order = task_scratch.order;
     const CompactChannels& wanted = shared.output[row];
@@ -115,8 +113,8 @@ void pool_frames(const FramePool& pool, std::size_t rows, std::size_t height, st
 
     for (std::size_t y = begin; y < end; ++y) {
       for (std::size_t x = 0; x < to.width; ++x) {
-        char* const result = frame + to.offset(static_cast<std::ptrdiff_t>(y),
-                                               static_cast<std::ptrdiff_t>(x));
+        char* const result =
+            frame + to.offset(static_cast<std::ptrdiff_t>(y), static_cast<std::ptrdiff_t>(x));
         std::size_t done = 0;
         for (const Run& run : runs) {
           const char* pixels[kWindowPixels];

@@ -44,8 +44,8 @@ inline void take_largest(const char* const* pixels, std::size_t count, std::size
 
 }  // namespace
 
-FOR_WIDE_VECTORS void take_largest(Precision precision, const char* const* pixels, std::size_t count,
-                                   std::size_t values, char* to, float* sums) {
+FOR_WIDE_VECTORS void take_largest(Precision precision, const char* const* pixels,
+                                   std::size_t count, std::size_t values, char* to, float* sums) {
   if (precision == Precision::kFloat32) {
     take_largest<std::int32_t>(pixels, count, values, to);
     for (std::size_t i = 0; i < values; ++i) {

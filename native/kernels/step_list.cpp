@@ -90,8 +90,7 @@ void StepList::assign(const InputShape& input, const TileKernel& kernel, const C
 }
 
 Panels StepList::read_panels(const TileKernel& kernel, const Panels& channels, std::size_t begin,
-                             std::size_t end,
-                             AlignedArray<std::uint32_t>& buffer) const {
+                             std::size_t end, AlignedArray<std::uint32_t>& buffer) const {
   if (per_unit(kernel.precision) == 1) {
     return channels;
   }

@@ -48,10 +48,11 @@ void infer_shapes(OrtShapeInferContext* raw_context) {
   const std::int64_t rows = rows_are_named ? -1 : x[0].AsInt();
   const char* name = rows_are_named ? x[0].AsSym() : "";
   const std::int64_t channels = weight[0].AsInt();
-  set_output_shape(raw_context, 0,
-                   {rows, size(x[1].AsInt()), size(x[2].AsInt()),
-                    units_per_pixel(static_cast<std::size_t>(channels), read_precision(raw_context))},
-                   name);
+  set_output_shape(
+      raw_context, 0,
+      {rows, size(x[1].AsInt()), size(x[2].AsInt()),
+       units_per_pixel(static_cast<std::size_t>(channels), read_precision(raw_context))},
+      name);
   set_output_shape(raw_context, 1, {rows, channels}, name);
 }
 

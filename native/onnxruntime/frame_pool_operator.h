@@ -1,9 +1,9 @@
 // The operator FramePool, version 1: FramePool(X, input_policy?, policy?) -> Y, pooled.
 //
 // 3x3 pooling of frames X (N*T, H+2b, W+2b, P) into Y (N*T, H'+2b', W'+2b', P), see frames.h, in
-// CompactFrames order where they have a policy (N, T, C).  `policy` decides over the result; without
-// it Y is stored as X is.  pooled (N*T, C) are means over each frame as the next layer sees it.
-// Attributes: channels (C), mode ("max" or "mean"), stride (1 or 2), pad (0 or 1; a mean counts
+// CompactFrames order where they have a policy (N, T, C).  `policy` decides over the result;
+// without it Y is stored as X is.  pooled (N*T, C) are means over each frame as the next layer sees
+// it. Attributes: channels (C), mode ("max" or "mean"), stride (1 or 2), pad (0 or 1; a mean counts
 // padding as zeros), ceil (0 or 1), input_border (b), border (b'), precision.
 #pragma once
 

@@ -35,7 +35,7 @@ def lower(
     *,
     precision: str | None = None,
 ) -> tuple[GraphMetadata, int]:
-    """Write ``graph`` with its residual blocks fused, after checking the result.
+    """Write ``graph`` with its blocks fused, after checking the result.
 
     The result runs only with the operator library.  It is run on a random clip beside the portable
     graph in plain ONNX Runtime, under the portable graph's decisions, so that a close call that

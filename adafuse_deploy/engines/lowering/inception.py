@@ -115,7 +115,7 @@ class _Search:
         if step is None:
             return
         parts = step.parts if isinstance(step, Concatenation) else (step.source,)
-        joins = isinstance(step, Concatenation) or isinstance(step, FramePool)
+        joins = not isinstance(step, FrameConv)
         self._tensors[output] = sum(self._tensors[part] for part in parts) if joins else 1
         self.network.steps[output] = step
 
@@ -128,17 +128,12 @@ class _Search:
                 borders[step.source] = 1
             for part in step.parts if isinstance(step, Concatenation) else ():
                 borders[part] = max(borders.get(part, 0), borders.get(value, 0))
+        sources = [step.source for step in steps.values() if isinstance(step, FrameConv)]
         within = {*steps, *self._inner}
-        values = [self.network.source, *steps]
-        return all(
+        return max(self._tensors[value] for value in sources) <= _MOST_TENSORS and all(
             reader.output[0] in within or reader.op_type == "ReduceMean"
-            for value in values
+            for value in (self.network.source, *steps)
             for reader in self._index.readers(value)
-        ) and all(
-            self._tensors[value] <= _MOST_TENSORS
-            for step in steps.values()
-            if isinstance(step, FrameConv)
-            for value in (step.source,)
         )
 
     def _conv(self, relu: onnx.NodeProto) -> FrameConv | None:
@@ -170,7 +165,7 @@ class _Search:
             and list(strides) in ([1, 1], [2, 2])
             and list(pads) in ([0] * 4, [1] * 4)
             and attribute(node, "auto_pad", b"NOTSET") == b"NOTSET"
-            and (mode == "max" or attribute(node, "count_include_pad", 0) == 1 and not ceil)
+            and (mode == "max" or (attribute(node, "count_include_pad", 0) == 1 and not ceil))
         )
         return FramePool(node.input[0], "", mode, strides[0], pads[0], ceil) if plain else None
 

@@ -1,4 +1,4 @@
-"""Replacing residual blocks by fused operators that pass on frames with channels innermost."""
+"""Replacing blocks by fused operators that pass on frames with channels innermost."""
 
 from __future__ import annotations
 
