@@ -76,8 +76,8 @@ FrameConvKernel::FrameConvKernel(const OrtKernelInfo* raw_info) {
   }
   input_border_ = read_count(info, "input_border");
   conv_ = std::make_unique<const FrameConv>(
-      FrameConvSpec{conv->weights, sources_, given(kPolicy), read_count(info, "stride"), input_border_,
-                    read_count(info, "border")},
+      FrameConvSpec{conv->weights, sources_, given(kPolicy), read_count(info, "stride"),
+                    input_border_, read_count(info, "border")},
       *tile_kernels(read_precision(info)).front());
 }
 

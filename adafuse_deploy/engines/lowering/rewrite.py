@@ -84,7 +84,10 @@ class _Rewriter:
         self._index = GraphIndex(graph)
         blocks = (find_block(self._index, node) for node in graph.node)
         self._blocks = {block.output: block for block in blocks if block is not None}
-        self._network = find_frame_network(self._index, list(graph.node))
+        # There are kernels for clips in floating point only.
+        clips = metadata.mode == "clip" and precision != "int8"
+        nodes = list(graph.node) if clips else []
+        self._network = find_frame_network(self._index, nodes)
         self._tensors: dict[str, list[_Tensor]] = {}  # of values of the network
         self._nodes: list[onnx.NodeProto] = []
         # Of a value (N * T, C, H, W): the name of its form with channels innermost, per border,
