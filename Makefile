@@ -43,8 +43,9 @@ format: install  ## Put code into form
 bench: install  ## Time ResNet-50 on our kernels beside dense peers (some minutes)
 	$(BIN)/adafuse-deploy bench --arch adafuse_tsm_resnet50 --policy-mix sthv2 --threads 2
 
-benchmarks: install  ## Measure all published rows and write their tables
+benchmarks: cpp  ## Measure all published rows and write their tables
 	$(BIN)/python scripts/benchmark.py
+	$(BIN)/python scripts/layer_rates.py
 
 cpp: install  ## Build the native code and the C++ runtime, and run their own tests
 	$(CMAKE_NATIVE) -B build/native -DCMAKE_BUILD_TYPE=Release $(WITH_RUNTIME)

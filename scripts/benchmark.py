@@ -45,7 +45,9 @@ def rows() -> dict[str, list[str]]:
     for precision in PRECISIONS:
         arch = ("--arch", "adafuse_tsm_resnet18")
         table[f"resnet18-sthv2-{precision}"] = [*arch, "--precision", precision, *FAST_PEERS]
-    table["bninception-sthv2-fp32"] = ["--arch", "adafuse_tsn_bninception", *FAST_PEERS]
+    for precision in ("fp32", "bf16"):
+        arch = ("--arch", "adafuse_tsn_bninception")
+        table[f"bninception-sthv2-{precision}"] = [*arch, "--precision", precision, *FAST_PEERS]
     for precision in ("fp32", "int8"):
         table[f"resnet50-sthv2-8clips-{precision}"] = [
             *("--clips", "8", "--precision", precision, "--peers", "openvino")
