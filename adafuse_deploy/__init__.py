@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from adafuse_deploy.models.official import load_official
     from adafuse_deploy.models.registry import create_model
     from adafuse_deploy.prediction import KEEP, REUSE, SKIP, Prediction
+    from adafuse_deploy.quantization.quantize import quantize
 
 _HOME = {
     "KEEP": "prediction",
@@ -34,6 +35,7 @@ _HOME = {
     "load_model": "models.checkpoint",
     "load_official": "models.official",
     "open_clip": "data.clips",
+    "quantize": "quantization.quantize",
 }
 __all__ = [
     "KEEP",
@@ -48,6 +50,7 @@ __all__ = [
     "load_model",
     "load_official",
     "open_clip",
+    "quantize",
 ]
 
 

@@ -199,7 +199,7 @@ def tables(reports: dict[str, Report]) -> str:
     }
     sections = [
         "### Policy mixes, ResNet-50 TSM\n\n"
-        + table(CLIP_COLUMNS, chosen("resnet50-[djms]*-????")),
+        + table(CLIP_COLUMNS, chosen(*(f"resnet50-{mix}-????" for mix in (*MIXES, EXTRA_MIX)))),
         "### Other networks and settings\n\n"
         + table(CLIP_COLUMNS, chosen("resnet18-*", "bninception-*", "*-8clips-*", "*-avx2-*")),
         "### Sweep\n\n" + table(CLIP_COLUMNS, sweep) + "\n\n" + break_even(list(sweep.values())),

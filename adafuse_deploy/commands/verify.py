@@ -62,6 +62,11 @@ RANDOM_CLIPS = 8
     type=click.FloatRange(0, 100),
     help="Per cent of clips with PyTorch's best class [fp32: 100, others: 98].",
 )
+@click.option(
+    "--max-top1-loss",
+    type=click.FloatRange(0),
+    help="Points of top-1 accuracy that may be lost, with labels [int8: 0.5, others: 100].",
+)
 @click.option("--json", "json_file", help="Write the report to this file as JSON too.")
 @checkpoint_options
 def command(
@@ -80,6 +85,7 @@ def command(
     atol: float | None,
     rtol: float | None,
     min_top1_agreement: float | None,
+    max_top1_loss: float | None,
     json_file: str | None,
     **options: Any,
 ) -> None:
@@ -114,6 +120,7 @@ def command(
                 "atol": atol,
                 "rtol": rtol,
                 "top1_agreement": min_top1_agreement,
+                "top1_loss": max_top1_loss,
             },
             batch=batch,
             rounds=rounds,

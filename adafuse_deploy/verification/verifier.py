@@ -84,7 +84,7 @@ def verify(
     for name, engine in engines.items():
         precision = engine.metadata.precision
         limits = _limits(precision, thresholds or {})
-        failures = tuple(_failures(comparisons[name], limits, engine.metadata.gates))
+        failures = tuple(_failures(comparisons[name], reference, limits, engine.metadata.gates))
         results.append(
             Result(name, precision, comparisons[name], latencies[name], limits, failures)
         )
@@ -124,7 +124,9 @@ def _limits(precision: str, thresholds: Mapping[str, float | None]) -> Threshold
     return replace(DEFAULT_THRESHOLDS[precision], **given)
 
 
-def _failures(seen: Comparison, limits: Thresholds, gates: Sequence[str]) -> Iterator[str]:
+def _failures(
+    seen: Comparison, reference: Comparison, limits: Thresholds, gates: Sequence[str]
+) -> Iterator[str]:
     """Yield a sentence for every threshold that is missed; a NaN misses all."""
     if seen.tied == seen.clips:
         yield "every clip diverges at a tie, so nothing could be compared: verify more clips."
@@ -148,3 +150,10 @@ def _failures(seen: Comparison, limits: Thresholds, gates: Sequence[str]) -> Ite
             f"the best class agrees on {seen.top1_agreement:.1f} % of the clips instead of "
             f"{limits.top1_agreement:g} %."
         )
+    if reference.top1_accuracy is not None and seen.top1_accuracy is not None:
+        lost = reference.top1_accuracy - seen.top1_accuracy
+        if not lost <= limits.top1_loss:
+            yield (
+                f"top-1 accuracy is {seen.top1_accuracy:.1f} %, {lost:.1f} points below PyTorch's; "
+                f"{limits.top1_loss:g} may be lost."
+            )
