@@ -55,7 +55,7 @@ RANDOM_CLIPS = 8
 @click.option(
     "--rtol",
     type=click.FloatRange(0),
-    help="The same over their RMS [fp32: 1e-3, fp16: 5e-2, bf16: 0.2, int8: 2].",
+    help="The same over their RMS [fp32: 1e-3, fp16: 5e-2, bf16 and int8: 2].",
 )
 @click.option(
     "--min-top1-agreement",
@@ -65,7 +65,7 @@ RANDOM_CLIPS = 8
 @click.option(
     "--max-top1-loss",
     type=click.FloatRange(0),
-    help="Points of top-1 accuracy that may be lost, with labels [int8: 0.5, others: 100].",
+    help="Points of top-1 accuracy that may be lost [bf16 and int8: 0.5, others: 100].",
 )
 @click.option("--json", "json_file", help="Write the report to this file as JSON too.")
 @checkpoint_options

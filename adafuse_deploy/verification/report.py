@@ -32,11 +32,11 @@ class Thresholds:
 DEFAULT_THRESHOLDS = {
     "fp32": Thresholds(100.0, 0.0, 1e-3, 100.0),
     "fp16": Thresholds(99.0, 0.0, 5e-2, 98.0),
-    "bf16": Thresholds(98.0, 0.0, 2e-1, 98.0),
+    "bf16": Thresholds(98.0, 0.0, 2.0, 98.0, 0.5),
     "int8": Thresholds(98.0, 0.0, 2.0, 98.0, 0.5),
 }
-"""By the precision of the engine.  In int8 some close decisions turn over, and one that does can
-move the logits of its clip by a good part of their RMS: what counts is the accuracy."""
+"""By the precision of the engine.  In bf16 and int8 close decisions turn over, and one that does
+can move the logits of its clip by a good part of their RMS: what counts is the accuracy."""
 
 
 @dataclass(frozen=True)
