@@ -29,7 +29,8 @@ struct FrameConvSpec {
   bool compact;  // the output is stored under a policy
   std::size_t stride;
   std::size_t input_border;
-  std::size_t border;  // of the output
+  std::size_t border;     // of the output
+  bool winograd = false;  // a 3x3 convolution of stride 1 by minimal filtering, in kFloat32
 };
 
 struct FrameSource {
@@ -70,8 +71,7 @@ class FrameConv {
     std::optional<OutputWeights> by_output;
   };
 
-  Panels gather(std::size_t source, const CompactChannels& outputs, std::size_t begin,
-                std::size_t end) const;
+  friend class FrameConvPass;
 
   const TileKernel& kernel_;
   std::size_t outputs_;
@@ -80,6 +80,7 @@ class FrameConv {
   std::size_t input_border_;
   std::size_t border_;
   bool compact_;
+  bool winograd_;
   std::vector<Source> sources_;
   SumConstants constants_;
 };

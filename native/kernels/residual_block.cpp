@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/residual_pass.h"
+#include "kernels/winograd.h"
 
 namespace adafuse {
 namespace {
@@ -15,6 +16,23 @@ const ConvWeights& last(const ResidualBlockSpec& spec) {
 
 float last_input_scale(const ResidualBlockSpec& spec) {
   return spec.conv3 ? spec.scales.conv2 : spec.scales.conv1;
+}
+
+bool by_winograd(const ResidualBlockSpec& spec, const TileKernel& kernel, const ConvWeights& conv,
+                 std::size_t stride) {
+  return spec.winograd && kernel.precision == Precision::kFloat32 && conv.taps == 9 && stride == 1;
+}
+
+std::size_t conv2_stride(const ResidualBlockSpec& spec) {
+  return spec.conv3 ? spec.stride : 1;
+}
+
+// Weights in the order `Packed`, at 36 positions where `winograd`.
+template <typename Packed, typename... Arguments>
+Packed pack(bool winograd, const TileKernel& kernel, const ConvWeights& conv,
+            const Arguments&... arguments) {
+  return winograd ? Packed(kernel, WinogradWeights(conv).conv(), arguments...)
+                  : Packed(kernel, conv, arguments...);
 }
 
 void require(bool condition, const char* rule) {
@@ -32,8 +50,10 @@ ResidualBlock::ResidualBlock(const ResidualBlockSpec& spec, const TileKernel& ke
       out_channels_(spec.conv3 ? spec.conv3->outputs : spec.conv2.outputs),
       stride_(spec.stride),
       shift_(spec.shift),
-      conv1_(kernel, spec.conv1, spec.shift),
-      conv2_(kernel, spec.conv2),
+      winograd1_(by_winograd(spec, kernel, spec.conv1, spec.stride)),
+      winograd2_(by_winograd(spec, kernel, spec.conv2, conv2_stride(spec))),
+      conv1_(pack<OutputWeights>(winograd1_, kernel, spec.conv1, spec.shift)),
+      conv2_(pack<ChannelWeights>(winograd2_, kernel, spec.conv2)),
       scales_(spec.scales),
       sums1_(kernel, spec.conv1, scales_.input, scales_.conv1),
       sums2_(kernel, spec.conv2, scales_.conv1, scales_.conv2),

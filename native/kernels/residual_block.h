@@ -34,6 +34,7 @@ struct ResidualBlockSpec {
   std::size_t stride = 1;               // of the 3x3 convolution that comes first
   TemporalShift shift;
   ResidualBlockScales scales;
+  bool winograd = false;  // 3x3 convolutions of stride 1 by minimal filtering, in kFloat32
 };
 
 struct ResidualBlockTensors {
@@ -81,6 +82,7 @@ class ResidualBlock {
   std::size_t out_channels_;
   std::size_t stride_;
   TemporalShift shift_;
+  bool winograd1_, winograd2_;  // conv1 and conv2 are done by minimal filtering
   OutputWeights conv1_;
   ChannelWeights conv2_;
   std::optional<PanelWeights> conv3_;

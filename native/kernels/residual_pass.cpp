@@ -12,6 +12,7 @@ struct Scratch {
   std::vector<StepList> reads;                      // of conv2, per row
   std::array<StepList, 4> first_steps, skip_steps;  // by the neighbours of a frame
   StepList narrow_steps;
+  PatchedFrames first_patches, second_patches;  // what conv1 and conv2 read by minimal filtering
 };
 
 namespace {
@@ -19,10 +20,13 @@ namespace {
 // What a thread needs for one task.
 struct TaskScratch {
   AlignedArray<std::uint32_t> panels;
-  AlignedArray<float> bias, scale;
+  AlignedArray<float> bias, scale, zeros;
   AlignedArray<char> z;
   std::vector<const std::uint32_t*> gathered;
+  std::vector<ConvSource> terms;
   std::vector<PixelTile> tiles;
+  PatchScratch patches;
+  std::vector<PatchFrame> frames;
 };
 thread_local Scratch pass_scratch;
 thread_local TaskScratch task_scratch;
@@ -82,6 +86,8 @@ const StepList& ResidualPass::shifted(const std::array<StepList, 4>& lists, std:
 void ResidualPass::prepare() {
   scratch_.channels.resize(std::max(scratch_.channels.size(), rows_));
   scratch_.reads.resize(std::max(scratch_.reads.size(), rows_));
+  scratch_.first_patches.resize(rows_);
+  scratch_.second_patches.resize(rows_);
   std::size_t most = 0;
   for (std::size_t row = 0; row < rows_; ++row) {
     scratch_.channels[row].assign(policy_, row, block_.mid_channels_);
@@ -92,7 +98,18 @@ void ResidualPass::prepare() {
   for (std::size_t row = 0; row < rows_; ++row) {
     const CompactChannels* previous =
         neighbours(row).previous ? &scratch_.channels[row - 1] : nullptr;
-    scratch_.reads[row].assign(mid_, kernel_, scratch_.channels[row], previous);
+    if (block_.winograd2_) {
+      PatchReads& reads = scratch_.second_patches.reads(row);
+      reads.clear();
+      reads.add(y(row), mid_, scratch_.channels[row], previous, kernel_);
+    } else {
+      scratch_.reads[row].assign(mid_, kernel_, scratch_.channels[row], previous);
+    }
+    if (block_.winograd1_) {
+      PatchReads& reads = scratch_.first_patches.reads(row);
+      reads.clear();
+      reads.add(x(row), input_, block_.shift_, neighbours(row), kernel_);
+    }
   }
   for (std::size_t i = 0; i < 4; ++i) {
     const Neighbours near{(i & 1) != 0, (i & 2) != 0};
@@ -136,10 +153,23 @@ void ResidualPass::first_stage(std::size_t row, RowRange rows, std::size_t panel
                    panels + (panel - panel_begin) * panel_units);
   }
   const Panels gathered{reinterpret_cast<const char*>(panels), panel_units * kUnit, panel_begin};
+  const ConvTarget target{y(row), mid_.layout, {bias, scale}};
+  if (block_.winograd1_ && by_panels_) {
+    const PatchFrame frame = scratch_.first_patches.frame(row, &gathered, target);
+    const std::size_t left = channels.size() - panel_begin * width;
+    convolve_patches(&frame, 1, true, panel_begin, std::min(left, width), task_scratch.patches);
+    return;
+  }
+  if (block_.winograd1_) {
+    convolve_patches(kernel_, scratch_.first_patches.reads(row), &gathered, target, true, rows,
+                     mid_.layout.height, mid_.layout.width, channels.size(), panel_begin, panel_end,
+                     task_scratch.patches);
+    return;
+  }
   const ConvSource source{x(row),   input_, shifted(scratch_.first_steps, row),
                           gathered, 0,      input_.kernel == 1};
-  convolve(kernel_, &source, 1, {y(row), mid_.layout, {bias, scale}}, rows, channels.size(),
-           panel_begin, panel_end, task_scratch.tiles);
+  convolve(kernel_, &source, 1, target, rows, channels.size(), panel_begin, panel_end,
+           task_scratch.tiles);
 }
 
 Panels ResidualPass::read_panels(std::size_t row, std::size_t panel_begin,
@@ -148,50 +178,94 @@ Panels ResidualPass::read_panels(std::size_t row, std::size_t panel_begin,
                                          task_scratch.panels);
 }
 
+ConvTarget ResidualPass::second_target(char* z, std::size_t z_first_row) const {
+  return {z, narrow_.layout, block_.sums2_.channels(), nullptr, 1, nullptr, z_first_row};
+}
+
 void ResidualPass::second_stage(std::size_t row, const Panels& conv2, RowRange rows,
                                 std::size_t panel_begin, std::size_t panel_end, char* z,
                                 std::size_t z_first_row) const {
+  const ConvTarget target = second_target(z, z_first_row);
+  if (block_.winograd2_) {
+    convolve_patches(kernel_, scratch_.second_patches.reads(row), &conv2, target, true, rows,
+                     output_.height, output_.width, block_.mid_channels_, panel_begin, panel_end,
+                     task_scratch.patches);
+    return;
+  }
   const ConvSource source{y(row), mid_, scratch_.reads[row], conv2};
-  convolve(kernel_, &source, 1,
-           {z, narrow_.layout, block_.sums2_.channels(), nullptr, 1, nullptr, z_first_row}, rows,
-           block_.mid_channels_, panel_begin, panel_end, task_scratch.tiles);
+  convolve(kernel_, &source, 1, target, rows, block_.mid_channels_, panel_begin, panel_end,
+           task_scratch.tiles);
+}
+
+ConvTarget ResidualPass::last_target(std::size_t row, float* sums) const {
+  char* const output = tensors_.output + result_of(row) * output_.frame_pitch();
+  return {output,
+          output_,
+          block_.last_sums_.channels(),
+          block_.shortcut_ ? nullptr : x(row),
+          block_.scales_.input / block_.scales_.output,
+          sums};
+}
+
+// What a basic block's conv2 gives by minimal filtering; a shortcut convolution is yet to be added.
+ConvTarget ResidualPass::patched_target(std::size_t row, float* sums) const {
+  ConvTarget target = last_target(row, block_.shortcut_ ? nullptr : sums);
+  if (block_.shortcut_) {
+    const std::size_t size = round_up(block_.out_channels_, kernel_.panel_width());
+    float* const zeros = task_scratch.zeros.reserve(size);
+    std::fill_n(zeros, size, 0.0f);
+    target.channels = {zeros, zeros};
+  }
+  return target;
 }
 
 void ResidualPass::last_stage(std::size_t row, const Panels& conv2, RowRange rows,
                               std::size_t panel_begin, std::size_t panel_end, const char* z,
                               std::size_t z_first_row, float* sums) const {
-  const ConvSource first =
-      block_.is_bottleneck()
-          ? ConvSource{z, narrow_, scratch_.narrow_steps, block_.conv3_->panels(), z_first_row}
-          : ConvSource{y(row), mid_, scratch_.reads[row], conv2};
-  const bool projects = block_.shortcut_.has_value();
-  const ConvSource sources[2] = {
-      first, projects ? ConvSource{x(row), skipped_, shifted(scratch_.skip_steps, row),
-                                   block_.shortcut_->panels(), 0, false, block_.rescale_.data()}
-                      : first};
-  char* const output = tensors_.output + result_of(row) * output_.frame_pitch();
+  ConvTarget target = last_target(row, sums);
   if (panel_begin == 0) {
-    output_.clear_border(output, rows.begin, rows.end);
+    output_.clear_border(target.frame, rows.begin, rows.end);
   }
-  convolve(kernel_, sources, projects ? 2 : 1,
-           {output, output_, block_.last_sums_.channels(), projects ? nullptr : x(row),
-            block_.scales_.input / block_.scales_.output, sums},
-           rows, block_.out_channels_, panel_begin, panel_end, task_scratch.tiles);
+  std::vector<ConvSource>& terms = task_scratch.terms;
+  terms.clear();
+  if (block_.is_bottleneck()) {
+    terms.push_back({z, narrow_, scratch_.narrow_steps, block_.conv3_->panels(), z_first_row});
+  } else if (!block_.winograd2_) {
+    terms.push_back({y(row), mid_, scratch_.reads[row], conv2});
+  } else {
+    if (!by_panels_) {
+      convolve_patches(kernel_, scratch_.second_patches.reads(row), &conv2,
+                       patched_target(row, sums), !block_.shortcut_, rows, output_.height,
+                       output_.width, block_.out_channels_, panel_begin, panel_end,
+                       task_scratch.patches);
+    }
+    target.residual = target.frame;
+  }
+  if (block_.shortcut_) {
+    terms.push_back({x(row), skipped_, shifted(scratch_.skip_steps, row),
+                     block_.shortcut_->panels(), 0, false, block_.rescale_.data()});
+  }
+  if (!terms.empty()) {
+    convolve(kernel_, terms.data(), terms.size(), target, rows, block_.out_channels_, panel_begin,
+             panel_end, task_scratch.tiles);
+  }
 }
 
 void ResidualPass::run_strips(const ParallelFor& parallel_for) {
+  const std::size_t step = block_.winograd1_ || block_.winograd2_ ? kPatchStep : 1;
   const std::size_t parts =
-      std::clamp(ceil_div(kEnoughTasks, rows_), std::size_t{1}, output_.height);
+      std::clamp(ceil_div(kEnoughTasks, rows_), std::size_t{1}, ceil_div(output_.height, step));
   sums_ = scratch_.sums.reserve(parts * rows_ * sums_pitch_);
-  const auto part_of = [parts](std::size_t height, std::size_t part) {
-    return RowRange{height * part / parts, height * (part + 1) / parts};
+  const auto part_of = [parts, step](std::size_t height, std::size_t part) {
+    const std::size_t steps = ceil_div(height, step);
+    return RowRange{std::min(height, steps * part / parts * step),
+                    std::min(height, steps * (part + 1) / parts * step)};
   };
   const std::size_t all = static_cast<std::size_t>(-1);
   parallel_for(rows_ * parts, [&](std::size_t task) {
     first_stage(task / parts, part_of(mid_.layout.height, task % parts), 0, all);
   });
   const std::size_t z_row = narrow_.layout.row_pitch();
-  const std::size_t strip = std::max<std::size_t>(1, kNarrowStrip / z_row);
   // Backwards, to begin with what is still in cache; the next block then begins with what ends
   // here.
   parallel_for(results() * parts, [&](std::size_t index) {
@@ -205,7 +279,10 @@ void ResidualPass::run_strips(const ParallelFor& parallel_for) {
       last_stage(row, conv2, part, 0, block_.conv2_.count(), nullptr, 0, total);
       return;
     }
-    char* const z = task_scratch.z.reserve(strip * z_row + kLine);
+    const std::size_t strip = block_.winograd2_
+                                  ? patch_strip(scratch_.second_patches.reads(row), output_.width)
+                                  : std::max<std::size_t>(1, kNarrowStrip / z_row);
+    char* const z = task_scratch.z.reserve(std::min(strip, output_.height) * z_row + kLine);
     for (std::size_t begin = part.begin; begin < part.end; begin += strip) {
       const RowRange rows{begin, std::min(begin + strip, part.end)};
       second_stage(row, conv2, rows, 0, block_.conv2_.count(), z, begin);
@@ -215,41 +292,81 @@ void ResidualPass::run_strips(const ParallelFor& parallel_for) {
   pool(parts);
 }
 
+template <typename Target>
+void ResidualPass::run_patches(std::size_t begin, std::size_t end, std::size_t panel, bool rectify,
+                               std::size_t channels, const Target& target) const {
+  const Panels weights = block_.conv2_.panels();
+  std::vector<PatchFrame>& frames = task_scratch.frames;
+  frames.clear();
+  for (std::size_t i = begin; i < end; ++i) {
+    const std::size_t row = result_row(i);
+    frames.push_back(scratch_.second_patches.frame(row, &weights, target(row)));
+  }
+  const std::size_t width = kernel_.panel_width();
+  convolve_patches(frames.data(), frames.size(), rectify, panel,
+                   std::min(channels - panel * width, width), task_scratch.patches);
+}
+
 void ResidualPass::run_panels(const ParallelFor& parallel_for) {
+  by_panels_ = true;
   sums_ = scratch_.sums.reserve(rows_ * sums_pitch_);
   const std::size_t first_panels = ceil_div(block_.mid_channels_, kernel_.panel_width());
+  if (block_.winograd1_) {
+    scratch_.first_patches.transform(kernel_, mid_.layout.height, mid_.layout.width, parallel_for);
+  }
   parallel_for(rows_ * first_panels, [&](std::size_t task) {
     const std::size_t panel = task % first_panels;
     first_stage(task / first_panels, {0, mid_.layout.height}, panel, panel + 1);
   });
-  // A task runs one panel over some rows, so that its weights stay in cache.
+  if (block_.winograd2_) {
+    scratch_.second_patches.transform(kernel_, output_.height, output_.width, parallel_for);
+  }
+  // A task runs one panel over some results, so that its weights stay in cache.
   const auto over_panels = [&](std::size_t panels, const auto& stage) {
     const std::size_t count = results();
-    const std::size_t chunks = std::clamp(ceil_div(kEnoughTasks, panels), std::size_t{1}, count);
+    const std::size_t chunks =
+        std::clamp(ceil_div(kEnoughTasks / 2, panels), std::size_t{1}, count);
     parallel_for(panels * chunks, [&](std::size_t task) {
       const std::size_t panel = task / chunks, chunk = task % chunks;
-      for (std::size_t i = count * chunk / chunks; i < count * (chunk + 1) / chunks; ++i) {
-        stage(result_row(i), panel);
-      }
+      stage(count * chunk / chunks, count * (chunk + 1) / chunks, panel);
     });
   };
   const RowRange whole{0, output_.height};
   const std::size_t frame = narrow_.layout.frame_pitch();
-  char* z = nullptr;
-  if (block_.is_bottleneck()) {
-    z = scratch_.z.reserve(rows_ * frame + kLine);
-    over_panels(block_.conv2_.count(), [&](std::size_t row, std::size_t panel) {
-      second_stage(row, read_panels(row, panel, panel + 1), whole, panel, panel + 1,
-                   z + row * frame, 0);
+  const bool bottleneck = block_.is_bottleneck();
+  char* const z = bottleneck ? scratch_.z.reserve(rows_ * frame + kLine) : nullptr;
+  if (bottleneck) {
+    over_panels(block_.conv2_.count(), [&](std::size_t begin, std::size_t end, std::size_t panel) {
+      if (block_.winograd2_) {
+        run_patches(begin, end, panel, true, block_.mid_channels_,
+                    [&](std::size_t row) { return second_target(z + row * frame, 0); });
+        return;
+      }
+      for (std::size_t i = begin; i < end; ++i) {
+        const std::size_t row = result_row(i);
+        second_stage(row, read_panels(row, panel, panel + 1), whole, panel, panel + 1,
+                     z + row * frame, 0);
+      }
     });
   }
-  const std::size_t panels =
-      block_.is_bottleneck() ? block_.conv3_->count() : block_.conv2_.count();
-  over_panels(panels, [&](std::size_t row, std::size_t panel) {
-    std::fill_n(sums(0, row) + panel * kernel_.panel_width(), kernel_.panel_width(), 0.0f);
-    const Panels conv2 = block_.is_bottleneck() ? Panels{} : read_panels(row, panel, panel + 1);
-    last_stage(row, conv2, whole, panel, panel + 1, z + row * frame, 0, sums(0, row));
-  });
+  const bool patched = block_.winograd2_ && !bottleneck;
+  const std::size_t width = kernel_.panel_width();
+  over_panels(bottleneck ? block_.conv3_->count() : block_.conv2_.count(),
+              [&](std::size_t begin, std::size_t end, std::size_t panel) {
+                for (std::size_t i = begin; i < end; ++i) {
+                  std::fill_n(sums(0, result_row(i)) + panel * width, width, 0.0f);
+                }
+                if (patched) {
+                  run_patches(begin, end, panel, !block_.shortcut_, block_.out_channels_,
+                              [&](std::size_t row) { return patched_target(row, sums(0, row)); });
+                }
+                for (std::size_t i = begin; i < end; ++i) {
+                  const std::size_t row = result_row(i);
+                  const Panels conv2 =
+                      bottleneck || patched ? Panels{} : read_panels(row, panel, panel + 1);
+                  last_stage(row, conv2, whole, panel, panel + 1, z + row * frame, 0, sums(0, row));
+                }
+              });
   pool(1);
 }
 
@@ -267,7 +384,6 @@ void ResidualPass::pool(std::size_t slots) const {
 }
 
 void ResidualPass::run(const ParallelFor& parallel_for) {
-  prepare();
   if (block_.shortcut_ && tensors_.input == tensors_.output) {
     // A shortcut convolution reads neighbouring frames after the output is begun.
     const std::size_t size = results() * input_.layout.frame_pitch();
@@ -275,6 +391,7 @@ void ResidualPass::run(const ParallelFor& parallel_for) {
     std::copy_n(tensors_.input, size, copy);
     x_ = copy;
   }
+  prepare();
   if (output_.height * output_.width < kSmallPlane) {
     run_panels(parallel_for);
   } else {

@@ -6,6 +6,7 @@
 
 #include "kernels/conv_stage.h"
 #include "kernels/residual_block.h"
+#include "kernels/winograd.h"
 
 namespace adafuse {
 
@@ -29,11 +30,18 @@ class ResidualPass {
   void second_stage(std::size_t row, const Panels& conv2, RowRange output_rows,
                     std::size_t panel_begin, std::size_t panel_end, char* z,
                     std::size_t z_first_row) const;
+  ConvTarget second_target(char* z, std::size_t z_first_row) const;
+  ConvTarget last_target(std::size_t row, float* sums) const;
+  ConvTarget patched_target(std::size_t row, float* sums) const;
   // `z` is not used by a basic block, `conv2` not by a bottleneck.
   void last_stage(std::size_t row, const Panels& conv2, RowRange output_rows,
                   std::size_t panel_begin, std::size_t panel_end, const char* z,
                   std::size_t z_first_row, float* sums) const;
   Panels read_panels(std::size_t row, std::size_t panel_begin, std::size_t panel_end) const;
+  // A panel of conv2 for the results [begin, end), with `target(row)`.
+  template <typename Target>
+  void run_patches(std::size_t begin, std::size_t end, std::size_t panel, bool rectify,
+                   std::size_t channels, const Target& target) const;
   void run_strips(const ParallelFor& parallel_for);
   void run_panels(const ParallelFor& parallel_for);
   void pool(std::size_t slots) const;
@@ -70,6 +78,7 @@ class ResidualPass {
   char* y_ = nullptr;
   float* sums_ = nullptr;
   std::size_t sums_pitch_;
+  bool by_panels_ = false;
 };
 
 }  // namespace adafuse

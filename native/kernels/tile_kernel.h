@@ -46,14 +46,15 @@ struct PerChannel {
   PerChannel from(std::size_t channel) const { return {bias + channel, scale + channel}; }
 };
 
-// Where a tile goes: max(0, bias + sum + residual_scale * residual), in kInt8 at most 255.
+// Where a tile goes: max(lowest, bias + sum + residual_scale * residual), in kInt8 at most 255.
 struct TileOutput {
   char* groups[kMaxGroups];
   std::ptrdiff_t pixel_stride;       // bytes
   const char* residual[kMaxGroups];  // null for none; may be the output itself
   std::ptrdiff_t residual_stride;    // bytes
   float residual_scale;
-  float* sums;  // null, or per channel: the tile's values are added to it
+  float lowest;  // 0 for a ReLU
+  float* sums;   // null, or per channel: the tile's values are added to it
 };
 
 struct TileSize {

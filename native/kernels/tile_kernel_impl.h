@@ -58,20 +58,20 @@ inline void store_half(void* to, Half v) {
   *static_cast<Half*>(to) = v;
 }
 
-// Not a number stays what it is.
+// The larger one, or `v` where that is not a number.
 #if defined(__AVX512F__)
-inline Vector relu(Vector v) {
-  return (Vector)_mm512_maskz_max_ps(0xffff, __m512{}, (__m512)v);
+inline Vector at_least(Vector lowest, Vector v) {
+  return (Vector)_mm512_maskz_max_ps(0xffff, (__m512)lowest, (__m512)v);
 }
-inline Half relu_half(Half v) {
-  return (Half)_mm256_max_ps(__m256{}, (__m256)v);
+inline Half at_least_half(Half lowest, Half v) {
+  return (Half)_mm256_max_ps((__m256)lowest, (__m256)v);
 }
 #else
-inline Vector relu(Vector v) {
-  return v < 0 ? Vector{} : v;
+inline Vector at_least(Vector lowest, Vector v) {
+  return v < lowest ? lowest : v;
 }
-inline Half relu_half(Half v) {
-  return v < 0 ? Half{} : v;
+inline Half at_least_half(Half lowest, Half v) {
+  return v < lowest ? lowest : v;
 }
 #endif
 
@@ -168,6 +168,8 @@ void tile(const Segment* segments, std::size_t count, const PerChannel& channels
     }
   }
   const bool adds = output.residual[0] != nullptr;
+  const Vector lowest = Vector{} + output.lowest;
+  const Half lowest_half = Half{} + output.lowest;
   Total total[vectors + half]{};
   TotalHalf total_half{};
 #pragma GCC unroll 16
@@ -182,7 +184,8 @@ void tile(const Segment* segments, std::size_t count, const PerChannel& channels
         if (adds) {
           value += output.residual_scale * load_values(residual + v * kLanes * kValueBytes);
         }
-        const Total stored = store_values(pixel + v * kLanes * kValueBytes, relu(value));
+        const Total stored =
+            store_values(pixel + v * kLanes * kValueBytes, at_least(lowest, value));
         total[v] += stored;
       }
       if constexpr (half) {
@@ -190,7 +193,8 @@ void tile(const Segment* segments, std::size_t count, const PerChannel& channels
         if (adds) {
           value += output.residual_scale * load_values_half(residual + tail * kValueBytes);
         }
-        total_half += store_values_half(pixel + tail * kValueBytes, relu_half(value));
+        total_half +=
+            store_values_half(pixel + tail * kValueBytes, at_least_half(lowest_half, value));
       }
     }
   }

@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "kernels/winograd.h"
 #include "onnxruntime/constants.h"
 #include "onnxruntime/frames.h"
 #include "onnxruntime/parallel_for.h"
@@ -75,6 +76,10 @@ ResidualKernel::ResidualKernel(const ResidualSignature& signature, const OrtKern
     const std::vector<float> scales = read_scales(info, signature.convolutions + 1);
     spec.scales = {scales[0], scales[1], scales[scales.size() - 2], scales.back()};
   }
+  const auto plane = static_plane(info, ResidualSignature::kInput);
+  const std::size_t edges = signature.convolutions == 2 ? 2 : 0;
+  spec.winograd = plane && winograd_pays((plane->height - edges) / spec.stride,
+                                         (plane->width - edges) / spec.stride);
   block_ = std::make_unique<const ResidualBlock>(spec, *tile_kernels(read_precision(info)).front());
 }
 

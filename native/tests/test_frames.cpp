@@ -148,6 +148,7 @@ struct ConvCase {
   Precision precision;
   Size size;
   std::size_t kernel = 1, stride = 1, border = 0;
+  bool winograd = false;
   std::vector<Features> inputs;
   Features output;
   std::vector<float> weight, bias;
@@ -205,7 +206,8 @@ struct ConvCase {
                        !output.actions.empty(),
                        stride,
                        input_border,
-                       border};
+                       border,
+                       winograd};
     std::vector<AlignedArray<char>> memory(inputs.size());
     std::vector<std::vector<Policy>> policies;
     std::vector<FrameSource> sources;
@@ -255,6 +257,7 @@ void convolutions_equal_the_definition(const TileKernel& kernel) {
               large ? 23 : between(random, 1, 15)};
     c.kernel = between(random, 0, 1) * 2 + 1;
     c.stride = large ? 1 : between(random, 1, 2);
+    c.winograd = between(random, 0, 1) > 0;  // counts where it is possible
     c.border = between(random, 0, 1);
     c.output.channels = between(random, 1, 100);
     c.inputs.resize(between(random, 1, kMaxSources));

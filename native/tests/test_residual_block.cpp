@@ -50,6 +50,7 @@ struct Case {
   std::size_t in_channels = 1, mid_channels = 1, out_channels = 1, stride = 1;
   bool projects = false;
   TemporalShift shift;
+  bool winograd = false;
   bool as_streams = false;           // clips are run frame by frame
   std::vector<std::int32_t> policy;  // empty: none
   std::vector<float> input;          // (rows, channels, height, width)
@@ -122,8 +123,14 @@ struct Case {
   }
 
   ResidualBlock block(const TileKernel& kernel) const {
-    ResidualBlockSpec spec{
-        convs[0].weights(), convs[1].weights(), std::nullopt, std::nullopt, stride, shift, scales};
+    ResidualBlockSpec spec{convs[0].weights(),
+                           convs[1].weights(),
+                           std::nullopt,
+                           std::nullopt,
+                           stride,
+                           shift,
+                           scales,
+                           winograd};
     if (bottleneck) {
       spec.conv3 = convs[2].weights();
     }
@@ -297,6 +304,7 @@ Case random_case(std::mt19937& random, Precision precision) {
   if (between(0, 3) > 0) {
     c.draw_policy(random);
   }
+  c.winograd = precision == Precision::kFloat32 && between(0, 1) > 0;
   return c;
 }
 
@@ -357,6 +365,27 @@ void equals_the_definition(const TileKernel& kernel) {
   check_result(large_case(random, kernel.precision), kernel);
 }
 
+void equals_the_definition_by_winograd(const TileKernel& kernel) {
+  std::mt19937 random(7);
+  Case c = large_case(random, kernel.precision);
+  c.winograd = true;
+  check_result(c, kernel);
+  c.bottleneck = false;
+  c.fill(random);
+  check_result(c, kernel);
+  // So wide that one row of patches fills the cache, so many frames that a task has several rows.
+  c.clips = 16;
+  c.frames = 1;
+  c.height = 9;
+  c.width = 80;
+  c.in_channels = c.out_channels = 2;
+  c.mid_channels = 100;
+  c.shift = {};
+  c.fill(random);
+  c.policy.clear();
+  check_result(c, kernel);
+}
+
 void streams_equal_clips(const TileKernel& kernel) {
   std::mt19937 random(9);
   for (int i = 0; i < 30; ++i) {
@@ -413,16 +442,19 @@ void does_not_depend_on_threads_or_place(const TileKernel& kernel) {
   std::mt19937 random(4);
   for (const bool bottleneck : {false, true}) {
     for (const std::size_t size : {7, 31}) {
-      Case c = large_case(random, kernel.precision);
-      c.projects = size == 7;
-      c.bottleneck = bottleneck;
-      c.height = c.width = size;
-      c.fill(random);
-      const Result expected = c.run(kernel);
-      for (const bool in_place : {false, true}) {
-        const Result result = c.run(kernel, threaded, in_place);
-        CHECK(same_bits(result.output, expected.output));
-        CHECK(same_bits(result.pooled, expected.pooled));
+      for (const bool winograd : {false, kernel.precision == Precision::kFloat32}) {
+        Case c = large_case(random, kernel.precision);
+        c.projects = size == 7;
+        c.bottleneck = bottleneck;
+        c.winograd = winograd;
+        c.height = c.width = size;
+        c.fill(random);
+        const Result expected = c.run(kernel);
+        for (const bool in_place : {false, true}) {
+          const Result result = c.run(kernel, threaded, in_place);
+          CHECK(same_bits(result.output, expected.output));
+          CHECK(same_bits(result.pooled, expected.pooled));
+        }
       }
     }
   }
@@ -483,6 +515,9 @@ int main() {
     for (const TileKernel* kernel : tile_kernels(precision)) {
       std::printf("%s, %zu bytes a value\n", kernel->name, value_bytes(precision));
       equals_the_definition(*kernel);
+      if (precision == Precision::kFloat32) {
+        equals_the_definition_by_winograd(*kernel);
+      }
       streams_equal_clips(*kernel);
       handles_every_width_and_number_of_channels(*kernel);
       handles_uniform_policies(*kernel);

@@ -1,0 +1,314 @@
+#include "kernels/frame_conv_pass.h"
+
+#include <algorithm>
+#include <array>
+
+#include "kernels/compact_frames.h"
+
+namespace adafuse {
+
+// What a run shares between threads, kept by the thread that runs it.
+struct FrameConvScratch {
+  CompactFrames output;
+  std::array<CompactFrames, kMaxSources> inputs;
+  std::array<InputShape, kMaxSources> shapes;
+  std::array<std::vector<StepList>, kMaxSources> steps;  // of a compact source: per row
+  PatchedFrames patches;
+  AlignedArray<float> sums;
+};
+
+namespace {
+
+// Frames of fewer pixels are cut into panels of output channels, others into strips of rows.
+constexpr std::size_t kSmallPlane = 400;
+// Enough tasks for the threads of a usual machine to finish together.
+constexpr std::size_t kEnoughTasks = 32;
+
+// What a thread needs for one task.
+struct TaskScratch {
+  std::array<AlignedArray<std::uint32_t>, kMaxSources> panels, channels;
+  AlignedArray<float> bias, scale;
+  std::vector<const std::uint32_t*> gathered;
+  std::vector<ConvSource> terms;
+  std::vector<PixelTile> tiles;
+  std::vector<PatchFrame> frames;
+  PatchScratch patches;
+};
+thread_local FrameConvScratch own_scratch;
+thread_local TaskScratch task_scratch;
+
+std::size_t ceil_div(std::size_t a, std::size_t b) {
+  return (a + b - 1) / b;
+}
+
+// A panel's units of two channels each as rows of one channel each, as ChannelWeights holds them.
+void split_units(const std::uint32_t* units, std::size_t taps, std::size_t inputs,
+                 std::size_t width, std::uint16_t* rows) {
+  for (std::size_t tap = 0; tap < taps; ++tap) {
+    for (std::size_t input = 0; input < inputs; ++input) {
+      const std::uint32_t* const from = units + (tap * ceil_div(inputs, 2) + input / 2) * width;
+      const unsigned shift = input % 2 * 16;
+      for (std::size_t i = 0; i < width; ++i) {
+        *rows++ = static_cast<std::uint16_t>(from[i] >> shift);
+      }
+    }
+  }
+  std::fill_n(rows, width, std::uint16_t{0});
+}
+
+}  // namespace
+
+FrameConvPass::FrameConvPass(const FrameConv& conv, std::size_t rows, std::size_t height,
+                             std::size_t width, const FrameConvTensors& tensors,
+                             const ParallelFor& parallel_for)
+    : conv_(conv),
+      kernel_(conv.kernel_),
+      rows_(rows),
+      height_(height),
+      width_(width),
+      tensors_(tensors),
+      parallel_for_(parallel_for),
+      scratch_(own_scratch),
+      panels_(ceil_div(conv.outputs_, kernel_.panel_width())),
+      // A cache line apart: threads write neighbouring ones.
+      sums_pitch_(panels_ * kernel_.panel_width() + kLine / sizeof(float)) {}
+
+void FrameConvPass::run() {
+  prepare();
+  const FrameLayout& layout = scratch_.output.layout();
+  if (layout.height * layout.width < kSmallPlane) {
+    run_panels();
+  } else {
+    run_strips();
+  }
+}
+
+const char* FrameConvPass::frame(std::size_t source, std::size_t row) const {
+  return tensors_.sources[source].frames + scratch_.inputs[source].offset(row);
+}
+
+void FrameConvPass::prepare() {
+  const Precision precision = kernel_.precision;
+  scratch_.output.assign(tensors_.policy, rows_, conv_.outputs_,
+                         conv_.output_layout(height_, width_), precision, parallel_for_);
+  for (std::size_t i = 0; i < conv_.sources_.size(); ++i) {
+    const std::size_t channels = conv_.sources_[i].channels;
+    scratch_.inputs[i].assign(tensors_.sources[i].policy, rows_, channels,
+                              conv_.input_layout(i, height_, width_), precision, parallel_for_);
+    scratch_.shapes[i] = {scratch_.inputs[i].layout(), channels, conv_.size_, conv_.stride_};
+  }
+  if (conv_.winograd_) {
+    scratch_.patches.resize(rows_);
+    parallel_for_(rows_, [&](std::size_t row) {
+      PatchReads& reads = scratch_.patches.reads(row);
+      reads.clear();
+      for (std::size_t i = 0; i < conv_.sources_.size(); ++i) {
+        const CompactFrames& input = scratch_.inputs[i];
+        if (conv_.sources_[i].compact) {
+          reads.add(frame(i, row), scratch_.shapes[i], input[row], input.previous(row), kernel_);
+        } else {
+          reads.add(frame(i, row), scratch_.shapes[i], {}, {false, false}, kernel_);
+        }
+      }
+    });
+    return;
+  }
+  for (std::size_t i = 0; i < conv_.sources_.size(); ++i) {
+    const InputShape& shape = scratch_.shapes[i];
+    const CompactFrames& input = scratch_.inputs[i];
+    std::vector<StepList>& steps = scratch_.steps[i];
+    const bool compact = conv_.sources_[i].compact;
+    steps.resize(std::max(steps.size(), compact ? rows_ : std::size_t{1}));
+    if (compact) {
+      parallel_for_(rows_, [&](std::size_t row) {
+        steps[row].assign(shape, kernel_, input[row], input.previous(row));
+      });
+    } else {
+      steps[0].assign(shape, kernel_, TemporalShift{}, {false, false});
+    }
+  }
+}
+
+std::size_t FrameConvPass::panels_of(std::size_t row) const {
+  return ceil_div(scratch_.output[row].size(), kernel_.panel_width());
+}
+
+// The weights of the stored outputs, a row per unit of a dense source or per channel of a compact
+// one.
+Panels FrameConvPass::gather(std::size_t index, std::size_t row, std::size_t begin,
+                             std::size_t end) const {
+  const FrameConv::Source& source = conv_.sources_[index];
+  const OutputWeights& weights = *source.by_output;
+  const CompactChannels& outputs = scratch_.output[row];
+  const std::size_t width = kernel_.panel_width();
+  const std::size_t units = weights.units() * width;
+  // A gather writes whole cache lines of units.
+  std::uint32_t* const panels =
+      task_scratch.panels[index].reserve((end - begin) * units + kLine / kUnit * width);
+  task_scratch.gathered.resize(width);
+  for (std::size_t panel = begin; panel < end; ++panel) {
+    const std::size_t first = panel * width;
+    const std::size_t count = std::min(width, outputs.size() - first);
+    for (std::size_t i = 0; i < width; ++i) {
+      task_scratch.gathered[i] = i < count ? weights.row(outputs[first + i]) : weights.zeros();
+    }
+    kernel_.gather(task_scratch.gathered.data(), count, weights.depth(),
+                   panels + (panel - begin) * units);
+  }
+  if (!source.compact || per_unit(kernel_.precision) == 1) {
+    return {reinterpret_cast<const char*>(panels), units * kUnit, begin};
+  }
+  const std::size_t taps = conv_.size_ * conv_.size_;
+  const std::size_t bytes = (taps * source.channels + 1) * kernel_.channel_row();
+  char* const rows =
+      reinterpret_cast<char*>(task_scratch.channels[index].reserve((end - begin) * bytes / kUnit));
+  for (std::size_t panel = begin; panel < end; ++panel) {
+    split_units(panels + (panel - begin) * units, taps, source.channels, width,
+                reinterpret_cast<std::uint16_t*>(rows + (panel - begin) * bytes));
+  }
+  return {rows, bytes, begin};
+}
+
+Panels FrameConvPass::weights(std::size_t index, std::size_t row, std::size_t begin,
+                              std::size_t end) const {
+  const FrameConv::Source& source = conv_.sources_[index];
+  const Panels panels = conv_.compact_   ? gather(index, row, begin, end)
+                        : source.compact ? source.by_input->panels()
+                                         : source.all->panels();
+  return source.compact && !conv_.winograd_
+             ? scratch_.steps[index][row].read_panels(kernel_, panels, begin, end,
+                                                      task_scratch.panels[index])
+             : panels;
+}
+
+ConvTarget FrameConvPass::target(std::size_t row, std::size_t begin, std::size_t end,
+                                 float* total) const {
+  const std::size_t width = kernel_.panel_width();
+  PerChannel channels = conv_.constants_.channels();
+  if (conv_.compact_) {
+    const CompactChannels& stored = scratch_.output[row];
+    float* const bias = task_scratch.bias.reserve(panels_ * width);
+    float* const scale = task_scratch.scale.reserve(panels_ * width);
+    for (std::size_t i = begin * width; i < end * width; ++i) {
+      bias[i] = i < stored.size() ? conv_.constants_.bias(stored[i]) : 0.0f;
+      scale[i] = i < stored.size() ? conv_.constants_.scale(stored[i]) : 0.0f;
+    }
+    channels = {bias, scale};
+  }
+  std::fill_n(total + begin * width, (end - begin) * width, 0.0f);
+  return {tensors_.output + scratch_.output.offset(row),
+          scratch_.output.layout(),
+          channels,
+          nullptr,
+          1,
+          total};
+}
+
+void FrameConvPass::convolve_rows(std::size_t row, RowRange range, std::size_t begin,
+                                  std::size_t end, float* total) const {
+  const FrameLayout& layout = scratch_.output.layout();
+  if (begin == 0) {
+    layout.clear_border(tensors_.output + scratch_.output.offset(row), range.begin, range.end);
+  }
+  end = std::min(end, panels_of(row));
+  if (begin >= end) {
+    return;
+  }
+  const ConvTarget to = target(row, begin, end, total);
+  const std::size_t stored = scratch_.output[row].size();
+  if (conv_.winograd_) {
+    Panels panels[kMaxSources];
+    for (std::size_t i = 0; i < conv_.sources_.size(); ++i) {
+      panels[i] = weights(i, row, begin, end);
+    }
+    convolve_patches(kernel_, scratch_.patches.reads(row), panels, to, true, range, layout.height,
+                     layout.width, stored, begin, end, task_scratch.patches);
+    return;
+  }
+  std::vector<ConvSource>& terms = task_scratch.terms;
+  terms.clear();
+  for (std::size_t i = 0; i < conv_.sources_.size(); ++i) {
+    const StepList& steps = scratch_.steps[i][conv_.sources_[i].compact ? row : 0];
+    terms.push_back({frame(i, row), scratch_.shapes[i], steps, weights(i, row, begin, end), 0,
+                     conv_.size_ == 1});
+  }
+  convolve(kernel_, terms.data(), terms.size(), to, range, stored, begin, end, task_scratch.tiles);
+}
+
+void FrameConvPass::convolve_frames(std::size_t first, std::size_t last, std::size_t panel) const {
+  const FrameLayout& layout = scratch_.output.layout();
+  const std::size_t width = kernel_.panel_width();
+  std::vector<PatchFrame>& frames = task_scratch.frames;
+  frames.clear();
+  Panels panels[kMaxSources];
+  for (std::size_t row = first; row < last; ++row) {
+    if (panel == 0) {
+      layout.clear_border(tensors_.output + scratch_.output.offset(row), 0, layout.height);
+    }
+    if (panel < panels_of(row)) {
+      for (std::size_t i = 0; i < conv_.sources_.size(); ++i) {
+        panels[i] = weights(i, row, panel, panel + 1);
+      }
+      frames.push_back(
+          scratch_.patches.frame(row, panels, target(row, panel, panel + 1, sums(row, 0, 1))));
+    }
+  }
+  if (!frames.empty()) {
+    // Where rows store different channels, there is one row.
+    const std::size_t left = scratch_.output[first].size() - panel * width;
+    convolve_patches(frames.data(), frames.size(), true, panel, std::min(left, width),
+                     task_scratch.patches);
+  }
+}
+
+void FrameConvPass::run_panels() {
+  sums_ = scratch_.sums.reserve(rows_ * sums_pitch_);
+  const RowRange whole{0, scratch_.output.layout().height};
+  if (!conv_.winograd_) {
+    // Tasks that follow each other read the same panel's weights.
+    parallel_for_(panels_ * rows_, [&](std::size_t task) {
+      const std::size_t row = task % rows_, panel = task / rows_;
+      convolve_rows(row, whole, panel, panel + 1, sums(row, 0, 1));
+    });
+  } else {
+    scratch_.patches.transform(kernel_, whole.end, scratch_.output.layout().width, parallel_for_);
+    const std::size_t chunks =
+        conv_.compact_ ? rows_ : std::min(rows_, ceil_div(kEnoughTasks / 2, panels_));
+    parallel_for_(panels_ * chunks, [&](std::size_t task) {
+      const std::size_t panel = task / chunks, chunk = task % chunks;
+      convolve_frames(rows_ * chunk / chunks, rows_ * (chunk + 1) / chunks, panel);
+    });
+  }
+  pool(1);
+}
+
+void FrameConvPass::run_strips() {
+  const std::size_t height = scratch_.output.layout().height;
+  const std::size_t step = conv_.winograd_ ? kPatchStep : 1;
+  const std::size_t steps = ceil_div(height, step);
+  const std::size_t parts = std::clamp(ceil_div(kEnoughTasks, rows_), std::size_t{1}, steps);
+  sums_ = scratch_.sums.reserve(rows_ * parts * sums_pitch_);
+  parallel_for_(rows_ * parts, [&](std::size_t task) {
+    const std::size_t row = task / parts, part = task % parts;
+    const RowRange range{std::min(height, steps * part / parts * step),
+                         std::min(height, steps * (part + 1) / parts * step)};
+    convolve_rows(row, range, 0, panels_, sums(row, part, parts));
+  });
+  pool(parts);
+}
+
+void FrameConvPass::pool(std::size_t parts) {
+  const FrameLayout& layout = scratch_.output.layout();
+  const float scale = 1 / static_cast<float>(layout.height * layout.width);
+  scratch_.output.fuse_means(
+      [&](std::size_t row, std::size_t place) {
+        float total = 0;
+        for (std::size_t part = 0; part < parts; ++part) {
+          total += sums(row, part, parts)[place];
+        }
+        return total * scale;
+      },
+      tensors_.pooled);
+}
+
+}  // namespace adafuse
