@@ -24,7 +24,7 @@ from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import create_model
 from adafuse_deploy.ops import library
-from tests.golden import FOLDER, golden_clip, load
+from tests.golden import FOLDER, FULL, compare_with_official, golden_clip, load
 from tests.support import assert_same, run_cli
 
 Make = Callable[..., VideoRecognizer]
@@ -103,13 +103,14 @@ def test_blocks_with_a_second_gate_stay(make_model: Make, tmp_path: Path) -> Non
         assert_same(engine.run(clips), model.predict(clips))
 
 
-def test_official_checkpoint_keeps_its_policies(tmp_path: Path) -> None:
-    model = load("adatsn18", tmp_path)
+@pytest.mark.parametrize("name", FULL)
+def test_official_checkpoints_keep_their_policies(name: str, tmp_path: Path) -> None:
+    model = load(name, tmp_path)
     portable, path = tmp_path / "model.onnx", tmp_path / "model.cpu.onnx"
     onnx_exporter.export(model, portable)
     lower(portable, path)
-    golden = np.load(FOLDER / "adatsn18.npz")
-    clips = golden_clip(112)
+    golden = np.load(FOLDER / f"{name}.npz")
+    clips = golden_clip(FULL[name])
     with adafuse_deploy.load_engine(path) as engine:
         prediction = engine.run(clips)
     for gate, policy in enumerate(prediction.policies):
@@ -117,6 +118,16 @@ def test_official_checkpoint_keeps_its_policies(tmp_path: Path) -> None:
         np.testing.assert_array_equal(2 - policy, np.stack(reference))
     error = np.abs(prediction.logits - golden["logits"]).max()
     assert error <= 1e-4 * np.sqrt(np.mean(golden["logits"] ** 2))
+
+
+def test_official_inception_keeps_its_policies(tmp_path: Path) -> None:
+    model = load("adabninc", tmp_path)
+    portable, path = tmp_path / "model.onnx", tmp_path / "model.cpu.onnx"
+    onnx_exporter.export(model, portable)
+    lower(portable, path)
+    with adafuse_deploy.load_engine(path) as engine:
+        comparison = compare_with_official("adabninc", model, engine.run(golden_clip(224)))
+    assert comparison.untied_flips == 0 and comparison.tied < comparison.clips
 
 
 def test_threads_do_not_change_a_bit(fused_graph: Path, tiny_clips: np.ndarray) -> None:
