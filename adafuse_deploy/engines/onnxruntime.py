@@ -47,6 +47,8 @@ class OnnxRuntimeEngine(Engine):
         self.metadata = read_metadata(path)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or 0
+        # A plan of all memory is a second allocation beside those of the run that it was made from.
+        options.enable_mem_pattern = False
         # A pool that spins after its run takes cores from whatever runs next.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         self.name = "onnxruntime"

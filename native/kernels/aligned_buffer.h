@@ -18,15 +18,14 @@ class AlignedArray {
   T* reserve(std::size_t count) {
     if (count > capacity_) {
       const std::size_t size = count * sizeof(T);
-      const std::size_t alignment = size < kHugePage ? kAlignment : kHugePage;
-      const std::size_t bytes = (size + alignment - 1) / alignment * alignment;
       memory_.reset();  // before asking again: the old contents are of no use
       capacity_ = 0;
-      memory_.reset(static_cast<T*>(std::aligned_alloc(alignment, bytes)));
-      if (memory_ == nullptr) {
+      void* memory = nullptr;
+      if (posix_memalign(&memory, size < kHugePage ? kAlignment : kHugePage, size) != 0) {
         throw std::bad_alloc();
       }
-      prefer_huge_pages(memory_.get(), bytes);
+      memory_.reset(static_cast<T*>(memory));
+      prefer_huge_pages(memory, size);
       capacity_ = count;
     }
     return memory_.get();

@@ -38,6 +38,9 @@ FrameConv::FrameConv(const FrameConvSpec& spec, const TileKernel& kernel)
   if (spec.conv.taps != size_ * size_ || spec.stride == 0) {
     throw std::invalid_argument("the kernel must be 1x1 or 3x3 and the stride positive");
   }
+  if (spec.conv.weight == nullptr) {
+    throw std::invalid_argument("the weights must be (outputs, inputs, k, k)");
+  }
   if (spec.input_border < size_ / 2) {
     throw std::invalid_argument("a 3x3 kernel needs frames with a border");
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <type_traits>
+#include <vector>
 
 #include "kernels/frame_layout.h"
 
@@ -56,6 +57,37 @@ void store_output(const ConvWeights& conv, const TemporalShift& shift, std::size
   }
 }
 
+// Whether weights can be read where they lie, in vectors.
+bool stays(const TileKernel& kernel, const ConvWeights& conv, const float* weights) {
+  return weights != nullptr && conv.lasting && kernel.precision == Precision::kFloat32 &&
+         reinterpret_cast<std::uintptr_t>(weights) % kLine == 0;
+}
+bool panels_stay(const TileKernel& kernel, const ConvWeights& conv) {
+  return stays(kernel, conv, conv.panels) && kernel.panel_width() == kStoredPanel;
+}
+
+// The weights as (outputs, inputs, taps), in `buffer` where they are stored panel by panel.
+ConvWeights plain(const ConvWeights& conv, std::vector<float>& buffer) {
+  if (conv.panels == nullptr) {
+    return conv;
+  }
+  buffer.resize(conv.outputs * conv.inputs * conv.taps);
+  float* to = buffer.data();
+  for (std::size_t output = 0; output < conv.outputs; ++output) {
+    const float* const panel =
+        conv.panels + output / kStoredPanel * conv.taps * conv.inputs * kStoredPanel;
+    for (std::size_t input = 0; input < conv.inputs; ++input) {
+      for (std::size_t tap = 0; tap < conv.taps; ++tap) {
+        *to++ = panel[(tap * conv.inputs + input) * kStoredPanel + output % kStoredPanel];
+      }
+    }
+  }
+  ConvWeights result = conv;
+  result.weight = buffer.data();
+  result.panels = nullptr;
+  return result;
+}
+
 }  // namespace
 
 SumConstants::SumConstants(const TileKernel& kernel, const ConvWeights& conv, float input,
@@ -86,14 +118,22 @@ void SumConstants::take_offset(const ConvWeights& conv, float offset) {
   }
 }
 
-PanelWeights::PanelWeights(const TileKernel& kernel, const ConvWeights& conv,
+PanelWeights::PanelWeights(const TileKernel& kernel, const ConvWeights& given,
                            const TemporalShift& shift)
-    : count_(panel_count(kernel, conv)) {
+    : count_(panel_count(kernel, given)) {
+  if (panels_stay(kernel, given)) {
+    data_ = reinterpret_cast<const char*>(given.panels);
+    bytes_ = given.taps * given.inputs * kernel.weight_row();
+    return;
+  }
+  std::vector<float> buffer;
+  const ConvWeights conv = plain(given, buffer);
   const Precision precision = kernel.precision;
   const std::size_t units = shifted_units(conv, shift, precision);
   const std::size_t width = kernel.panel_width();
   bytes_ = conv.taps * units * kernel.weight_row();
   char* const packed = weights_.reserve(count_ * bytes_);
+  data_ = packed;
   std::memset(packed, 0, count_ * bytes_);
   with_precision(precision, [&](auto constant) {
     for (std::size_t output = 0; output < conv.outputs; ++output) {
@@ -104,11 +144,19 @@ PanelWeights::PanelWeights(const TileKernel& kernel, const ConvWeights& conv,
   });
 }
 
-ChannelWeights::ChannelWeights(const TileKernel& kernel, const ConvWeights& conv)
-    : count_(panel_count(kernel, conv)),
-      bytes_((conv.taps * conv.inputs + 1) * kernel.channel_row()) {
+ChannelWeights::ChannelWeights(const TileKernel& kernel, const ConvWeights& given)
+    : count_(panel_count(kernel, given)) {
+  if (panels_stay(kernel, given)) {  // where no unit needs zeros beside a channel
+    data_ = reinterpret_cast<const char*>(given.panels);
+    bytes_ = given.taps * given.inputs * kernel.channel_row();
+    return;
+  }
+  std::vector<float> buffer;
+  const ConvWeights conv = plain(given, buffer);
   const std::size_t width = kernel.panel_width();
+  bytes_ = (conv.taps * conv.inputs + 1) * kernel.channel_row();
   char* const packed = weights_.reserve(count_ * bytes_);
+  data_ = packed;
   std::memset(packed, 0, count_ * bytes_);
   with_precision(kernel.precision, [&](auto constant) {
     const float* from = conv.weight;
@@ -124,21 +172,28 @@ ChannelWeights::ChannelWeights(const TileKernel& kernel, const ConvWeights& conv
   });
 }
 
-OutputWeights::OutputWeights(const TileKernel& kernel, const ConvWeights& conv,
-                             const TemporalShift& shift)
-    : outputs_(conv.outputs) {
+OutputWeights::OutputWeights(const TileKernel& kernel, const ConvWeights& given,
+                             const TemporalShift& shift) {
   const Precision precision = kernel.precision;
-  const std::size_t tap_units = shifted_units(conv, shift, precision);
-  units_ = conv.taps * tap_units;
+  const std::size_t tap_units = shifted_units(given, shift, precision);
+  units_ = given.taps * tap_units;
   depth_ = round_up(units_, kLine / kUnit);
-  const std::size_t size = (outputs_ + 1) * depth_;
+  if (given.taps == 1 && units_ == depth_ && stays(kernel, given, given.weight)) {
+    std::memset(weights_.reserve(depth_), 0, depth_ * kUnit);
+    data_ = reinterpret_cast<const std::uint32_t*>(given.weight);
+    return;
+  }
+  std::vector<float> buffer;
+  const ConvWeights conv = plain(given, buffer);
+  const std::size_t size = (conv.outputs + 1) * depth_;
   std::uint32_t* const packed = weights_.reserve(size);
   std::memset(packed, 0, size * kUnit);
+  data_ = packed + depth_;
   with_precision(precision, [&](auto constant) {
     for (std::size_t output = 0; output < conv.outputs; ++output) {
       store_output<constant()>(conv, shift, output,
-                               reinterpret_cast<char*>(packed + output * depth_), tap_units * kUnit,
-                               kUnit);
+                               reinterpret_cast<char*>(packed + (output + 1) * depth_),
+                               tap_units * kUnit, kUnit);
     }
   });
 }

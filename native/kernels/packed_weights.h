@@ -11,14 +11,21 @@
 
 namespace adafuse {
 
+// Output channels that lie side by side where weights are stored panel by panel.
+constexpr std::size_t kStoredPanel = 32;
+
 // A dense convolution (outputs, inputs, taps).
 struct ConvWeights {
-  const float* weight;
-  const float* bias;  // (outputs)
+  const float* weight;  // null where there are `panels`
+  const float* bias;    // (outputs)
   std::size_t outputs;
   std::size_t inputs;
   std::size_t taps;
   const float* scale = nullptr;  // (outputs): what a weight of one stands for; null: for one
+  // In place of `weight`: (panels, taps, inputs, kStoredPanel), filled up with zeros.
+  const float* panels = nullptr;
+  // They outlive what is packed from them, which then uses them where they lie if the order fits.
+  bool lasting = false;
 
   float output_scale(std::size_t output) const { return scale == nullptr ? 1 : scale[output]; }
 };
@@ -59,12 +66,13 @@ class PanelWeights {
   PanelWeights(const TileKernel& kernel, const ConvWeights& conv, const TemporalShift& shift);
 
   std::size_t count() const { return count_; }
-  Panels panels() const { return {reinterpret_cast<const char*>(weights_.data()), bytes_}; }
+  Panels panels() const { return {data_, bytes_}; }
 
  private:
   std::size_t count_;
   std::size_t bytes_;
   AlignedArray<char> weights_;
+  const char* data_;
 };
 
 // For a convolution whose inputs are chosen at run time: panel by panel, a row per input channel,
@@ -74,12 +82,13 @@ class ChannelWeights {
   ChannelWeights(const TileKernel& kernel, const ConvWeights& conv);
 
   std::size_t count() const { return count_; }
-  Panels panels() const { return {weights_.data(), bytes_}; }
+  Panels panels() const { return {data_, bytes_}; }
 
  private:
   std::size_t count_;
   std::size_t bytes_;
   AlignedArray<char> weights_;
+  const char* data_;
 };
 
 // For a convolution whose outputs are chosen at run time: output by output, taps outermost.
@@ -90,14 +99,14 @@ class OutputWeights {
   // Units of an output's weights, and those to a multiple of the widest vector.
   std::size_t units() const { return units_; }
   std::size_t depth() const { return depth_; }
-  const std::uint32_t* row(std::size_t output) const { return weights_.data() + output * depth_; }
-  const std::uint32_t* zeros() const { return row(outputs_); }
+  const std::uint32_t* row(std::size_t output) const { return data_ + output * depth_; }
+  const std::uint32_t* zeros() const { return weights_.data(); }
 
  private:
-  std::size_t outputs_;
   std::size_t units_;
   std::size_t depth_;
-  AlignedArray<std::uint32_t> weights_;
+  AlignedArray<std::uint32_t> weights_;  // a row of zeros and, unless they lie elsewhere, the rows
+  const std::uint32_t* data_;
 };
 
 }  // namespace adafuse

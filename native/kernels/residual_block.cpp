@@ -20,7 +20,8 @@ float last_input_scale(const ResidualBlockSpec& spec) {
 
 bool by_winograd(const ResidualBlockSpec& spec, const TileKernel& kernel, const ConvWeights& conv,
                  std::size_t stride) {
-  return spec.winograd && kernel.precision == Precision::kFloat32 && conv.taps == 9 && stride == 1;
+  return spec.winograd && kernel.precision == Precision::kFloat32 && conv.panels == nullptr &&
+         conv.taps == 9 && stride == 1;
 }
 
 std::size_t conv2_stride(const ResidualBlockSpec& spec) {

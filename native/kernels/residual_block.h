@@ -46,8 +46,8 @@ struct ResidualBlockTensors {
 
 class ResidualBlock {
  public:
-  // Packs the weights, which need not outlive the call.  Throws std::invalid_argument when they do
-  // not fit each other.
+  // Packs the weights, which need not outlive the call unless they are lasting.  Throws
+  // std::invalid_argument when they do not fit each other.
   ResidualBlock(const ResidualBlockSpec& spec, const TileKernel& kernel);
 
   bool is_bottleneck() const { return conv3_.has_value(); }

@@ -39,6 +39,9 @@ std::size_t kernel_size(const ConvWeights& conv) {
   if (size * size != conv.taps) {
     throw std::invalid_argument("the kernel must be square and of odd size");
   }
+  if (conv.weight == nullptr) {
+    throw std::invalid_argument("the weights must be (outputs, inputs, k, k)");
+  }
   return size;
 }
 

@@ -16,12 +16,6 @@
 
 namespace adafuse {
 
-// Whether this pays for frames of such a size: their last patches should not be mostly beyond the
-// edge, and weights, of which there are four times as many, should be used often.
-constexpr bool winograd_pays(std::size_t height, std::size_t width) {
-  return height * width >= 100;
-}
-
 // The weights of a 3x3 convolution at the 36 positions, which take the place of taps.
 class WinogradWeights {
  public:

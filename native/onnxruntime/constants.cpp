@@ -22,6 +22,23 @@ std::optional<Ort::ConstValue> constant(const Ort::ConstKernelInfo& info, std::s
   return value;
 }
 
+ConstantConv stored_by_panels(const NamedTensor& weight, const NamedTensor& bias) {
+  const std::size_t outputs = bias.size(0), taps = weight.size(1);
+  require(weight.size(0) == (outputs + kStoredPanel - 1) / kStoredPanel, weight, bias,
+          "a panel per 32 output channels");
+  if (weight.size(2) % kStoredPanel != 0 || (taps != 1 && taps != 9)) {
+    throw std::invalid_argument(
+        weight.description() +
+        " must be (panels, 1 or 9, inputs * 32) or (outputs, inputs, k, k).");
+  }
+  ConstantConv conv;
+  conv.weights = {nullptr, bias.value.GetTensorData<float>(), outputs,
+                  weight.size(2) / kStoredPanel, taps};
+  conv.weights.panels = weight.value.GetTensorData<float>();
+  conv.weights.lasting = true;
+  return conv;
+}
+
 }  // namespace
 
 std::optional<ConstantConv> read_conv(const Ort::ConstKernelInfo& info, std::size_t index,
@@ -32,8 +49,11 @@ std::optional<ConstantConv> read_conv(const Ort::ConstKernelInfo& info, std::siz
   if (!weight_value || !bias_value || scale_value.has_value() != quantized) {
     return std::nullopt;
   }
-  const NamedTensor weight(*weight_value, "W" + suffix, 4);
   const NamedTensor bias(*bias_value, "B" + suffix, 1);
+  if (!quantized && weight_value->GetTensorTypeAndShapeInfo().GetDimensionsCount() == 3) {
+    return stored_by_panels({*weight_value, "W" + suffix, 3}, bias);
+  }
+  const NamedTensor weight(*weight_value, "W" + suffix, 4);
   require(bias.size(0) == weight.size(0), bias, weight, "one bias per output channel");
   if (weight.size(2) != weight.size(3)) {
     throw std::invalid_argument(weight.description() + " must have a square kernel.");
@@ -50,6 +70,7 @@ std::optional<ConstantConv> read_conv(const Ort::ConstKernelInfo& info, std::siz
     conv.weights.scale = scale.value.GetTensorData<float>();
   } else {
     conv.weights.weight = weight.value.GetTensorData<float>();
+    conv.weights.lasting = true;  // constants live as long as the session
   }
   return conv;
 }

@@ -23,8 +23,9 @@ constexpr std::size_t inputs_per_conv(bool quantized) {
 }
 
 // The convolution whose weights are input `index`, followed by biases and, if `quantized`, by what
-// an integer of one stands for per output; called W, B and S with `suffix` in messages.  Nothing
-// when any is absent.
+// an integer of one stands for per output; called W, B and S with `suffix` in messages.  Weights
+// are (outputs, inputs, k, k) or, in float32, (panels, taps, inputs * kStoredPanel).  Nothing when
+// any is absent.
 std::optional<ConstantConv> read_conv(const Ort::ConstKernelInfo& info, std::size_t index,
                                       const std::string& suffix, bool quantized);
 

@@ -5,7 +5,6 @@
 #include <stdexcept>
 #include <string>
 
-#include "kernels/winograd.h"
 #include "onnxruntime/constants.h"
 #include "onnxruntime/frames.h"
 #include "onnxruntime/parallel_for.h"
@@ -76,12 +75,9 @@ FrameConvKernel::FrameConvKernel(const OrtKernelInfo* raw_info) {
     sources_.push_back({static_cast<std::size_t>(channels), given(source_policy(source))});
   }
   input_border_ = read_count(info, "input_border");
-  const auto plane = static_plane(info, kInput);
-  const std::size_t edges = 2 * input_border_;
-  const bool winograd = plane && winograd_pays(plane->height - edges, plane->width - edges);
   conv_ = std::make_unique<const FrameConv>(
       FrameConvSpec{conv->weights, sources_, given(kPolicy), read_count(info, "stride"),
-                    input_border_, read_count(info, "border"), winograd},
+                    input_border_, read_count(info, "border"), read_count(info, "winograd") != 0},
       *tile_kernels(read_precision(info)).front());
 }
 

@@ -6,10 +6,8 @@
 
 #include <array>
 #include <cstdint>
-#include <optional>
 #include <stdexcept>
 #include <string>
-#include <vector>
 
 #include "kernels/frame_layout.h"
 #include "kernels/huge_pages.h"
@@ -50,10 +48,6 @@ inline Precision read_precision(const OrtShapeInferContext* context) {
   return parse_precision(std::string(name, size));
 }
 
-struct Plane {
-  std::size_t height, width;
-};
-
 // Makes output `index` of a node: `rows` frames.
 inline char* make_frames(const Ort::KernelContext& context, std::size_t index, std::int64_t rows,
                          const FrameLayout& layout) {
@@ -65,17 +59,6 @@ inline char* make_frames(const Ort::KernelContext& context, std::size_t index, s
   char* const frames = static_cast<char*>(value.GetTensorMutableRawData());
   prefer_huge_pages(frames, static_cast<std::size_t>(rows) * layout.frame_pitch());
   return frames;
-}
-
-// Height and width of the frames, border included, that input `index` of a node holds, where the
-// graph says so.
-inline std::optional<Plane> static_plane(const Ort::ConstKernelInfo& info, std::size_t index) {
-  const std::vector<std::int64_t> dims =
-      info.GetInputTypeInfo(index).GetTensorTypeAndShapeInfo().GetShape();
-  if (dims.size() != 4 || dims[1] < 1 || dims[2] < 1) {
-    return std::nullopt;
-  }
-  return Plane{static_cast<std::size_t>(dims[1]), static_cast<std::size_t>(dims[2])};
 }
 
 inline std::int64_t units_per_pixel(std::size_t channels, Precision precision) {

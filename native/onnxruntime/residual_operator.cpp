@@ -4,7 +4,6 @@
 #include <stdexcept>
 #include <string>
 
-#include "kernels/winograd.h"
 #include "onnxruntime/constants.h"
 #include "onnxruntime/frames.h"
 #include "onnxruntime/parallel_for.h"
@@ -18,8 +17,8 @@ void infer_shapes(const ResidualSignature& signature, OrtShapeInferContext* raw_
   Ort::ShapeInferContext context(&Ort::GetApi(), raw_context);
   const Ort::ShapeInferContext::Shape& x = context.GetInputShape(ResidualSignature::kInput);
   const Ort::ShapeInferContext::Shape& last =
-      context.GetInputShape(signature.weight(signature.convolutions - 1));
-  if (x.size() != 4 || last.size() != 4 || !last[0].IsInt()) {
+      context.GetInputShape(signature.weight(signature.convolutions - 1) + 1);  // its biases
+  if (x.size() != 4 || last.size() != 1 || !last[0].IsInt()) {
     return;
   }
   const auto known = [](const Ort::ShapeInferContext::SymbolicInteger& dim) {
@@ -76,10 +75,7 @@ ResidualKernel::ResidualKernel(const ResidualSignature& signature, const OrtKern
     const std::vector<float> scales = read_scales(info, signature.convolutions + 1);
     spec.scales = {scales[0], scales[1], scales[scales.size() - 2], scales.back()};
   }
-  const auto plane = static_plane(info, ResidualSignature::kInput);
-  const std::size_t edges = signature.convolutions == 2 ? 2 : 0;
-  spec.winograd = plane && winograd_pays((plane->height - edges) / spec.stride,
-                                         (plane->width - edges) / spec.stride);
+  spec.winograd = read_count(info, "winograd") != 0;
   block_ = std::make_unique<const ResidualBlock>(spec, *tile_kernels(read_precision(info)).front());
 }
 

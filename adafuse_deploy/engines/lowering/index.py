@@ -15,6 +15,7 @@ class GraphIndex:
     def __init__(self, graph: onnx.GraphProto) -> None:
         self._producers = {name: node for node in graph.node for name in node.output}
         self._constants = {tensor.name: tensor for tensor in graph.initializer}
+        self._shapes = {value.name: value.type.tensor_type.shape for value in graph.value_info}
         self._readers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
         for node in graph.node:
             for name in dict.fromkeys(node.input):
@@ -33,6 +34,17 @@ class GraphIndex:
         """Return the shape of a constant, or None for any other value."""
         tensor = self._constants.get(name)
         return None if tensor is None else tuple(tensor.dims)
+
+    def plane(self, name: str) -> tuple[int, int] | None:
+        """Return height and width of feature maps (rows, C, H, W), or None where they vary."""
+        dims = self._shapes[name].dim if name in self._shapes else ()
+        sizes = tuple(dim.dim_value for dim in dims[2:])
+        return sizes if len(sizes) == 2 and all(sizes) else None
+
+    def values(self, name: str) -> np.ndarray:
+        """Return a constant."""
+        values: np.ndarray = onnx.numpy_helper.to_array(self._constants[name])
+        return values
 
     def ints(self, name: str) -> list[int] | None:
         """Return a constant vector of integers, or None for any other value."""

@@ -24,6 +24,7 @@ from adafuse_deploy.engines.lowering.quantised import Quantisation, take_quantis
 from adafuse_deploy.engines.lowering.shifts import Shift, find_shift
 from adafuse_deploy.engines.lowering.stems import find_stem
 from adafuse_deploy.engines.lowering.streams import FusedState
+from adafuse_deploy.engines.lowering.weights import by_panels, pays_winograd
 from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.ops.domain import DOMAIN, VERSION
 
@@ -97,6 +98,7 @@ class _Rewriter:
         self._channels: dict[str, int] = {}
         self._numbers: dict[tuple[int, ...], str] = {}
         self._zeros: set[str] = set()
+        self._panels: set[str] = set()
         self._count = itertools.count()
 
     @property
@@ -131,7 +133,14 @@ class _Rewriter:
 
     def _fuse(self, block: ResidualBlock) -> None:
         source = self._channels_innermost(block.shift.source, block.border)
+        winograd = self._pays_winograd(block.output)
         weights, shortcut = self._parameters(block.weights), self._parameters(block.shortcut)
+        if self._precision == "fp32":
+            # Those of the first convolution, whose outputs are chosen, are read as they are.
+            filtered = winograd and (block.stride == 1 or not block.bottleneck)
+            for position in range(4 if filtered else 2, len(weights), 2):
+                weights[position] = self._by_panels(weights[position])
+            shortcut[:1] = [self._by_panels(name) for name in shortcut[:1]]
         inputs = [source, *weights, block.policy, *shortcut]
         if block.history:
             inputs += [""] * (2 - len(shortcut))
@@ -151,7 +160,21 @@ class _Rewriter:
             stride=block.stride,
             shift_next=block.shift.from_next,
             shift_previous=block.shift.from_previous,
+            winograd=int(winograd),
         )
+
+    def _pays_winograd(self, value: str) -> bool:
+        """Whether 3x3 convolutions of stride 1 that give ``value``'s size use minimal filtering."""
+        return self._precision == "fp32" and pays_winograd(self._index.plane(value))
+
+    def _by_panels(self, weight: str) -> str:
+        """Return the name of a weight's form that kernels read without a copy."""
+        name = f"{weight}_by_panels"
+        if name not in self._panels:
+            self._panels.add(name)
+            values = by_panels(self._index.values(weight))
+            self._graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+        return name
 
     def _fuse_step(self, value: str) -> None:
         """Add the fused operators for a step of the inception network."""
@@ -181,7 +204,12 @@ class _Rewriter:
                 inputs += [source.name, source.policy]
             made = [_Tensor(f"{value}_innermost", self._dims(step.weights[0])[0], step.policy)]
             self._add_frames(
-                "FrameConv", inputs, made[0].name, channels=[s.channels for s in sources], **common
+                "FrameConv",
+                inputs,
+                made[0].name,
+                channels=[s.channels for s in sources],
+                winograd=int(self._pays_winograd(value)),
+                **common,
             )
         else:
             made = self._pool_tensors(value, step, sources, common)
