@@ -56,8 +56,7 @@ void StepList::assign(const InputShape& input, const TileKernel& kernel, const T
 }
 
 void StepList::assign(const InputShape& input, const TileKernel& kernel, const CompactChannels& own,
-                      const CompactChannels* previous) {
-  const std::ptrdiff_t frame = static_cast<std::ptrdiff_t>(input.layout.frame_pitch());
+                      const CompactChannels* previous, std::ptrdiff_t distance) {
   const Precision precision = kernel.precision;
   const std::size_t group = per_unit(precision);
   const std::size_t zeros = input.taps() * input.channels;
@@ -82,7 +81,7 @@ void StepList::assign(const InputShape& input, const TileKernel& kernel, const C
     };
     append(own, {0, own.kept()}, 0);
     if (previous != nullptr) {
-      append(*previous, {previous->lent_begin(), previous->size()}, -frame);
+      append(*previous, {previous->lent_begin(), previous->size()}, distance);
     }
   });
   // Only prefetched.

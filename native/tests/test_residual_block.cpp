@@ -183,10 +183,12 @@ struct Case {
                    const ParallelFor& parallel_for) const {
     const std::size_t in = fused.input_layout(height, width).frame_pitch();
     const std::size_t out = fused.output_layout(height, width).frame_pitch();
+    const std::size_t between = fused.history_layout(height, width).frame_pitch();
     const char nan = static_cast<char>(0xff);  // what precedes a first frame is not read
     std::vector<char> x(clips * in), y(clips * out), previous(clips * in, nan);
+    std::vector<char> convolution(clips * between, 0);
     std::vector<float> pooled(clips * out_channels);
-    std::vector<std::int32_t> actions(clips * mid_channels), seen(clips, 0);
+    std::vector<std::int32_t> actions(clips * mid_channels), missing(clips * mid_channels, 0);
     for (std::size_t t = 0; t < frames; ++t) {
       for (std::size_t n = 0; n < clips; ++n) {
         const std::size_t row = n * frames + t;
@@ -195,8 +197,12 @@ struct Case {
                     actions.data() + n * mid_channels);
       }
       const Policy now("policy", actions.data(), clips, 1, mid_channels);
-      fused.run_streams(clips, height, width, {x.data(), y.data(), pooled.data(), previous.data()},
-                        now, seen.data(), parallel_for);
+      std::vector<char> next(clips * between, nan);
+      std::vector<std::int32_t> next_missing(clips * mid_channels, -1);
+      fused.run_streams(clips, height, width, {x.data(), y.data(), pooled.data()},
+                        {previous.data(), convolution.data(), missing.data(), next.data(),
+                         next_missing.data()},
+                        now, parallel_for);
       for (std::size_t n = 0; n < clips; ++n) {
         const std::size_t row = n * frames + t;
         std::copy_n(y.data() + n * out, out, all.output + row * out);
@@ -204,7 +210,8 @@ struct Case {
                     all.pooled + row * out_channels);
       }
       previous = x;
-      std::fill(seen.begin(), seen.end(), 1);
+      convolution = next;
+      missing = next_missing;
     }
   }
 
