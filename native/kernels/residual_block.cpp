@@ -102,8 +102,8 @@ FrameLayout ResidualBlock::output_layout(std::size_t height, std::size_t width) 
 }
 
 FrameLayout ResidualBlock::history_layout(std::size_t height, std::size_t width) const {
-  const FrameLayout plane = is_bottleneck() ? input_layout(height, width)
-                                            : output_layout(height, width);
+  const FrameLayout plane =
+      is_bottleneck() ? input_layout(height, width) : output_layout(height, width);
   // What is reused begins on a cache line of its own.
   const std::size_t line = kLine / value_bytes(kernel_.precision);
   return {plane.height, plane.width, 1, channel_pitch(mid_channels_ + line, kernel_.precision)};
@@ -113,7 +113,8 @@ void ResidualBlock::run(std::size_t clips, std::size_t frames, std::size_t heigh
                         std::size_t width, const ResidualBlockTensors& tensors,
                         const Policy* policy, const ParallelFor& parallel_for) const {
   if (clips * frames * height * width > 0) {
-    ResidualPass(*this, clips * frames, frames, height, width, tensors, policy, nullptr).run(parallel_for);
+    ResidualPass(*this, clips * frames, frames, height, width, tensors, policy, nullptr)
+        .run(parallel_for);
   }
 }
 

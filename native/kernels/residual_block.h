@@ -45,10 +45,10 @@ struct ResidualBlockTensors {
 
 // What streams hand from frame to frame; all zeros begin a stream.
 struct ResidualBlockHistory {
-  const char* input;             // (streams) the frames before, of the input layout
-  const char* convolution;       // (streams) what conv1 gave for them, of the history layout
-  const std::int32_t* missing;   // (streams, mid_channels): not zero where it was not computed
-  char* next_convolution;        // the same for the next frame
+  const char* input;            // (streams) the frames before, of the input layout
+  const char* convolution;      // (streams) what conv1 gave for them, of the history layout
+  const std::int32_t* missing;  // (streams, mid_channels): not zero where it was not computed
+  char* next_convolution;       // the same for the next frame
   std::int32_t* next_missing;
 };
 

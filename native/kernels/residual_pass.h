@@ -77,10 +77,10 @@ class ResidualPass {
   const ResidualBlockTensors& tensors_;
   const Policy* policy_;
   const ResidualBlockHistory* history_;  // null for clips
-  InputShape input_;    // of conv1
-  InputShape mid_;      // of conv2, compact
-  InputShape narrow_;   // of conv3
-  InputShape skipped_;  // of a shortcut convolution
+  InputShape input_;                     // of conv1
+  InputShape mid_;                       // of conv2, compact
+  InputShape narrow_;                    // of conv3
+  InputShape skipped_;                   // of a shortcut convolution
   FrameLayout output_;
   struct Scratch& scratch_;
   const char* x_;
