@@ -217,8 +217,7 @@ void ResidualPass::copy_reused(std::size_t row, RowRange rows) const {
 
 void ResidualPass::first_stage(std::size_t origin, RowRange rows, std::size_t panel_begin,
                                std::size_t panel_end) const {
-  const std::size_t panels =
-      ceil_div(scratch_.channels[origin].computed(), kernel_.panel_width());
+  const std::size_t panels = ceil_div(scratch_.channels[origin].computed(), kernel_.panel_width());
   if (panel_begin == 0 && !is_late(origin)) {
     mid_.layout.clear_border(y(origin), rows.begin, rows.end);
   }
@@ -259,9 +258,8 @@ void ResidualPass::compute_channels(std::size_t origin, RowRange rows, std::size
                    panels + (panel - panel_begin) * panel_units);
   }
   const Panels gathered{reinterpret_cast<const char*>(panels), panel_units * kUnit, panel_begin};
-  const ConvTarget target{y(row) + (is_late(origin) ? reused_offset(row) : 0),
-                          mid_.layout,
-                          {bias, scale}};
+  const ConvTarget target{
+      y(row) + (is_late(origin) ? reused_offset(row) : 0), mid_.layout, {bias, scale}};
   if (block_.winograd1_ && by_panels_) {
     const PatchFrame frame = scratch_.first_patches.frame(origin, &gathered, target);
     const std::size_t left = computed - panel_begin * width;
@@ -274,10 +272,10 @@ void ResidualPass::compute_channels(std::size_t origin, RowRange rows, std::size
                      task_scratch.patches);
     return;
   }
-  const ConvSource source{origin_input(origin), input_, shifted(scratch_.first_steps, row),
-                          gathered,             0,      input_.kernel == 1};
-  convolve(kernel_, &source, 1, target, rows, computed, panel_begin, panel_end,
-           task_scratch.tiles);
+  const ConvSource source{
+      origin_input(origin), input_, shifted(scratch_.first_steps, row), gathered, 0,
+      input_.kernel == 1};
+  convolve(kernel_, &source, 1, target, rows, computed, panel_begin, panel_end, task_scratch.tiles);
 }
 
 Panels ResidualPass::read_panels(std::size_t row, std::size_t panel_begin,
