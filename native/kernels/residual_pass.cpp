@@ -5,10 +5,14 @@
 namespace adafuse {
 
 // What a pass shares between threads, kept by the thread that runs it from block to block.
+struct OriginPanel {
+  std::size_t origin, panel;
+};
 struct Scratch {
   AlignedArray<char> y, z, input;
   AlignedArray<float> sums;
   std::vector<CompactChannels> channels;            // per origin
+  std::vector<OriginPanel> first_panels;            // of conv1
   std::vector<StepList> reads;                      // of conv2, per row
   std::array<StepList, 4> first_steps, skip_steps;  // by the neighbours of a frame
   StepList narrow_steps;
@@ -36,7 +40,7 @@ thread_local TaskScratch task_scratch;
 // Frames of fewer pixels are cut into panels.
 constexpr std::size_t kSmallPlane = 400;
 // Enough tasks for the threads of a usual machine to finish together.
-constexpr std::size_t kEnoughTasks = 32;
+constexpr std::size_t kEnoughTasks = 32, kFewTasks = 8;
 // Half of a usual first-level cache, in bytes.
 constexpr std::size_t kNarrowStrip = 16 * 1024;
 
@@ -357,8 +361,12 @@ void ResidualPass::last_stage(std::size_t row, const Panels& conv2, RowRange row
   }
 }
 
+std::size_t ResidualPass::strip_step() const {
+  return block_.winograd1_ || block_.winograd2_ ? kPatchStep : 1;
+}
+
 void ResidualPass::run_strips(const ParallelFor& parallel_for) {
-  const std::size_t step = block_.winograd1_ || block_.winograd2_ ? kPatchStep : 1;
+  const std::size_t step = strip_step();
   const std::size_t parts =
       std::clamp(ceil_div(kEnoughTasks, origins()), std::size_t{1}, ceil_div(output_.height, step));
   sums_ = scratch_.sums.reserve(parts * rows_ * sums_pitch_);
@@ -415,13 +423,25 @@ void ResidualPass::run_patches(std::size_t begin, std::size_t end, std::size_t p
 void ResidualPass::run_panels(const ParallelFor& parallel_for) {
   by_panels_ = true;
   sums_ = scratch_.sums.reserve(rows_ * sums_pitch_);
-  const std::size_t first_panels = ceil_div(block_.mid_channels_, kernel_.panel_width());
-  if (block_.winograd1_) {
-    scratch_.first_patches.transform(kernel_, mid_.layout.height, mid_.layout.width, parallel_for);
+  std::vector<OriginPanel>& panels = scratch_.first_panels;
+  panels.clear();
+  for (std::size_t origin = 0; origin < origins(); ++origin) {
+    const std::size_t count = ceil_div(scratch_.channels[origin].computed(), kernel_.panel_width());
+    for (std::size_t panel = 0; panel < std::max<std::size_t>(1, count); ++panel) {
+      panels.push_back({origin, panel});
+    }
   }
-  parallel_for(origins() * first_panels, [&](std::size_t task) {
-    const std::size_t panel = task % first_panels;
-    first_stage(task / first_panels, {0, mid_.layout.height}, panel, panel + 1);
+  // Few panels are cut into rows too.
+  const std::size_t height = mid_.layout.height;
+  std::size_t parts = std::clamp(ceil_div(kFewTasks, panels.size()), std::size_t{1}, height);
+  if (block_.winograd1_) {
+    parts = 1;
+    scratch_.first_patches.transform(kernel_, height, mid_.layout.width, parallel_for);
+  }
+  parallel_for(panels.size() * parts, [&](std::size_t task) {
+    const auto [origin, panel] = panels[task / parts];
+    const std::size_t part = task % parts;
+    first_stage(origin, {height * part / parts, height * (part + 1) / parts}, panel, panel + 1);
   });
   if (block_.winograd2_) {
     scratch_.second_patches.transform(kernel_, output_.height, output_.width, parallel_for);
@@ -494,7 +514,9 @@ void ResidualPass::run(const ParallelFor& parallel_for) {
     x_ = copy;
   }
   prepare();
-  if (output_.height * output_.width < kSmallPlane) {
+  // A single frame may come to very few strips.
+  const bool few = rows_ * ceil_div(output_.height, strip_step()) < kFewTasks;
+  if (few || output_.height * output_.width < kSmallPlane) {
     run_panels(parallel_for);
   } else {
     run_strips(parallel_for);

@@ -51,6 +51,7 @@ class ResidualPass {
   template <typename Target>
   void run_patches(std::size_t begin, std::size_t end, std::size_t panel, bool rectify,
                    std::size_t channels, const Target& target) const;
+  std::size_t strip_step() const;  // what rows of a strip are a multiple of
   void run_strips(const ParallelFor& parallel_for);
   void run_panels(const ParallelFor& parallel_for);
   void pool(std::size_t slots) const;
