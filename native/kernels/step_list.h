@@ -55,6 +55,8 @@ class StepList {
                      std::size_t end, AlignedArray<std::uint32_t>& buffer) const;
 
  private:
+  Step* append_run(std::ptrdiff_t input, std::size_t count, std::size_t weight,
+                   std::size_t distance);
   template <typename AppendTap>
   void assign_taps(const InputShape& input, AppendTap append_tap);
 
