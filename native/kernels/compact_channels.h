@@ -18,7 +18,13 @@ class CompactChannels {
   // Orders the channels of one row.  Without a policy every channel is kept.
   void assign(const Policy* policy, std::size_t row, std::size_t channels);
 
+  // Orders what a row of a stream reuses of the frame before, which is not among the rows: first
+  // what is `missing` (channels; not zero where that frame did not compute it), then the rest.
+  void assign_reused(const Policy& policy, std::size_t row, const std::int32_t* missing);
+
   std::size_t size() const { return order_.size(); }
+  // How many of them, the first, are yet to be computed.
+  std::size_t computed() const { return computed_; }
   // The channel stored at a place.
   std::uint32_t operator[](std::size_t place) const { return order_[place]; }
 
@@ -29,6 +35,7 @@ class CompactChannels {
 
  private:
   std::vector<std::uint32_t> order_;
+  std::size_t computed_ = 0;
   std::size_t kept_ = 0;
   std::size_t lent_begin_ = 0;
 };

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <stdexcept>
-#include <vector>
 
 #include "kernels/residual_pass.h"
 #include "kernels/winograd.h"
@@ -103,35 +102,30 @@ FrameLayout ResidualBlock::output_layout(std::size_t height, std::size_t width) 
           channel_pitch(out_channels_, kernel_.precision)};
 }
 
+FrameLayout ResidualBlock::history_layout(std::size_t height, std::size_t width) const {
+  const FrameLayout plane =
+      is_bottleneck() ? input_layout(height, width) : output_layout(height, width);
+  // What is reused begins on a cache line of its own.
+  const std::size_t line = kLine / value_bytes(kernel_.precision);
+  return {plane.height, plane.width, 1, channel_pitch(mid_channels_ + line, kernel_.precision)};
+}
+
 void ResidualBlock::run(std::size_t clips, std::size_t frames, std::size_t height,
                         std::size_t width, const ResidualBlockTensors& tensors,
                         const Policy* policy, const ParallelFor& parallel_for) const {
   if (clips * frames * height * width > 0) {
-    ResidualPass(*this, clips * frames, frames, height, width, tensors, policy).run(parallel_for);
+    ResidualPass(*this, clips * frames, frames, height, width, tensors, policy, nullptr)
+        .run(parallel_for);
   }
 }
 
 void ResidualBlock::run_streams(std::size_t streams, std::size_t height, std::size_t width,
-                                const ResidualBlockTensors& tensors, const Policy& policy,
-                                const std::int32_t* seen, const ParallelFor& parallel_for) const {
+                                const ResidualBlockTensors& tensors,
+                                const ResidualBlockHistory& history, const Policy& policy,
+                                const ParallelFor& parallel_for) const {
   require(shift_.from_next + shift_.from_previous == 0, "streams need blocks without shift");
-  // Clips of two frames, of which the first is only remembered: it skips everything, and so
-  // computes nothing but what the second reuses.
-  std::vector<std::int32_t> actions(2 * streams * mid_channels_,
-                                    static_cast<std::int32_t>(Action::kSkip));
-  for (std::size_t stream = 0; stream < streams; ++stream) {
-    std::int32_t* const now = actions.data() + (2 * stream + 1) * mid_channels_;
-    for (std::size_t channel = 0; channel < mid_channels_; ++channel) {
-      if (policy.keeps(stream, channel)) {
-        now[channel] = static_cast<std::int32_t>(Action::kKeep);
-      } else if (policy.reuses(stream, channel) && seen[stream] != 0) {
-        now[channel] = static_cast<std::int32_t>(Action::kReuse);
-      }
-    }
-  }
-  const Policy pairs("policy", actions.data(), streams, 2, mid_channels_);
   if (streams * height * width > 0) {
-    ResidualPass(*this, 2 * streams, 2, height, width, tensors, &pairs).run(parallel_for);
+    ResidualPass(*this, streams, 1, height, width, tensors, &policy, &history).run(parallel_for);
   }
 }
 

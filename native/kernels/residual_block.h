@@ -41,7 +41,15 @@ struct ResidualBlockTensors {
   const char* input;  // (rows) frames of the input layout
   char* output;       // (rows) frames of the output layout; the input itself if layouts are equal
   float* pooled;      // (rows, out_channels): means of the output over each frame
-  const char* previous = nullptr;  // of streams: (rows) the input of the frames before
+};
+
+// What streams hand from frame to frame; all zeros begin a stream.
+struct ResidualBlockHistory {
+  const char* input;            // (streams) the frames before, of the input layout
+  const char* convolution;      // (streams) what conv1 gave for them, of the history layout
+  const std::int32_t* missing;  // (streams, mid_channels): not zero where it was not computed
+  char* next_convolution;       // the same for the next frame
+  std::int32_t* next_missing;
 };
 
 class ResidualBlock {
@@ -60,6 +68,8 @@ class ResidualBlock {
   std::size_t border() const { return is_bottleneck() ? 0 : 1; }
   FrameLayout input_layout(std::size_t height, std::size_t width) const;
   FrameLayout output_layout(std::size_t height, std::size_t width) const;
+  // Of conv1's result between frames: the channels that are not missing, side by side.
+  FrameLayout history_layout(std::size_t height, std::size_t width) const;
 
   // Runs `clips * frames` frames of height x width; `policy` (channels = mid_channels) may be null,
   // which keeps everything.  The result does not depend on how `parallel_for` spreads the work.
@@ -67,11 +77,11 @@ class ResidualBlock {
            const ResidualBlockTensors& tensors, const Policy* policy,
            const ParallelFor& parallel_for) const;
 
-  // Runs the next frame of every stream; needs a block without shift, and the previous input.  What
-  // is reused is computed from that; it is zeros where `seen` (streams) is 0, in a first frame.
+  // Runs the next frame of every stream; needs a block without shift.  What is reused and missing
+  // is computed from the previous input.
   void run_streams(std::size_t streams, std::size_t height, std::size_t width,
-                   const ResidualBlockTensors& tensors, const Policy& policy,
-                   const std::int32_t* seen, const ParallelFor& parallel_for) const;
+                   const ResidualBlockTensors& tensors, const ResidualBlockHistory& history,
+                   const Policy& policy, const ParallelFor& parallel_for) const;
 
  private:
   friend class ResidualPass;

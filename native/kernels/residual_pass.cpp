@@ -5,14 +5,19 @@
 namespace adafuse {
 
 // What a pass shares between threads, kept by the thread that runs it from block to block.
+struct OriginPanel {
+  std::size_t origin, panel;
+};
 struct Scratch {
   AlignedArray<char> y, z, input;
   AlignedArray<float> sums;
-  std::vector<CompactChannels> channels;            // per row
+  std::vector<CompactChannels> channels;            // per origin
+  std::vector<OriginPanel> first_panels;            // of conv1
   std::vector<StepList> reads;                      // of conv2, per row
   std::array<StepList, 4> first_steps, skip_steps;  // by the neighbours of a frame
   StepList narrow_steps;
-  PatchedFrames first_patches, second_patches;  // what conv1 and conv2 read by minimal filtering
+  // What conv1 and conv2 read by minimal filtering, per origin and per row.
+  PatchedFrames first_patches, second_patches;
 };
 
 namespace {
@@ -27,6 +32,7 @@ struct TaskScratch {
   std::vector<PixelTile> tiles;
   PatchScratch patches;
   std::vector<PatchFrame> frames;
+  std::vector<std::size_t> places;
 };
 thread_local Scratch pass_scratch;
 thread_local TaskScratch task_scratch;
@@ -34,7 +40,7 @@ thread_local TaskScratch task_scratch;
 // Frames of fewer pixels are cut into panels.
 constexpr std::size_t kSmallPlane = 400;
 // Enough tasks for the threads of a usual machine to finish together.
-constexpr std::size_t kEnoughTasks = 32;
+constexpr std::size_t kEnoughTasks = 32, kFewTasks = 8;
 // Half of a usual first-level cache, in bytes.
 constexpr std::size_t kNarrowStrip = 16 * 1024;
 
@@ -42,17 +48,31 @@ std::size_t ceil_div(std::size_t a, std::size_t b) {
   return (a + b - 1) / b;
 }
 
+// Copies the values of a pixel at `places` and puts `filling` zeros behind them.
+template <typename Value>
+void copy_values(const char* from, const std::vector<std::size_t>& places, char* to,
+                 std::size_t filling) {
+  const Value* const values = reinterpret_cast<const Value*>(from);
+  Value* const copied = reinterpret_cast<Value*>(to);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    copied[i] = values[places[i]];
+  }
+  std::fill_n(copied + places.size(), filling, Value{0});
+}
+
 }  // namespace
 
 ResidualPass::ResidualPass(const ResidualBlock& block, std::size_t rows, std::size_t frames,
                            std::size_t height, std::size_t width,
-                           const ResidualBlockTensors& tensors, const Policy* policy)
+                           const ResidualBlockTensors& tensors, const Policy* policy,
+                           const ResidualBlockHistory* history)
     : block_(block),
       kernel_(block.kernel_),
       rows_(rows),
       frames_(frames),
       tensors_(tensors),
       policy_(policy),
+      history_(history),
       output_(block.output_layout(height, width)),
       scratch_(pass_scratch),
       x_(tensors.input),
@@ -79,15 +99,41 @@ Neighbours ResidualPass::neighbours(std::size_t row) const {
 }
 
 const StepList& ResidualPass::shifted(const std::array<StepList, 4>& lists, std::size_t row) const {
+  if (!shifts()) {
+    return lists[0];
+  }
   const Neighbours near = neighbours(row);
   return lists[(near.previous ? 1 : 0) + (near.next ? 2 : 0)];
 }
 
 void ResidualPass::prepare() {
-  scratch_.channels.resize(std::max(scratch_.channels.size(), rows_));
+  scratch_.channels.resize(std::max(scratch_.channels.size(), origins()));
   scratch_.reads.resize(std::max(scratch_.reads.size(), rows_));
-  scratch_.first_patches.resize(rows_);
+  scratch_.first_patches.resize(origins());
   scratch_.second_patches.resize(rows_);
+  if (streams()) {
+    prepare_streams();
+  } else {
+    prepare_clips();
+  }
+  for (std::size_t origin = 0; block_.winograd1_ && origin < origins(); ++origin) {
+    PatchReads& reads = scratch_.first_patches.reads(origin);
+    reads.clear();
+    if (scratch_.channels[origin].computed() > 0) {
+      reads.add(origin_input(origin), input_, block_.shift_, neighbours(origin % rows_), kernel_);
+    }
+  }
+  for (std::size_t i = 0; i < (shifts() ? scratch_.first_steps.size() : 1); ++i) {
+    const Neighbours near{(i & 1) != 0, (i & 2) != 0};
+    scratch_.first_steps[i].assign(input_, kernel_, block_.shift_, near);
+    if (block_.shortcut_) {
+      scratch_.skip_steps[i].assign(skipped_, kernel_, block_.shift_, near);
+    }
+  }
+  scratch_.narrow_steps.assign(narrow_, kernel_, {}, {false, false});
+}
+
+void ResidualPass::prepare_clips() {
   std::size_t most = 0;
   for (std::size_t row = 0; row < rows_; ++row) {
     scratch_.channels[row].assign(policy_, row, block_.mid_channels_);
@@ -98,40 +144,103 @@ void ResidualPass::prepare() {
   for (std::size_t row = 0; row < rows_; ++row) {
     const CompactChannels* previous =
         neighbours(row).previous ? &scratch_.channels[row - 1] : nullptr;
-    if (block_.winograd2_) {
-      PatchReads& reads = scratch_.second_patches.reads(row);
-      reads.clear();
-      reads.add(y(row), mid_, scratch_.channels[row], previous, kernel_);
-    } else {
-      scratch_.reads[row].assign(mid_, kernel_, scratch_.channels[row], previous);
-    }
-    if (block_.winograd1_) {
-      PatchReads& reads = scratch_.first_patches.reads(row);
-      reads.clear();
-      reads.add(x(row), input_, block_.shift_, neighbours(row), kernel_);
-    }
+    prepare_reads(row, previous, -static_cast<std::ptrdiff_t>(mid_.layout.frame_pitch()));
   }
-  for (std::size_t i = 0; i < 4; ++i) {
-    const Neighbours near{(i & 1) != 0, (i & 2) != 0};
-    scratch_.first_steps[i].assign(input_, kernel_, block_.shift_, near);
-    if (block_.shortcut_) {
-      scratch_.skip_steps[i].assign(skipped_, kernel_, block_.shift_, near);
-    }
-  }
-  scratch_.narrow_steps.assign(narrow_, kernel_, {}, {false, false});
 }
 
-void ResidualPass::first_stage(std::size_t row, RowRange rows, std::size_t panel_begin,
-                               std::size_t panel_end) const {
-  const CompactChannels& channels = scratch_.channels[row];
-  const std::size_t width = kernel_.panel_width();
-  panel_end = std::min(panel_end, ceil_div(channels.size(), width));
-  if (panel_begin == 0) {
-    mid_.layout.clear_border(y(row), rows.begin, rows.end);
+void ResidualPass::prepare_streams() {
+  const std::size_t channels = block_.mid_channels_;
+  mid_.layout = block_.history_layout(input_.layout.height, input_.layout.width);
+  y_ = history_->next_convolution;
+  for (std::size_t row = 0; row < rows_; ++row) {
+    CompactChannels& reused = scratch_.channels[rows_ + row];
+    scratch_.channels[row].assign(policy_, row, channels);
+    reused.assign_reused(*policy_, row, history_->missing + row * channels);
+    prepare_reads(row, &reused, static_cast<std::ptrdiff_t>(reused_offset(row)));
+    for (std::size_t channel = 0; channel < channels; ++channel) {
+      history_->next_missing[row * channels + channel] = !policy_->keeps(row, channel);
+    }
   }
-  if (panel_begin >= panel_end) {
+}
+
+void ResidualPass::prepare_reads(std::size_t row, const CompactChannels* previous,
+                                 std::ptrdiff_t distance) {
+  const CompactChannels& own = scratch_.channels[row];
+  if (block_.winograd2_) {
+    PatchReads& reads = scratch_.second_patches.reads(row);
+    reads.clear();
+    reads.add(y(row), mid_, own, previous, distance, kernel_);
+  } else {
+    scratch_.reads[row].assign(mid_, kernel_, own, previous, distance);
+  }
+}
+
+std::size_t ResidualPass::reused_offset(std::size_t row) const {
+  return round_up(scratch_.channels[row].size() * value_bytes(kernel_.precision), kLine);
+}
+
+const char* ResidualPass::origin_input(std::size_t origin) const {
+  return is_late(origin) ? history_->input + (origin - rows_) * input_.layout.frame_pitch()
+                         : x(origin);
+}
+
+void ResidualPass::copy_reused(std::size_t row, RowRange rows) const {
+  const CompactChannels& reused = scratch_.channels[rows_ + row];
+  const std::int32_t* const missing = history_->missing + row * block_.mid_channels_;
+  const std::size_t bytes = value_bytes(kernel_.precision);
+  std::vector<std::size_t>& places = task_scratch.places;
+  places.clear();
+  std::size_t place = 0, next = reused.computed();
+  for (std::size_t channel = 0; next < reused.size(); ++channel) {
+    if (missing[channel] == 0) {
+      if (reused[next] == channel) {
+        places.push_back(place);
+        ++next;
+      }
+      ++place;
+    }
+  }
+  const auto copy = bytes == 4   ? copy_values<std::uint32_t>
+                    : bytes == 2 ? copy_values<std::uint16_t>
+                                 : copy_values<std::uint8_t>;
+  // The rest of the last unit meets weights of zero, and must be numbers.
+  const std::size_t filling = round_up(reused.size(), per_unit(kernel_.precision)) - reused.size();
+  if (places.size() + filling == 0) {
     return;
   }
+  const char* const from = history_->convolution + row * mid_.layout.frame_pitch();
+  char* const to = y(row) + reused_offset(row) + reused.computed() * bytes;
+  for (std::size_t y = rows.begin; y < rows.end; ++y) {
+    for (std::size_t x = 0; x < mid_.layout.width; ++x) {
+      const std::size_t pixel =
+          mid_.layout.offset(static_cast<std::ptrdiff_t>(y), static_cast<std::ptrdiff_t>(x));
+      copy(from + pixel, places, to + pixel, filling);
+    }
+  }
+}
+
+void ResidualPass::first_stage(std::size_t origin, RowRange rows, std::size_t panel_begin,
+                               std::size_t panel_end) const {
+  const std::size_t panels = ceil_div(scratch_.channels[origin].computed(), kernel_.panel_width());
+  if (panel_begin == 0 && !is_late(origin)) {
+    mid_.layout.clear_border(y(origin), rows.begin, rows.end);
+  }
+  if (panel_begin < std::min(panel_end, panels)) {
+    compute_channels(origin, rows, panel_begin, std::min(panel_end, panels));
+  }
+  // The last panel writes whole vectors, so what stands behind it comes after it.
+  const std::size_t last = panels == 0 ? 0 : panels - 1;
+  if (is_late(origin) && panel_begin <= last && last < panel_end) {
+    copy_reused(origin - rows_, rows);
+  }
+}
+
+void ResidualPass::compute_channels(std::size_t origin, RowRange rows, std::size_t panel_begin,
+                                    std::size_t panel_end) const {
+  const std::size_t row = origin % rows_;
+  const CompactChannels& channels = scratch_.channels[origin];
+  const std::size_t computed = channels.computed();
+  const std::size_t width = kernel_.panel_width();
   const OutputWeights& weights = block_.conv1_;
   const std::size_t panel_units = weights.units() * width;
   // A gather writes whole cache lines of units.
@@ -142,7 +251,7 @@ void ResidualPass::first_stage(std::size_t row, RowRange rows, std::size_t panel
   task_scratch.gathered.assign(width, weights.zeros());
   for (std::size_t panel = panel_begin; panel < panel_end; ++panel) {
     const std::size_t first = panel * width;
-    const std::size_t count = std::min(width, channels.size() - first);
+    const std::size_t count = std::min(width, computed - first);
     for (std::size_t i = 0; i < width; ++i) {
       const bool used = i < count;
       task_scratch.gathered[i] = used ? weights.row(channels[first + i]) : weights.zeros();
@@ -153,23 +262,24 @@ void ResidualPass::first_stage(std::size_t row, RowRange rows, std::size_t panel
                    panels + (panel - panel_begin) * panel_units);
   }
   const Panels gathered{reinterpret_cast<const char*>(panels), panel_units * kUnit, panel_begin};
-  const ConvTarget target{y(row), mid_.layout, {bias, scale}};
+  const ConvTarget target{
+      y(row) + (is_late(origin) ? reused_offset(row) : 0), mid_.layout, {bias, scale}};
   if (block_.winograd1_ && by_panels_) {
-    const PatchFrame frame = scratch_.first_patches.frame(row, &gathered, target);
-    const std::size_t left = channels.size() - panel_begin * width;
+    const PatchFrame frame = scratch_.first_patches.frame(origin, &gathered, target);
+    const std::size_t left = computed - panel_begin * width;
     convolve_patches(&frame, 1, true, panel_begin, std::min(left, width), task_scratch.patches);
     return;
   }
   if (block_.winograd1_) {
-    convolve_patches(kernel_, scratch_.first_patches.reads(row), &gathered, target, true, rows,
-                     mid_.layout.height, mid_.layout.width, channels.size(), panel_begin, panel_end,
+    convolve_patches(kernel_, scratch_.first_patches.reads(origin), &gathered, target, true, rows,
+                     mid_.layout.height, mid_.layout.width, computed, panel_begin, panel_end,
                      task_scratch.patches);
     return;
   }
-  const ConvSource source{x(row),   input_, shifted(scratch_.first_steps, row),
-                          gathered, 0,      input_.kernel == 1};
-  convolve(kernel_, &source, 1, target, rows, channels.size(), panel_begin, panel_end,
-           task_scratch.tiles);
+  const ConvSource source{
+      origin_input(origin), input_, shifted(scratch_.first_steps, row), gathered, 0,
+      input_.kernel == 1};
+  convolve(kernel_, &source, 1, target, rows, computed, panel_begin, panel_end, task_scratch.tiles);
 }
 
 Panels ResidualPass::read_panels(std::size_t row, std::size_t panel_begin,
@@ -198,7 +308,7 @@ void ResidualPass::second_stage(std::size_t row, const Panels& conv2, RowRange r
 }
 
 ConvTarget ResidualPass::last_target(std::size_t row, float* sums) const {
-  char* const output = tensors_.output + result_of(row) * output_.frame_pitch();
+  char* const output = tensors_.output + row * output_.frame_pitch();
   return {output,
           output_,
           block_.last_sums_.channels(),
@@ -251,10 +361,14 @@ void ResidualPass::last_stage(std::size_t row, const Panels& conv2, RowRange row
   }
 }
 
+std::size_t ResidualPass::strip_step() const {
+  return block_.winograd1_ || block_.winograd2_ ? kPatchStep : 1;
+}
+
 void ResidualPass::run_strips(const ParallelFor& parallel_for) {
-  const std::size_t step = block_.winograd1_ || block_.winograd2_ ? kPatchStep : 1;
+  const std::size_t step = strip_step();
   const std::size_t parts =
-      std::clamp(ceil_div(kEnoughTasks, rows_), std::size_t{1}, ceil_div(output_.height, step));
+      std::clamp(ceil_div(kEnoughTasks, origins()), std::size_t{1}, ceil_div(output_.height, step));
   sums_ = scratch_.sums.reserve(parts * rows_ * sums_pitch_);
   const auto part_of = [parts, step](std::size_t height, std::size_t part) {
     const std::size_t steps = ceil_div(height, step);
@@ -262,15 +376,15 @@ void ResidualPass::run_strips(const ParallelFor& parallel_for) {
                     std::min(height, steps * (part + 1) / parts * step)};
   };
   const std::size_t all = static_cast<std::size_t>(-1);
-  parallel_for(rows_ * parts, [&](std::size_t task) {
+  parallel_for(origins() * parts, [&](std::size_t task) {
     first_stage(task / parts, part_of(mid_.layout.height, task % parts), 0, all);
   });
   const std::size_t z_row = narrow_.layout.row_pitch();
   // Backwards, to begin with what is still in cache; the next block then begins with what ends
   // here.
-  parallel_for(results() * parts, [&](std::size_t index) {
-    const std::size_t task = results() * parts - 1 - index;
-    const std::size_t row = result_row(task / parts);
+  parallel_for(rows_ * parts, [&](std::size_t index) {
+    const std::size_t task = rows_ * parts - 1 - index;
+    const std::size_t row = task / parts;
     const RowRange part = part_of(output_.height, task % parts);
     float* const total = sums(task % parts, row);
     std::fill_n(total, sums_pitch_, 0.0f);
@@ -298,8 +412,7 @@ void ResidualPass::run_patches(std::size_t begin, std::size_t end, std::size_t p
   const Panels weights = block_.conv2_.panels();
   std::vector<PatchFrame>& frames = task_scratch.frames;
   frames.clear();
-  for (std::size_t i = begin; i < end; ++i) {
-    const std::size_t row = result_row(i);
+  for (std::size_t row = begin; row < end; ++row) {
     frames.push_back(scratch_.second_patches.frame(row, &weights, target(row)));
   }
   const std::size_t width = kernel_.panel_width();
@@ -310,25 +423,36 @@ void ResidualPass::run_patches(std::size_t begin, std::size_t end, std::size_t p
 void ResidualPass::run_panels(const ParallelFor& parallel_for) {
   by_panels_ = true;
   sums_ = scratch_.sums.reserve(rows_ * sums_pitch_);
-  const std::size_t first_panels = ceil_div(block_.mid_channels_, kernel_.panel_width());
-  if (block_.winograd1_) {
-    scratch_.first_patches.transform(kernel_, mid_.layout.height, mid_.layout.width, parallel_for);
+  std::vector<OriginPanel>& panels = scratch_.first_panels;
+  panels.clear();
+  for (std::size_t origin = 0; origin < origins(); ++origin) {
+    const std::size_t count = ceil_div(scratch_.channels[origin].computed(), kernel_.panel_width());
+    for (std::size_t panel = 0; panel < std::max<std::size_t>(1, count); ++panel) {
+      panels.push_back({origin, panel});
+    }
   }
-  parallel_for(rows_ * first_panels, [&](std::size_t task) {
-    const std::size_t panel = task % first_panels;
-    first_stage(task / first_panels, {0, mid_.layout.height}, panel, panel + 1);
+  // Few panels are cut into rows too.
+  const std::size_t height = mid_.layout.height;
+  std::size_t parts = std::clamp(ceil_div(kFewTasks, panels.size()), std::size_t{1}, height);
+  if (block_.winograd1_) {
+    parts = 1;
+    scratch_.first_patches.transform(kernel_, height, mid_.layout.width, parallel_for);
+  }
+  parallel_for(panels.size() * parts, [&](std::size_t task) {
+    const auto [origin, panel] = panels[task / parts];
+    const std::size_t part = task % parts;
+    first_stage(origin, {height * part / parts, height * (part + 1) / parts}, panel, panel + 1);
   });
   if (block_.winograd2_) {
     scratch_.second_patches.transform(kernel_, output_.height, output_.width, parallel_for);
   }
-  // A task runs one panel over some results, so that its weights stay in cache.
+  // A task runs one panel over some rows, so that its weights stay in cache.
   const auto over_panels = [&](std::size_t panels, const auto& stage) {
-    const std::size_t count = results();
     const std::size_t chunks =
-        std::clamp(ceil_div(kEnoughTasks / 2, panels), std::size_t{1}, count);
+        std::clamp(ceil_div(kEnoughTasks / 2, panels), std::size_t{1}, rows_);
     parallel_for(panels * chunks, [&](std::size_t task) {
       const std::size_t panel = task / chunks, chunk = task % chunks;
-      stage(count * chunk / chunks, count * (chunk + 1) / chunks, panel);
+      stage(rows_ * chunk / chunks, rows_ * (chunk + 1) / chunks, panel);
     });
   };
   const RowRange whole{0, output_.height};
@@ -342,8 +466,7 @@ void ResidualPass::run_panels(const ParallelFor& parallel_for) {
                     [&](std::size_t row) { return second_target(z + row * frame, 0); });
         return;
       }
-      for (std::size_t i = begin; i < end; ++i) {
-        const std::size_t row = result_row(i);
+      for (std::size_t row = begin; row < end; ++row) {
         second_stage(row, read_panels(row, panel, panel + 1), whole, panel, panel + 1,
                      z + row * frame, 0);
       }
@@ -353,15 +476,14 @@ void ResidualPass::run_panels(const ParallelFor& parallel_for) {
   const std::size_t width = kernel_.panel_width();
   over_panels(bottleneck ? block_.conv3_->count() : block_.conv2_.count(),
               [&](std::size_t begin, std::size_t end, std::size_t panel) {
-                for (std::size_t i = begin; i < end; ++i) {
-                  std::fill_n(sums(0, result_row(i)) + panel * width, width, 0.0f);
+                for (std::size_t row = begin; row < end; ++row) {
+                  std::fill_n(sums(0, row) + panel * width, width, 0.0f);
                 }
                 if (patched) {
                   run_patches(begin, end, panel, !block_.shortcut_, block_.out_channels_,
                               [&](std::size_t row) { return patched_target(row, sums(0, row)); });
                 }
-                for (std::size_t i = begin; i < end; ++i) {
-                  const std::size_t row = result_row(i);
+                for (std::size_t row = begin; row < end; ++row) {
                   const Panels conv2 =
                       bottleneck || patched ? Panels{} : read_panels(row, panel, panel + 1);
                   last_stage(row, conv2, whole, panel, panel + 1, z + row * frame, 0, sums(0, row));
@@ -372,13 +494,13 @@ void ResidualPass::run_panels(const ParallelFor& parallel_for) {
 
 void ResidualPass::pool(std::size_t slots) const {
   const float scale = block_.scales_.output / static_cast<float>(output_.height * output_.width);
-  for (std::size_t i = 0; i < results(); ++i) {
+  for (std::size_t row = 0; row < rows_; ++row) {
     for (std::size_t channel = 0; channel < block_.out_channels_; ++channel) {
       float total = 0;
       for (std::size_t slot = 0; slot < slots; ++slot) {
-        total += sums(slot, result_row(i))[channel];
+        total += sums(slot, row)[channel];
       }
-      tensors_.pooled[i * block_.out_channels_ + channel] = total * scale;
+      tensors_.pooled[row * block_.out_channels_ + channel] = total * scale;
     }
   }
 }
@@ -386,13 +508,15 @@ void ResidualPass::pool(std::size_t slots) const {
 void ResidualPass::run(const ParallelFor& parallel_for) {
   if (block_.shortcut_ && tensors_.input == tensors_.output) {
     // A shortcut convolution reads neighbouring frames after the output is begun.
-    const std::size_t size = results() * input_.layout.frame_pitch();
+    const std::size_t size = rows_ * input_.layout.frame_pitch();
     char* const copy = scratch_.input.reserve(size);
     std::copy_n(tensors_.input, size, copy);
     x_ = copy;
   }
   prepare();
-  if (output_.height * output_.width < kSmallPlane) {
+  // A single frame may come to very few strips.
+  const bool few = rows_ * ceil_div(output_.height, strip_step()) < kFewTasks;
+  if (few || output_.height * output_.width < kSmallPlane) {
     run_panels(parallel_for);
   } else {
     run_strips(parallel_for);

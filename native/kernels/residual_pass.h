@@ -16,7 +16,8 @@ namespace adafuse {
 class ResidualPass {
  public:
   ResidualPass(const ResidualBlock& block, std::size_t rows, std::size_t frames, std::size_t height,
-               std::size_t width, const ResidualBlockTensors& tensors, const Policy* policy);
+               std::size_t width, const ResidualBlockTensors& tensors, const Policy* policy,
+               const ResidualBlockHistory* history);
 
   void run(const ParallelFor& parallel_for);
 
@@ -24,8 +25,16 @@ class ResidualPass {
   Neighbours neighbours(std::size_t row) const;
   const StepList& shifted(const std::array<StepList, 4>& lists, std::size_t row) const;
   void prepare();
-  void first_stage(std::size_t row, RowRange input_rows, std::size_t panel_begin,
+  void prepare_clips();
+  void prepare_streams();
+  // `previous`: the channels that lie `distance` bytes behind the row's own, or null.
+  void prepare_reads(std::size_t row, const CompactChannels* previous, std::ptrdiff_t distance);
+  void first_stage(std::size_t origin, RowRange rows, std::size_t panel_begin,
                    std::size_t panel_end) const;
+  void compute_channels(std::size_t origin, RowRange rows, std::size_t panel_begin,
+                        std::size_t panel_end) const;
+  // Brings what a row reuses and the previous frame computed behind what was missing.
+  void copy_reused(std::size_t row, RowRange rows) const;
   // `conv2`: the panels for what the row reads.
   void second_stage(std::size_t row, const Panels& conv2, RowRange output_rows,
                     std::size_t panel_begin, std::size_t panel_end, char* z,
@@ -38,26 +47,26 @@ class ResidualPass {
                   std::size_t panel_begin, std::size_t panel_end, const char* z,
                   std::size_t z_first_row, float* sums) const;
   Panels read_panels(std::size_t row, std::size_t panel_begin, std::size_t panel_end) const;
-  // A panel of conv2 for the results [begin, end), with `target(row)`.
+  // A panel of conv2 for the rows [begin, end), with `target(row)`.
   template <typename Target>
   void run_patches(std::size_t begin, std::size_t end, std::size_t panel, bool rectify,
                    std::size_t channels, const Target& target) const;
+  std::size_t strip_step() const;  // what rows of a strip are a multiple of
   void run_strips(const ParallelFor& parallel_for);
   void run_panels(const ParallelFor& parallel_for);
   void pool(std::size_t slots) const;
 
-  // Of streams the even rows are the previous frames, which are remembered but have no result.
-  bool streams() const { return tensors_.previous != nullptr; }
-  // Rows that have a result, and their number.
-  std::size_t results() const { return streams() ? rows_ / 2 : rows_; }
-  std::size_t result_row(std::size_t result) const { return streams() ? 2 * result + 1 : result; }
-  std::size_t result_of(std::size_t row) const { return streams() ? row / 2 : row; }
+  bool shifts() const { return block_.shift_.from_next + block_.shift_.from_previous > 0; }
+  bool streams() const { return history_ != nullptr; }
+  // Conv1 runs on origins: the rows and then, of streams, the frames before them, which are late.
+  // What it gives for those comes to lie behind what the row keeps.
+  std::size_t origins() const { return streams() ? 2 * rows_ : rows_; }
+  bool is_late(std::size_t origin) const { return origin >= rows_; }
+  const char* origin_input(std::size_t origin) const;
+  std::size_t reused_offset(std::size_t row) const;
 
   char* y(std::size_t row) const { return y_ + row * mid_.layout.frame_pitch(); }
-  const char* x(std::size_t row) const {
-    const char* const frames = streams() && row % 2 == 0 ? tensors_.previous : x_;
-    return frames + result_of(row) * input_.layout.frame_pitch();
-  }
+  const char* x(std::size_t row) const { return x_ + row * input_.layout.frame_pitch(); }
   float* sums(std::size_t slot, std::size_t row) const {
     return sums_ + (slot * rows_ + row) * sums_pitch_;
   }
@@ -68,10 +77,11 @@ class ResidualPass {
   const std::size_t frames_;
   const ResidualBlockTensors& tensors_;
   const Policy* policy_;
-  InputShape input_;    // of conv1
-  InputShape mid_;      // of conv2, compact
-  InputShape narrow_;   // of conv3
-  InputShape skipped_;  // of a shortcut convolution
+  const ResidualBlockHistory* history_;  // null for clips
+  InputShape input_;                     // of conv1
+  InputShape mid_;                       // of conv2, compact
+  InputShape narrow_;                    // of conv3
+  InputShape skipped_;                   // of a shortcut convolution
   FrameLayout output_;
   struct Scratch& scratch_;
   const char* x_;

@@ -14,6 +14,8 @@ constexpr std::size_t kPoolStride = 2;
 constexpr float kPictureOffset = 128;
 // Enough tasks for the threads of a usual machine to finish together.
 constexpr std::size_t kEnoughTasks = 32;
+// Rows of a task at least: one of the convolved rows under them is convolved for two tasks.
+constexpr std::size_t kLeastRows = 7;
 
 // A kernel's row over neighbouring pixels is one run of values: its pixels become channels.
 std::vector<float> rows_as_taps(const ConvWeights& conv, std::size_t size) {
@@ -239,8 +241,8 @@ void Stem::run(const float* input, std::size_t rows, std::size_t height, std::si
   if (rows * layout.height * layout.width == 0) {
     return;
   }
-  const std::size_t parts =
-      std::clamp((kEnoughTasks + rows - 1) / rows, std::size_t{1}, layout.height);
+  const std::size_t parts = std::clamp((kEnoughTasks + rows - 1) / rows, std::size_t{1},
+                                       (layout.height + kLeastRows - 1) / kLeastRows);
   const std::size_t stored = round_up(out_channels_, per_unit(kernel_.precision));
   float* const sums = shared_sums.reserve(rows * parts * stored);
   parallel_for(rows * parts, [&](std::size_t task) {

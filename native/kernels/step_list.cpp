@@ -16,6 +16,22 @@ std::int32_t checked(std::ptrdiff_t bytes) {
 
 }  // namespace
 
+// Appends `count` units that follow each other, with weights `distance` bytes apart.
+Step* StepList::append_run(std::ptrdiff_t input, std::size_t count, std::size_t weight,
+                           std::size_t distance) {
+  const std::size_t begin = steps_.size();
+  const std::int32_t first = checked(input), row = checked(static_cast<std::ptrdiff_t>(weight));
+  checked(input + static_cast<std::ptrdiff_t>(count * kUnit));
+  checked(static_cast<std::ptrdiff_t>(weight + count * distance));
+  steps_.resize(begin + count);
+  Step* const steps = steps_.data() + begin;
+  for (std::size_t i = 0; i < count; ++i) {
+    steps[i] = {first + static_cast<std::int32_t>(i * kUnit),
+                row + static_cast<std::int32_t>(i * distance)};
+  }
+  return steps;
+}
+
 template <typename AppendTap>
 void StepList::assign_taps(const InputShape& input, AppendTap append_tap) {
   steps_.clear();
@@ -45,10 +61,9 @@ void StepList::assign(const InputShape& input, const TileKernel& kernel, const T
     for (std::size_t i = 0; i < runs.size(); ++i) {
       const std::size_t first = runs[i].first_unit(kernel.precision);
       const std::size_t units = runs[i].units(kernel.precision);
-      for (std::size_t unit = 0; present[i] && unit < units; ++unit) {
-        steps_.push_back(
-            {checked(tap + from[i] + static_cast<std::ptrdiff_t>((first + unit) * kUnit)),
-             checked(static_cast<std::ptrdiff_t>((weight + unit) * kernel.weight_row()))});
+      if (present[i]) {
+        append_run(tap + from[i] + static_cast<std::ptrdiff_t>(first * kUnit), units,
+                   weight * kernel.weight_row(), kernel.weight_row());
       }
       weight += units;
     }
@@ -56,25 +71,30 @@ void StepList::assign(const InputShape& input, const TileKernel& kernel, const T
 }
 
 void StepList::assign(const InputShape& input, const TileKernel& kernel, const CompactChannels& own,
-                      const CompactChannels* previous) {
-  const std::ptrdiff_t frame = static_cast<std::ptrdiff_t>(input.layout.frame_pitch());
+                      const CompactChannels* previous, std::ptrdiff_t distance) {
   const Precision precision = kernel.precision;
   const std::size_t group = per_unit(precision);
   const std::size_t zeros = input.taps() * input.channels;
+  checked(static_cast<std::ptrdiff_t>(zeros * kernel.channel_row()));
   assign_taps(input, [&](std::ptrdiff_t tap, std::size_t number) {
     const auto append = [&](const CompactChannels& channels, ChannelRun run, std::ptrdiff_t from) {
       const std::size_t first = run.first_unit(precision);
+      if (group == 1) {
+        Step* const steps = append_run(tap + from + static_cast<std::ptrdiff_t>(first * kUnit),
+                                       run.units(precision), 0, 0);
+        const std::size_t before = number * input.channels;
+        for (std::size_t place = run.begin; place < run.end; ++place) {
+          steps[place - run.begin].weight =
+              static_cast<std::int32_t>((before + channels[place]) * kernel.channel_row());
+        }
+        return;
+      }
       for (std::size_t unit = first; unit < first + run.units(precision); ++unit) {
-        std::size_t weight = steps_.size() * kernel.weight_row();
+        const std::size_t weight = steps_.size() * kernel.weight_row();
         for (std::size_t place = unit * group; place < (unit + 1) * group; ++place) {
           const bool read = run.begin <= place && place < run.end;
           const std::size_t row = read ? number * input.channels + channels[place] : zeros;
-          const std::size_t offset = row * kernel.channel_row();
-          if (group == 1) {
-            weight = offset;
-          } else {
-            merged_.push_back(static_cast<std::uint32_t>(offset));
-          }
+          merged_.push_back(static_cast<std::uint32_t>(row * kernel.channel_row()));
         }
         steps_.push_back({checked(tap + from + static_cast<std::ptrdiff_t>(unit * kUnit)),
                           checked(static_cast<std::ptrdiff_t>(weight))});
@@ -82,7 +102,7 @@ void StepList::assign(const InputShape& input, const TileKernel& kernel, const C
     };
     append(own, {0, own.kept()}, 0);
     if (previous != nullptr) {
-      append(*previous, {previous->lent_begin(), previous->size()}, -frame);
+      append(*previous, {previous->lent_begin(), previous->size()}, distance);
     }
   });
   // Only prefetched.

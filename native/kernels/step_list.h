@@ -35,9 +35,13 @@ class StepList {
               Neighbours neighbours);
 
   // What a frame reads of compactly stored channels: its own and, unless null, those the previous
-  // frame lends, which lie one frame before; for read_panels().
+  // frame lends, which lie `distance` bytes behind or just one frame before; for read_panels().
   void assign(const InputShape& input, const TileKernel& kernel, const CompactChannels& own,
-              const CompactChannels* previous);
+              const CompactChannels* previous, std::ptrdiff_t distance);
+  void assign(const InputShape& input, const TileKernel& kernel, const CompactChannels& own,
+              const CompactChannels* previous) {
+    assign(input, kernel, own, previous, -static_cast<std::ptrdiff_t>(input.layout.frame_pitch()));
+  }
 
   // Steps of the kernel's rows [first, last).
   const Step* begin(std::size_t first) const { return steps_.data() + row_begin_[first]; }
@@ -51,6 +55,8 @@ class StepList {
                      std::size_t end, AlignedArray<std::uint32_t>& buffer) const;
 
  private:
+  Step* append_run(std::ptrdiff_t input, std::size_t count, std::size_t weight,
+                   std::size_t distance);
   template <typename AppendTap>
   void assign_taps(const InputShape& input, AppendTap append_tap);
 

@@ -100,6 +100,9 @@ void tile(const Segment* segments, std::size_t count, const PerChannel& channels
       if constexpr (half) {
         sum_half[g][p] = begin_sum_half(channels.bias + tail);
       }
+      __builtin_prefetch(output.groups[g] + p * output.pixel_stride, 1);
+      __builtin_prefetch(output.groups[g] + p * output.pixel_stride + (kPanel - 1) * kValueBytes,
+                         1);
       if (output.residual[0] != nullptr) {
         __builtin_prefetch(output.residual[g] + p * output.residual_stride);
         __builtin_prefetch(output.residual[g] + p * output.residual_stride +

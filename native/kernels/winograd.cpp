@@ -104,7 +104,8 @@ void PatchReads::add(const char* frame, const InputShape& input, const TemporalS
 }
 
 void PatchReads::add(const char* frame, const InputShape& input, const CompactChannels& own,
-                     const CompactChannels* previous, const TileKernel& kernel) {
+                     const CompactChannels* previous, std::ptrdiff_t distance,
+                     const TileKernel& kernel) {
   const std::size_t first_step = steps_.size();
   const auto append = [&](const char* from, const CompactChannels& stored, ChannelRun run) {
     for (std::size_t place = run.begin; place < run.end; ++place) {
@@ -115,8 +116,7 @@ void PatchReads::add(const char* frame, const InputShape& input, const CompactCh
   };
   append(frame, own, {0, own.kept()});
   if (previous != nullptr) {
-    append(frame - input.layout.frame_pitch(), *previous,
-           {previous->lent_begin(), previous->size()});
+    append(frame + distance, *previous, {previous->lent_begin(), previous->size()});
   }
   end_term(first_step, input.channels);
 }

@@ -38,9 +38,15 @@ class PatchReads {
            Neighbours neighbours, const TileKernel& kernel);
 
   // Adds a term: what a frame reads of compactly stored channels, its own and, unless null, those
-  // the previous frame lends, which lie one frame before; for ChannelWeights.
+  // the previous frame lends, which lie `distance` bytes behind or just one frame before; for
+  // ChannelWeights.
   void add(const char* frame, const InputShape& input, const CompactChannels& own,
-           const CompactChannels* previous, const TileKernel& kernel);
+           const CompactChannels* previous, std::ptrdiff_t distance, const TileKernel& kernel);
+  void add(const char* frame, const InputShape& input, const CompactChannels& own,
+           const CompactChannels* previous, const TileKernel& kernel) {
+    add(frame, input, own, previous, -static_cast<std::ptrdiff_t>(input.layout.frame_pitch()),
+        kernel);
+  }
 
   std::size_t channels() const { return channels_; }
   std::size_t terms() const { return terms_.size(); }

@@ -4,10 +4,10 @@
 // is a unit of the layout, four bytes.  The attribute `precision` is "fp32", "bf16" or "int8".
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "kernels/frame_layout.h"
 #include "kernels/huge_pages.h"
@@ -48,13 +48,18 @@ inline Precision read_precision(const OrtShapeInferContext* context) {
   return parse_precision(std::string(name, size));
 }
 
+// The dimensions of `rows` frames.
+inline std::vector<std::int64_t> frame_dims(std::int64_t rows, const FrameLayout& layout) {
+  const std::size_t edges = 2 * layout.border;
+  return {rows, static_cast<std::int64_t>(layout.height + edges),
+          static_cast<std::int64_t>(layout.width + edges),
+          static_cast<std::int64_t>(layout.pitch / kUnit)};
+}
+
 // Makes output `index` of a node: `rows` frames.
 inline char* make_frames(const Ort::KernelContext& context, std::size_t index, std::int64_t rows,
                          const FrameLayout& layout) {
-  const std::size_t edges = 2 * layout.border;
-  const std::array<std::int64_t, 4> dims{rows, static_cast<std::int64_t>(layout.height + edges),
-                                         static_cast<std::int64_t>(layout.width + edges),
-                                         static_cast<std::int64_t>(layout.pitch / kUnit)};
+  const std::vector<std::int64_t> dims = frame_dims(rows, layout);
   Ort::UnownedValue value = context.GetOutput(index, dims.data(), dims.size());
   char* const frames = static_cast<char*>(value.GetTensorMutableRawData());
   prefer_huge_pages(frames, static_cast<std::size_t>(rows) * layout.frame_pitch());

@@ -121,19 +121,30 @@ void ResidualKernel::compute(const Ort::KernelContext& context) const {
 }
 
 void ResidualKernel::run_streams(const Ort::KernelContext& context, const NamedTensor& x,
-                                 const FrameLayout& input, ResidualBlockTensors tensors,
+                                 const FrameLayout& input, const ResidualBlockTensors& tensors,
                                  const std::optional<Policy>& policy,
                                  const ParallelFor& parallel_for) const {
   const NamedTensor previous(context, signature_.previous(), "X_previous", 4);
-  const NamedTensor seen(context, signature_.seen(), "seen", 2);
+  const NamedTensor previous_r(context, signature_.previous() + 1, "R_previous", 4);
+  const NamedTensor missing(context, signature_.missing(), "missing", 2);
+  const FrameLayout history = block_->history_layout(input.height, input.width);
+  const Dims channels{x.dims[0], static_cast<std::int64_t>(block_->mid_channels())};
   require(previous.dims == x.dims, previous, x, "both are frames of the same streams");
-  require(seen.dims == Dims{x.dims[0], 1}, seen, x, "one entry per stream");
+  require(previous_r.dims == frame_dims(x.dims[0], history), previous_r, x,
+          "one frame per stream, with room for every channel of conv1");
+  require(missing.dims == channels, missing, x, "one entry per stream and channel of conv1");
   if (!policy) {
     throw std::invalid_argument("policy is missing.");
   }
-  tensors.previous = static_cast<const char*>(previous.value.GetTensorRawData());
-  block_->run_streams(x.size(0), input.height, input.width, tensors, *policy,
-                      seen.value.GetTensorData<std::int32_t>(), parallel_for);
+  char* const next = make_frames(context, 2, x.dims[0], history);
+  Ort::UnownedValue next_missing =
+      context.GetOutput(ResidualSignature::kNextMissing, channels.data(), channels.size());
+  block_->run_streams(x.size(0), input.height, input.width, tensors,
+                      {static_cast<const char*>(previous.value.GetTensorRawData()),
+                       static_cast<const char*>(previous_r.value.GetTensorRawData()),
+                       missing.value.GetTensorData<std::int32_t>(), next,
+                       next_missing.GetTensorMutableData<std::int32_t>()},
+                      *policy, parallel_for);
 }
 
 ResidualOperator::ResidualOperator(const ResidualSignature& signature, bool infers_shapes)
@@ -164,7 +175,7 @@ ONNXTensorElementDataType ResidualOperator::GetInputType(std::size_t index) cons
   if (signature_.quantized && signature_.is_weight(index)) {
     return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8;
   }
-  return index == signature_.policy() || index == signature_.seen()
+  return index == signature_.policy() || (signature_.streams && index == signature_.missing())
              ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32
              : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
 }

@@ -3,8 +3,10 @@
 //
 //   ConditionalBottleneck(X, W1, B1, W2, B2, W3, B3, policy?, WS?, BS?) -> Y, pooled
 //   ConditionalBasicBlock(X, W1, B1, W2, B2, policy?, WS?, BS?) -> Y, pooled
-//   StreamBottleneck(X, W1, B1, W2, B2, W3, B3, policy, WS?, BS?, X_previous, seen) -> Y, pooled
-//   StreamBasicBlock(X, W1, B1, W2, B2, policy, WS?, BS?, X_previous, seen) -> Y, pooled
+//   StreamBottleneck(X, W1, B1, W2, B2, W3, B3, policy, WS?, BS?, X_previous, R_previous, missing)
+//       -> Y, pooled, R, next_missing
+//   StreamBasicBlock(X, W1, B1, W2, B2, policy, WS?, BS?, X_previous, R_previous, missing)
+//       -> Y, pooled, R, next_missing
 //
 // X (N*T, H+2b, W+2b, P) and Y are frames with channels innermost, see frames.h; weights
 // and biases are constant float32, as in Conv; policy (N, T, Cmid) is int32; WS and BS belong to a
@@ -15,8 +17,8 @@
 // followed by its biases and by its scales S1, ... per output, and the attribute scales: what an
 // integer of one stands for in X, behind each convolution but the last, and in Y.
 //
-// Of streams T is 1, X_previous is the previous frame's X and seen (N, 1), int32, is 0 where there
-// is none.
+// Of streams T is 1.  X_previous, R_previous and missing (N, Cmid), int32, are the previous frame's
+// X, R and next_missing: see ResidualBlockHistory.
 #pragma once
 
 #include <memory>
@@ -42,8 +44,10 @@ struct ResidualSignature {
   std::size_t policy() const { return weight(convolutions); }
   std::size_t shortcut_weight() const { return policy() + 1; }
   std::size_t previous() const { return shortcut_weight() + inputs_per_conv(quantized); }
-  std::size_t seen() const { return previous() + 1; }
-  std::size_t inputs() const { return previous() + (streams ? 2 : 0); }
+  std::size_t missing() const { return previous() + 2; }
+  std::size_t inputs() const { return previous() + (streams ? 3 : 0); }
+  static constexpr std::size_t kNextMissing = 3;
+  std::size_t outputs() const { return streams ? 4 : 2; }
   // Weights come first of what a convolution takes.
   bool is_weight(std::size_t input) const {
     return (input > kInput && input < policy() && (input - 1) % inputs_per_conv(quantized) == 0) ||
@@ -59,7 +63,7 @@ class ResidualKernel {
  private:
   void compute(const Ort::KernelContext& context) const;
   void run_streams(const Ort::KernelContext& context, const NamedTensor& x,
-                   const FrameLayout& input, ResidualBlockTensors tensors,
+                   const FrameLayout& input, const ResidualBlockTensors& tensors,
                    const std::optional<Policy>& policy, const ParallelFor& parallel_for) const;
 
   const ResidualSignature& signature_;
@@ -76,9 +80,10 @@ class ResidualOperator : public Ort::CustomOpBase<ResidualOperator, ResidualKern
   std::size_t GetInputTypeCount() const { return signature_.inputs(); }
   ONNXTensorElementDataType GetInputType(std::size_t index) const;
   OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(std::size_t index) const;
-  std::size_t GetOutputTypeCount() const { return 2; }
-  ONNXTensorElementDataType GetOutputType(std::size_t /*index*/) const {
-    return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+  std::size_t GetOutputTypeCount() const { return signature_.outputs(); }
+  ONNXTensorElementDataType GetOutputType(std::size_t index) const {
+    return index == ResidualSignature::kNextMissing ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32
+                                                    : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
   }
   OrtStatusPtr CreateKernelV2(const OrtApi& api, const OrtKernelInfo* info, void** kernel) const;
 

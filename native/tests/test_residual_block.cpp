@@ -213,10 +213,12 @@ struct Case {
                    const ParallelFor& parallel_for) const {
     const std::size_t in = fused.input_layout(height, width).frame_pitch();
     const std::size_t out = fused.output_layout(height, width).frame_pitch();
+    const std::size_t between = fused.history_layout(height, width).frame_pitch();
     const char nan = static_cast<char>(0xff);  // what precedes a first frame is not read
     std::vector<char> x(clips * in), y(clips * out), previous(clips * in, nan);
+    std::vector<char> convolution(clips * between, 0);
     std::vector<float> pooled(clips * out_channels);
-    std::vector<std::int32_t> actions(clips * mid_channels), seen(clips, 0);
+    std::vector<std::int32_t> actions(clips * mid_channels), missing(clips * mid_channels, 0);
     for (std::size_t t = 0; t < frames; ++t) {
       for (std::size_t n = 0; n < clips; ++n) {
         const std::size_t row = n * frames + t;
@@ -225,8 +227,12 @@ struct Case {
                     actions.data() + n * mid_channels);
       }
       const Policy now("policy", actions.data(), clips, 1, mid_channels);
-      fused.run_streams(clips, height, width, {x.data(), y.data(), pooled.data(), previous.data()},
-                        now, seen.data(), parallel_for);
+      std::vector<char> next(clips * between, nan);
+      std::vector<std::int32_t> next_missing(clips * mid_channels, -1);
+      fused.run_streams(
+          clips, height, width, {x.data(), y.data(), pooled.data()},
+          {previous.data(), convolution.data(), missing.data(), next.data(), next_missing.data()},
+          now, parallel_for);
       for (std::size_t n = 0; n < clips; ++n) {
         const std::size_t row = n * frames + t;
         std::copy_n(y.data() + n * out, out, all.output + row * out);
@@ -234,7 +240,8 @@ struct Case {
                     all.pooled + row * out_channels);
       }
       previous = x;
-      std::fill(seen.begin(), seen.end(), 1);
+      convolution = next;
+      missing = next_missing;
     }
   }
 
@@ -500,7 +507,7 @@ void does_not_depend_on_threads_or_place(const TileKernel& kernel) {
 std::atomic<std::size_t> counted_macs;
 const TileKernel* counted_kernel;
 
-void computes_only_what_is_needed(const TileKernel& kernel) {
+void computes_only_what_is_needed(const TileKernel& kernel, bool as_streams) {
   counted_kernel = &kernel;
   counted_macs = 0;
   TileKernel counting = kernel;
@@ -515,6 +522,7 @@ void computes_only_what_is_needed(const TileKernel& kernel) {
   std::mt19937 random(5);
   Case c;
   c.precision = kernel.precision;
+  c.as_streams = as_streams;
   c.frames = 4;
   c.height = c.width = 14;
   c.in_channels = c.out_channels = 64;  // whole vectors on every instruction set
@@ -527,14 +535,16 @@ void computes_only_what_is_needed(const TileKernel& kernel) {
   const std::size_t plane = c.height * c.width;
   std::size_t conv1 = 0, conv3 = 0, conv2 = 0, conv2_most = 0;
   for (std::size_t row = 0; row < c.rows(); ++row) {
-    std::size_t computed = 0, read = 0;
+    std::size_t computed = 0, late = 0, read = 0;
     for (std::size_t channel = 0; channel < c.mid_channels; ++channel) {
-      computed += policy.computes(row, channel);
+      const bool only_lends = policy.lends(row, channel) && !policy.keeps(row, channel);
+      (as_streams && only_lends ? late : computed) += policy.computes(row, channel);
       read += !policy.clears(row, channel);
     }
     // Two runs of channels, whose four ends are rounded to units.
     const std::size_t rounding = 4 * (per_unit(kernel.precision) - 1);
-    conv1 += round_up(computed, kernel.granule) * c.in_channels * plane;
+    conv1 += (round_up(computed, kernel.granule) + round_up(late, kernel.granule)) * c.in_channels *
+             plane;
     conv2 += read * 9 * c.mid_channels * plane;
     conv2_most += (read + rounding) * 9 * c.mid_channels * plane;
     conv3 += c.mid_channels * c.out_channels * plane;
@@ -558,7 +568,8 @@ int main() {
       handles_every_width_and_number_of_channels(*kernel);
       handles_uniform_policies(*kernel);
       does_not_depend_on_threads_or_place(*kernel);
-      computes_only_what_is_needed(*kernel);
+      computes_only_what_is_needed(*kernel, false);
+      computes_only_what_is_needed(*kernel, true);
     }
   }
 }

@@ -117,7 +117,6 @@ class _Rewriter:
                 self._fuse_step(node.output[0])
             elif not self._pool(node):
                 self._nodes.append(node)
-        self._nodes += self.state.nodes()
         if self._portable_state:
             self.state.declare(self._graph, self._portable_state)
         nodes = self._nodes
@@ -142,19 +141,23 @@ class _Rewriter:
                 weights[position] = self._by_panels(weights[position])
             shortcut[:1] = [self._by_panels(name) for name in shortcut[:1]]
         inputs = [source, *weights, block.policy, *shortcut]
-        if block.history:
-            inputs += [""] * (2 - len(shortcut))
-            inputs += [block.history[0], self.state.seen]
-            self.state.remember(block, source)
-        while not inputs[-1]:
-            inputs.pop()
         result = f"{block.output}_innermost"
         self._innermost[block.output, block.border] = result
         self._pooled[block.output] = f"{block.output}_pooled"
+        outputs = [result, self._pooled[block.output]]
+        if block.history:
+            inputs += [""] * (2 - len(shortcut))
+            inputs += block.history
+            handed_on = self.state.remember(block, source)
+            outputs += handed_on
+            # The gated convolution made them until now.
+            self._nodes = [node for node in self._nodes if not {*handed_on} & {*node.output}]
+        while not inputs[-1]:
+            inputs.pop()
         self._add_fused(
             block.operator,
             inputs,
-            [result, self._pooled[block.output]],
+            outputs,
             block.feature_maps,
             frames=self._frames,
             stride=block.stride,

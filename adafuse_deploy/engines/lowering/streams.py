@@ -18,49 +18,43 @@ _LINE = 64
 class FusedState:
     """The state of a stream graph while its blocks are fused.
 
-    A fused block remembers its input only, in its own layout, and computes from it what is reused;
-    so the portable operators' convolutions and what was missing of them go.  One new tensor says
-    whether a stream has seen a frame: before that there is nothing to reuse.
+    A fused block remembers what its gated convolution does in the portable graph, the input, the
+    result and what is missing of that, but in its own layout.
 
     Args:
         state: of the portable graph.
         precision: of the blocks.
     """
 
-    seen = "state_seen"
-    _saw = "next_state_seen"
-
     def __init__(self, state: Sequence[StateTensor], precision: str) -> None:
         self.tensors = list(state)
         self._precision = precision
 
-    def remember(self, block: ResidualBlock, source: str) -> None:
-        """Let ``block`` hand on ``source``, its input with channels innermost."""
-        kept, *dropped = block.history
-        self.tensors = [
-            self._innermost(entry, source, block.border) if entry.input == kept else entry
-            for entry in self.tensors
-            if entry.input not in dropped
-        ]
-        if self.seen not in {entry.input for entry in self.tensors}:
-            self.tensors.append(StateTensor(self.seen, self._saw, (1,), "int32"))
+    def remember(self, block: ResidualBlock, source: str) -> list[str]:
+        """Let ``block`` hand on ``source``, its input with channels innermost.
 
-    def _innermost(self, entry: StateTensor, source: str, border: int) -> StateTensor:
-        channels, height, width = entry.shape
-        line = -(-channels * _VALUE_BYTES[self._precision] // _LINE) * _LINE
+        Returns:
+            The names of the outputs by which the fused operator hands on the rest.
+        """
+        entries = {entry.input: entry for entry in self.tensors}
+        previous, convolution, missing = (entries[name] for name in block.history)
+        # What is reused begins on a cache line of its own.
+        room = _LINE // _VALUE_BYTES[self._precision]
+        entries[previous.input] = replace(
+            previous, output=source, shape=self._frame(previous.shape, block.border)
+        )
+        entries[convolution.input] = replace(
+            convolution, shape=self._frame(convolution.shape, 1, room)
+        )
+        self.tensors = list(entries.values())
+        return [convolution.output, missing.output]
+
+    def _frame(self, shape: Sequence[int], border: int, room: int = 0) -> tuple[int, ...]:
+        """Return the shape of a frame (C, H, W), with ``room`` more channels, in the layout."""
+        channels, height, width = shape
+        line = -(-(channels + room) * _VALUE_BYTES[self._precision] // _LINE) * _LINE
         pitch = line if line % (4 * _LINE) else line + _LINE
-        shape = (height + 2 * border, width + 2 * border, pitch // 4)
-        return replace(entry, output=source, shape=shape)
-
-    def nodes(self) -> list[onnx.NodeProto]:
-        """Return the nodes that the new tensor takes."""
-        if self.seen not in {entry.input for entry in self.tensors}:
-            return []
-        one = helper.make_tensor("one", TensorProto.INT32, [1], [1])
-        return [
-            helper.make_node("Shape", [self.seen], ["state_seen_shape"]),
-            helper.make_node("ConstantOfShape", ["state_seen_shape"], [self._saw], value=one),
-        ]
+        return height + 2 * border, width + 2 * border, pitch // 4
 
     def declare(self, graph: onnx.GraphProto, before: Sequence[StateTensor]) -> None:
         """Make the state the graph's inputs and outputs, in place of those ``before``."""
