@@ -22,7 +22,7 @@ struct Step {
 
 // Weight rows are prefetched this many steps ahead: gathered rows defeat the processor's own
 // prefetching.  Every list of steps is followed by as many harmless ones.
-constexpr std::size_t kStepsAhead = 12;
+constexpr std::size_t kStepsAhead = 24;
 
 // A tile is one or two groups of pixels.  Inside a group pixels are equally spaced.
 constexpr std::size_t kMaxGroups = 2;

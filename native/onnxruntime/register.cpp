@@ -7,6 +7,7 @@
 #include "onnxruntime/conv_operator.h"
 #include "onnxruntime/frame_conv_operator.h"
 #include "onnxruntime/frame_pool_operator.h"
+#include "onnxruntime/policy_operator.h"
 #include "onnxruntime/residual_operator.h"
 #include "onnxruntime/status.h"
 #include "onnxruntime/stem_operator.h"
@@ -37,6 +38,7 @@ Ort::CustomOpDomain* make_domain(bool infers_shapes) {
       ResidualOperator({"StreamBottleneck", 3, false, true}, infers_shapes),
   };
   static const StreamConvOperator stream_convolution(infers_shapes);
+  static const PolicyOperator policy_network(infers_shapes);
   static const ChannelsLastOperator channels_last(infers_shapes);
   static const std::array stems{
       StemOperator("Stem", false, infers_shapes),
@@ -49,6 +51,7 @@ Ort::CustomOpDomain* make_domain(bool infers_shapes) {
     domain->Add(&op);
   }
   domain->Add(&stream_convolution);
+  domain->Add(&policy_network);
   for (const ResidualOperator& op : blocks) {
     domain->Add(&op);
   }

@@ -1,4 +1,4 @@
-"""Fused blocks in stream graphs: the same answers, their inputs as state."""
+"""Fused blocks in stream graphs: the same answers, their history as state."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import pytest
 from adafuse_deploy.engines.graph import read_graph
 from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.engines.lowering.build import lower
+from adafuse_deploy.engines.lowering.policies import SharedRows
 from adafuse_deploy.errors import InputError
 from adafuse_deploy.exporters.onnx_exporter import export
+from adafuse_deploy.macs import gate_widths
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from tests.support import assert_same, run_cli
 
@@ -62,9 +64,8 @@ def _check_state(path: Path) -> None:
     assert {value.name for value in proto.graph.output} == set(metadata.outputs)
     for entry in metadata.state:
         assert shapes[entry.input] == shapes[entry.output] == entry.shape
-    streams = [node for node in proto.graph.node if node.op_type.startswith("Stream")]
-    fused = [node for node in streams if node.op_type != "StreamGatedConv"]
-    for node in fused:
+    blocks = ("StreamBasicBlock", "StreamBottleneck")
+    for node in (node for node in proto.graph.node if node.op_type in blocks):
         assert {*node.input[-3:]} <= {entry.input for entry in metadata.state}
         assert {*node.output[-2:]} <= {entry.output for entry in metadata.state}
 
@@ -77,6 +78,36 @@ def test_bfloat16(make_model: Make, tmp_path: Path, capsys: pytest.CaptureFixtur
     _check_state(tmp_path / "fused.onnx")
     assert run_cli("inspect", tmp_path / "fused.onnx") == 0
     assert "fused blocks: StreamBasicBlock 8" in capsys.readouterr().out
+
+
+def test_policy_networks_share_their_first_layer(make_model: Make, tmp_path: Path) -> None:
+    model = make_model("adafuse_tsn_resnet18", size=64, width=0.125, num_segments=2, num_classes=6)
+    assert model.config.shared_policy
+    export(model, tmp_path / "portable.onnx", mode="stream")
+    lower(tmp_path / "portable.onnx", tmp_path / "fused.onnx")
+    proto, metadata = read_graph(tmp_path / "fused.onnx")
+    networks = [node for node in proto.graph.node if node.op_type == "PolicyNetwork"]
+    assert len(networks) == len(gate_widths(metadata.layers))
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in proto.graph.initializer}
+    first = {node.input[2] for node in networks}
+    # Each gate has a normalisation of its own, merged into the layer that it shares.
+    assert len(first) == len({shapes[name] for name in first}) < len(networks)
+
+
+def test_shared_rows() -> None:
+    random = np.random.default_rng(0)
+    matrix = random.standard_normal((5, 40)).astype(np.float32)
+    matrix[3] = 0
+    factors = np.array([2, -0.3, 1, 1, 0], np.float32)
+    rows = SharedRows()
+    assert rows.find("a", matrix)[0] == "a"
+    name, found = rows.find("b", factors[:, None] * matrix)
+    assert name == "a"
+    np.testing.assert_allclose(found[[0, 1, 2, 4]], factors[[0, 1, 2, 4]], rtol=1e-6)
+    other = matrix.copy()
+    other[2, 7] += 1e-5
+    assert rows.find("c", other)[0] == "c"
+    assert rows.find("d", np.zeros_like(matrix[:, :30]))[0] == "d"
 
 
 def test_nothing_to_fuse(make_model: Make, tmp_path: Path) -> None:

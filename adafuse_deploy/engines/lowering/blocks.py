@@ -25,8 +25,8 @@ class ResidualBlock:
         shortcut: those of the shortcut convolution, or empty for an identity.
         policy: name of the policy, or "" where every channel is kept.
         stride: of the block.
-        history: of a gated block in a stream graph, the names of the state it reads: of the previous
-            frame its input, the gated convolution's result, and what is missing of that.
+        history: of a gated block in a stream graph, the names of the state it reads: its input for
+            the previous frame, the gated convolution's result, and what is missing of that.
     """
 
     output: str

@@ -20,6 +20,11 @@ from adafuse_deploy.engines.lowering.inception import (
     find_frame_network,
 )
 from adafuse_deploy.engines.lowering.index import GraphIndex, attribute
+from adafuse_deploy.engines.lowering.policies import (
+    PolicyNetwork,
+    SharedRows,
+    find_policy_network,
+)
 from adafuse_deploy.engines.lowering.quantised import Quantisation, take_quantisation
 from adafuse_deploy.engines.lowering.shifts import Shift, find_shift
 from adafuse_deploy.engines.lowering.stems import find_stem
@@ -89,6 +94,7 @@ class _Rewriter:
         clips = metadata.mode == "clip" and precision != "int8"
         nodes = list(graph.node) if clips else []
         self._network = find_frame_network(self._index, nodes)
+        self._rows = SharedRows()
         self._tensors: dict[str, list[_Tensor]] = {}  # of values of the network
         self._nodes: list[onnx.NodeProto] = []
         # Of a value (N * T, C, H, W): the name of its form with channels innermost, per border,
@@ -111,7 +117,11 @@ class _Rewriter:
             self._channels[block.shift.source] = self._dims(block.weights[0])[1]
             self._channels[block.output] = self._dims(block.weights[-2])[0]
         for node in self._graph.node:
-            if node.output[0] in self._blocks:
+            # Over all frames of a clip at once, the runtime's own products of matrices are better.
+            decides = self._portable_state and find_policy_network(self._index, node)
+            if decides:
+                self._decide(decides, node.output[0])
+            elif node.output[0] in self._blocks:
                 self._fuse(self._blocks[node.output[0]])
             elif node.output[0] in self._network.steps:
                 self._fuse_step(node.output[0])
@@ -178,6 +188,16 @@ class _Rewriter:
             values = by_panels(self._index.values(weight))
             self._graph.initializer.append(onnx.numpy_helper.from_array(values, name))
         return name
+
+    def _decide(self, network: PolicyNetwork, policy: str) -> None:
+        """Add the fused operator for a policy network."""
+        weight, bias = network.first
+        shared, factors = self._rows.find(weight, self._index.values(weight))
+        scale = f"{policy}_factors"
+        self._graph.initializer.append(onnx.numpy_helper.from_array(factors, scale))
+        inputs = [network.previous, network.features, shared, scale, self._bias(weight, bias)]
+        inputs += [network.second[0], self._bias(*network.second)]
+        self._add("PolicyNetwork", inputs, [policy], domain=DOMAIN)
 
     def _fuse_step(self, value: str) -> None:
         """Add the fused operators for a step of the inception network."""
@@ -256,20 +276,26 @@ class _Rewriter:
         In int8 the weights are integers, and their scales stand behind the biases.
         """
         complete = []
-        for weight, bias in zip(names[::2], names[1::2], strict=True):
-            if not bias:
-                size = self._dims(weight)[0]
-                bias = f"lowered_zeros_{size}"
-                if bias not in self._zeros:
-                    self._zeros.add(bias)
-                    zeros = onnx.numpy_helper.from_array(np.zeros(size, np.float32), bias)
-                    self._graph.initializer.append(zeros)
+        for weight, given in zip(names[::2], names[1::2], strict=True):
+            bias = self._bias(weight, given)
             if self._precision == "int8":
                 integers = self._quantisation.weights[weight]
                 complete += [integers.integers, bias, integers.scale]
             else:
                 complete += [weight, bias]
         return complete
+
+    def _bias(self, weight: str, bias: str) -> str:
+        """Return ``bias``, or zeros for the outputs of ``weight`` if there is none."""
+        if bias:
+            return bias
+        size = self._dims(weight)[0]
+        bias = f"lowered_zeros_{size}"
+        if bias not in self._zeros:
+            self._zeros.add(bias)
+            zeros = onnx.numpy_helper.from_array(np.zeros(size, np.float32), bias)
+            self._graph.initializer.append(zeros)
+        return bias
 
     def _channels_innermost(self, value: str, border: int) -> str:
         """Return the name of ``value`` in the fused operators' layout."""

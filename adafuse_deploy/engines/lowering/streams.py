@@ -1,4 +1,4 @@
-"""What fused blocks hand from frame to frame in a stream graph: their inputs."""
+"""What fused blocks hand from frame to frame in a stream graph."""
 
 from __future__ import annotations
 

@@ -1,0 +1,36 @@
+// The operator PolicyNetwork, version 1, as ONNX Runtime sees it.
+//
+//   PolicyNetwork(V_previous, V, W0, S0, B0, W1, B1) -> policy
+//
+// V and V_previous (N, F) are float32, as are W0 (H, 2F), S0 and B0 (H), W1 (3C, H) and B1 (3C);
+// policy (N, 1, C) is int32.  decide() says what it computes.
+#pragma once
+
+#include "onnxruntime/api.h"
+
+namespace adafuse {
+
+class PolicyKernel {
+ public:
+  OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
+};
+
+class PolicyOperator : public Ort::CustomOpBase<PolicyOperator, PolicyKernel, true> {
+ public:
+  // Shape inference is optional: see can_infer_shapes().
+  explicit PolicyOperator(bool infers_shapes);
+
+  const char* GetName() const { return "PolicyNetwork"; }
+  const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
+  std::size_t GetInputTypeCount() const;
+  ONNXTensorElementDataType GetInputType(std::size_t /*index*/) const {
+    return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+  }
+  std::size_t GetOutputTypeCount() const { return 1; }
+  ONNXTensorElementDataType GetOutputType(std::size_t /*index*/) const {
+    return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32;
+  }
+  OrtStatusPtr CreateKernelV2(const OrtApi& api, const OrtKernelInfo* info, void** kernel) const;
+};
+
+}  // namespace adafuse
