@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/aligned_buffer.h"
+#include "kernels/row_products.h"
 
 namespace adafuse {
 namespace {
@@ -10,52 +11,22 @@ namespace {
 constexpr std::size_t kActions = 3;
 // Enough tasks for the threads of a usual machine to finish together.
 constexpr std::size_t kEnoughTasks = 16;
-// Rows of weights that are read side by side.
-constexpr std::size_t kRows = 4;
 
-#if defined(__x86_64__)
-#define FOR_WIDE_VECTORS [[gnu::target_clones("avx2", "default")]]
-#else
-#define FOR_WIDE_VECTORS
-#endif
-
-using Vector [[gnu::vector_size(8 * sizeof(float)), gnu::aligned(sizeof(float)), gnu::may_alias]] =
-    float;
-constexpr std::size_t kLanes = sizeof(Vector) / sizeof(float);
-
-// The products of `rows` rows of weights with `inputs`, `count` each.
-FOR_WIDE_VECTORS void multiply(const float* weights, std::size_t rows, const float* inputs,
-                               std::size_t count, float* products) {
-  for (std::size_t first = 0; first < rows; first += kRows) {
-    // Where there are fewer rows, the last is read again.
-    const float* row[kRows];
-    for (std::size_t r = 0; r < kRows; ++r) {
-      row[r] = weights + std::min(first + r, rows - 1) * count;
-    }
-    const float* const next = weights + (first + kRows) * count;  // only prefetched
-    Vector even[kRows] = {}, odd[kRows] = {};
-    std::size_t i = 0;
-    for (; i + 2 * kLanes <= count; i += 2 * kLanes) {
-      const Vector* const x = reinterpret_cast<const Vector*>(inputs + i);
-#pragma GCC unroll 4
-      for (std::size_t r = 0; r < kRows; ++r) {
-        __builtin_prefetch(next + kRows * i + r * 2 * kLanes, 0, 2);
-        const Vector* const w = reinterpret_cast<const Vector*>(row[r] + i);
-        even[r] += w[0] * x[0];
-        odd[r] += w[1] * x[1];
-      }
-    }
-#pragma GCC unroll 4
-    for (std::size_t r = 0; r < kRows; ++r) {
-      const Vector sums = even[r] + odd[r];
-      float product = 0;
-      for (std::size_t lane = 0; lane < kLanes; ++lane) {
-        product += sums[lane];
-      }
-      for (std::size_t rest = i; rest < count; ++rest) {
-        product += row[r][rest] * inputs[rest];
-      }
-      products[std::min(first + r, rows - 1)] = product;
+// The products of `rows` rows of weights, of `width` values each, with `count` inputs, `pitch`
+// apart as their products are by `product_pitch`.
+void multiply_all(const float* weights, std::size_t rows, std::size_t width, const float* inputs,
+                  std::size_t pitch, std::size_t count, float* products,
+                  std::size_t product_pitch) {
+  const RowProducts& kernel = row_products();
+  // A few rows of weights stay in the nearest cache for all inputs.
+  for (std::size_t first = 0; first < rows; first += kRowsAtOnce) {
+    for (std::size_t n = 0; n < count; n += kInputsAtOnce) {
+      const std::size_t other = std::min(n + 1, count - 1);
+      const float* const both[kInputsAtOnce] = {inputs + n * pitch, inputs + other * pitch};
+      float* const to[kInputsAtOnce] = {products + n * product_pitch + first,
+                                        products + other * product_pitch + first};
+      kernel.multiply(weights + first * width, std::min(kRowsAtOnce, rows - first), both, width,
+                      to);
     }
   }
 }
@@ -85,22 +56,22 @@ void decide(const PolicyNetwork& network, const float* previous, const float* fe
                 both + row * inputs + network.features);
   }
   in_parts(hidden, parallel_for, [&](std::size_t begin, std::size_t end) {
+    multiply_all(network.weight0 + begin * inputs, end - begin, inputs, both, inputs, rows,
+                 units + begin, hidden);
     for (std::size_t row = 0; row < rows; ++row) {
       float* const values = units + row * hidden;
-      multiply(network.weight0 + begin * inputs, end - begin, both + row * inputs, inputs,
-               values + begin);
       for (std::size_t i = begin; i < end; ++i) {
         values[i] = std::max(0.0f, network.scale0[i] * values[i] + network.bias0[i]);
       }
     }
   });
   in_parts(network.channels, parallel_for, [&](std::size_t begin, std::size_t end) {
+    const std::size_t first = begin * kActions, last = end * kActions;
+    multiply_all(network.weight1 + first * hidden, last - first, hidden, units, hidden, rows,
+                 logits + first, outputs);
     for (std::size_t row = 0; row < rows; ++row) {
-      float* const values = logits + row * outputs;
-      multiply(network.weight1 + begin * kActions * hidden, (end - begin) * kActions,
-               units + row * hidden, hidden, values + begin * kActions);
       for (std::size_t channel = begin; channel < end; ++channel) {
-        float* const of = values + channel * kActions;
+        float* const of = logits + row * outputs + channel * kActions;
         for (std::size_t action = 0; action < kActions; ++action) {
           of[action] += network.bias1[channel * kActions + action];
         }

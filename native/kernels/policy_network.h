@@ -1,6 +1,6 @@
-// A policy network for a few frames: the next one of every stream.
+// A policy network for the frames of a clip, or the next one of every stream.
 //
-// So few frames read every weight once, so memory is what it waits for: all threads read, whole
+// So few frames use every weight seldom, so memory is what it waits for: all threads read, whole
 // rows one after another, and networks that share weights name the same memory.
 #pragma once
 

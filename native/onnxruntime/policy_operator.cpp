@@ -1,6 +1,11 @@
 #include "onnxruntime/policy_operator.h"
 
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+
 #include "kernels/policy_network.h"
+#include "onnxruntime/constants.h"
 #include "onnxruntime/parallel_for.h"
 #include "onnxruntime/status.h"
 #include "onnxruntime/tensors.h"
@@ -10,19 +15,23 @@ namespace {
 
 enum Input : std::size_t { kPrevious, kFeatures, kW0, kS0, kB0, kW1, kB1, kInputs };
 
-void compute(const Ort::KernelContext& context) {
+void compute(const Ort::KernelContext& context, std::int64_t frames) {
   const NamedTensor previous(context, kPrevious, "V_previous", 2);
   const NamedTensor features(context, kFeatures, "V", 2);
   const NamedTensor w0(context, kW0, "W0", 2), s0(context, kS0, "S0", 1), b0(context, kB0, "B0", 1);
   const NamedTensor w1(context, kW1, "W1", 2), b1(context, kB1, "B1", 1);
-  require(previous.dims == features.dims, previous, features, "both are of the same streams");
+  require(previous.dims == features.dims, previous, features, "both are of the same frames");
   require(w0.size(1) == 2 * features.size(1), w0, features, "it weighs both frames' features");
   require(s0.size(0) == w0.size(0), s0, w0, "one factor per hidden unit");
   require(b0.size(0) == w0.size(0), b0, w0, "one bias per hidden unit");
   require(w1.size(1) == w0.size(0), w1, w0, "it weighs the hidden units");
   require(w1.size(0) % 3 == 0, w1, b1, "there are three actions per channel");
   require(b1.size(0) == w1.size(0), b1, w1, "one bias per action");
-  const Dims dims{features.dims[0], 1, w1.dims[0] / 3};
+  if (features.dims[0] % frames != 0) {
+    throw std::invalid_argument(features.description() + " must hold clips of " +
+                                std::to_string(frames) + " frames.");
+  }
+  const Dims dims{features.dims[0] / frames, frames, w1.dims[0] / 3};
   Ort::UnownedValue policy = context.GetOutput(0, dims);
   const auto values = [](const NamedTensor& tensor) { return tensor.value.GetTensorData<float>(); };
   decide({features.size(1), w0.size(0), w1.size(0) / 3, values(w0), values(s0), values(b0),
@@ -41,15 +50,24 @@ void infer_shapes(OrtShapeInferContext* raw_context) {
   if (features.size() != 2 || w1.size() != 2 || !w1[0].IsInt()) {
     return;
   }
+  const std::int64_t frames = std::max<std::int64_t>(1, context.GetAttrInt("frames"));
   const bool named = !features[0].IsInt();
-  set_output_shape(raw_context, 0, {named ? -1 : features[0].AsInt(), 1, w1[0].AsInt() / 3},
+  if (named && frames > 1) {
+    return;  // the number of clips has a name that is not known here
+  }
+  set_output_shape(raw_context, 0,
+                   {named ? -1 : features[0].AsInt() / frames, frames, w1[0].AsInt() / 3},
                    named ? features[0].AsSym() : "", ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32);
 }
 
 }  // namespace
 
+PolicyKernel::PolicyKernel(const OrtKernelInfo* info)
+    : frames_(std::max<std::int64_t>(
+          1, static_cast<std::int64_t>(read_count(Ort::ConstKernelInfo(info), "frames")))) {}
+
 OrtStatusPtr PolicyKernel::ComputeV2(OrtKernelContext* context) const {
-  return as_status("PolicyNetwork", [&] { compute(Ort::KernelContext(context)); });
+  return as_status("PolicyNetwork", [&] { compute(Ort::KernelContext(context), frames_); });
 }
 
 PolicyOperator::PolicyOperator(bool infers_shapes) {
@@ -65,9 +83,9 @@ std::size_t PolicyOperator::GetInputTypeCount() const {
   return kInputs;
 }
 
-OrtStatusPtr PolicyOperator::CreateKernelV2(const OrtApi& /*api*/, const OrtKernelInfo* /*info*/,
+OrtStatusPtr PolicyOperator::CreateKernelV2(const OrtApi& /*api*/, const OrtKernelInfo* info,
                                             void** kernel) const {
-  return as_status("PolicyNetwork", [&] { *kernel = new PolicyKernel; });
+  return as_status("PolicyNetwork", [&] { *kernel = new PolicyKernel(info); });
 }
 
 }  // namespace adafuse

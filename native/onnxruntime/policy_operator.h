@@ -2,9 +2,11 @@
 //
 //   PolicyNetwork(V_previous, V, W0, S0, B0, W1, B1) -> policy
 //
-// V and V_previous (N, F) are float32, as are W0 (H, 2F), S0 and B0 (H), W1 (3C, H) and B1 (3C);
-// policy (N, 1, C) is int32.  decide() says what it computes.
+// V and V_previous (N * T, F) are float32, as are W0 (H, 2F), S0 and B0 (H), W1 (3C, H) and B1
+// (3C); policy (N, T, C) is int32.  The attribute frames is T.  decide() says what it computes.
 #pragma once
+
+#include <cstdint>
 
 #include "onnxruntime/api.h"
 
@@ -12,7 +14,11 @@ namespace adafuse {
 
 class PolicyKernel {
  public:
+  explicit PolicyKernel(const OrtKernelInfo* info);
   OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
+
+ private:
+  std::int64_t frames_;
 };
 
 class PolicyOperator : public Ort::CustomOpBase<PolicyOperator, PolicyKernel, true> {

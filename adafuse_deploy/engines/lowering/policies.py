@@ -1,4 +1,4 @@
-"""Recognising policy networks in an exported stream graph."""
+"""Recognising policy networks in an exported graph."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class PolicyNetwork:
     """A policy network that one fused operator can replace.
 
     Attributes:
-        previous, features: names of the pooled features (N, F) of both frames.
+        previous, features: names of the pooled features (N * T, F) of both frames.
         first, second: names of weight and bias ("" for none) of both linear layers.
     """
 
@@ -28,8 +28,10 @@ class PolicyNetwork:
     second: tuple[str, str]
 
 
-def find_policy_network(index: GraphIndex, node: onnx.NodeProto) -> PolicyNetwork | None:
-    """Return the network whose decisions (N, 1, C) ``node`` gives, or None."""
+def find_policy_network(
+    index: GraphIndex, node: onnx.NodeProto, frames: int
+) -> PolicyNetwork | None:
+    """Return the network whose decisions (N, T, C) ``node`` gives, or None; T is ``frames``."""
     if node.op_type != "Cast" or attribute(node, "to") != onnx.TensorProto.INT32:
         return None
     path = [node]
@@ -53,7 +55,7 @@ def find_policy_network(index: GraphIndex, node: onnx.NodeProto) -> PolicyNetwor
         layers.append((gemm.input[1], bias))
     outputs = (index.dims(second.input[1]) or (0,))[0]
     if (
-        index.ints(reshape.input[1]) != [-1, 1, outputs // ACTIONS, ACTIONS]
+        index.ints(reshape.input[1]) != [-1, frames, outputs // ACTIONS, ACTIONS]
         or attribute(argmax, "axis", 0) != -1
         or attribute(argmax, "keepdims", 1) != 0
         or attribute(argmax, "select_last_index", 0) != 0

@@ -117,8 +117,7 @@ class _Rewriter:
             self._channels[block.shift.source] = self._dims(block.weights[0])[1]
             self._channels[block.output] = self._dims(block.weights[-2])[0]
         for node in self._graph.node:
-            # Over all frames of a clip at once, the runtime's own products of matrices are better.
-            decides = self._portable_state and find_policy_network(self._index, node)
+            decides = find_policy_network(self._index, node, self._frames)
             if decides:
                 self._decide(decides, node.output[0])
             elif node.output[0] in self._blocks:
@@ -197,7 +196,7 @@ class _Rewriter:
         self._graph.initializer.append(onnx.numpy_helper.from_array(factors, scale))
         inputs = [network.previous, network.features, shared, scale, self._bias(weight, bias)]
         inputs += [network.second[0], self._bias(*network.second)]
-        self._add("PolicyNetwork", inputs, [policy], domain=DOMAIN)
+        self._add("PolicyNetwork", inputs, [policy], domain=DOMAIN, frames=self._frames)
 
     def _fuse_step(self, value: str) -> None:
         """Add the fused operators for a step of the inception network."""

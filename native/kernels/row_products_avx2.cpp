@@ -1,0 +1,4 @@
+#define ROWS_NAMESPACE row_products_avx2
+#define ROWS_NAME "AVX2"
+#define ROWS_LANES 8
+#include "kernels/row_products_impl.h"

@@ -1,0 +1,4 @@
+#define ROWS_NAMESPACE row_products_avx512
+#define ROWS_NAME "AVX-512"
+#define ROWS_LANES 16
+#include "kernels/row_products_impl.h"
