@@ -12,19 +12,25 @@ namespace adafuse {
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
-// A wish for the whole huge pages within some memory, of use before it is first written.
-inline void prefer_huge_pages(void* memory, std::size_t bytes) {
+// A wish for the whole huge pages within some memory, of use before it is first written.  What is
+// `written` already is moved now, where the system can do that.
+inline void prefer_huge_pages(const void* memory, std::size_t bytes, bool written = false) {
 #if defined(__linux__)
   const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(memory);
   const std::uintptr_t first = (begin + kHugePage - 1) / kHugePage * kHugePage;
   const std::uintptr_t last = (begin + bytes) / kHugePage * kHugePage;
   if (first < last) {
     madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+#if defined(MADV_COLLAPSE)
+    if (written) {
+      madvise(reinterpret_cast<void*>(first), last - first, MADV_COLLAPSE);
+    }
+#endif
   }
-#else
+#endif
   (void)memory;
   (void)bytes;
-#endif
+  (void)written;
 }
 
 }  // namespace adafuse

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "kernels/huge_pages.h"
 #include "onnxruntime/tensors.h"
 
 namespace adafuse {
@@ -48,6 +49,10 @@ std::optional<ConstantConv> read_conv(const Ort::ConstKernelInfo& info, std::siz
   const auto scale_value = quantized ? constant(info, index + 2, "S" + suffix) : std::nullopt;
   if (!weight_value || !bias_value || scale_value.has_value() != quantized) {
     return std::nullopt;
+  }
+  if (!quantized) {  // read where they are, in every run
+    const std::size_t count = weight_value->GetTensorTypeAndShapeInfo().GetElementCount();
+    prefer_huge_pages(weight_value->GetTensorData<float>(), count * sizeof(float), true);
   }
   const NamedTensor bias(*bias_value, "B" + suffix, 1);
   if (!quantized && weight_value->GetTensorTypeAndShapeInfo().GetDimensionsCount() == 3) {

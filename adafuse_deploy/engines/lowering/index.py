@@ -15,7 +15,10 @@ class GraphIndex:
     def __init__(self, graph: onnx.GraphProto) -> None:
         self._producers = {name: node for node in graph.node for name in node.output}
         self._constants = {tensor.name: tensor for tensor in graph.initializer}
-        self._shapes = {value.name: value.type.tensor_type.shape for value in graph.value_info}
+        self._shapes = {
+            value.name: value.type.tensor_type.shape
+            for value in (*graph.value_info, *graph.input, *graph.output)
+        }
         self._readers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
         for node in graph.node:
             for name in dict.fromkeys(node.input):
