@@ -9,7 +9,7 @@ CMAKE_NATIVE := cmake -S native -G Ninja -DADAFUSE_BUILD_TESTS=ON
 WITH_RUNTIME := -DADAFUSE_BUILD_RUNTIME=ON -DPython3_EXECUTABLE=$(abspath $(BIN))/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench benchmarks cpp reproduce sanitize aarch64 clean
+.PHONY: help install demo test lint format bench benchmarks cpp reproduce sanitize tensorrt aarch64 clean
 
 help:  ## List the targets
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -51,6 +51,11 @@ cpp: install  ## Build the native code and the C++ runtime, and run their own te
 	$(CMAKE_NATIVE) -B build/native -DCMAKE_BUILD_TYPE=Release $(WITH_RUNTIME)
 	cmake --build build/native
 	ctest --test-dir build/native --output-on-failure
+
+tensorrt: install  ## Compile the C++ runtime for engines of TensorRT, against its headers
+	$(CMAKE_NATIVE) -B build/tensorrt -DCMAKE_BUILD_TYPE=Release -DADAFUSE_RUNTIME_TENSORRT=ON $(WITH_RUNTIME)
+	cmake --build build/tensorrt --target adafuse_runtime test_runtime_tensorrt
+	ctest --test-dir build/tensorrt --output-on-failure -R runtime_tensorrt
 
 # Whatever is wrong ends the test that does it.
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer

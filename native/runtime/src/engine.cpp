@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <functional>
 
+#include "src/clip_engine.h"
 #include "src/session.h"
+#include "src/sidecar.h"
 #include "src/stream_impl.h"
 
 namespace adafuse {
@@ -94,18 +96,26 @@ Prediction run_as_streams(Stream stream, const Tensor<float>& clips) {
 
 }  // namespace
 
-Engine::Engine(const std::string& path, const EngineOptions& options)
-    : session_(std::make_shared<Session>(path, options)) {}
+Engine::Engine(const std::string& path, const EngineOptions& options) {
+  if (is_engine(path)) {
+    engine_ = open_tensorrt(path, read_sidecar(path));
+  } else {
+    session_ = std::make_shared<Session>(path, options);
+  }
+}
 Engine::Engine(Engine&&) noexcept = default;
 Engine& Engine::operator=(Engine&&) noexcept = default;
 Engine::~Engine() = default;
 
 const Metadata& Engine::metadata() const {
-  return session_->metadata;
+  return session_ ? session_->metadata : engine_->metadata;
 }
 
 Prediction Engine::run(const Tensor<float>& clips) const {
   check_clips(clips, metadata().clip_shape());
+  if (engine_) {
+    return engine_->run(clips);
+  }
   if (metadata().mode == "stream") {
     StreamOptions options;
     options.streams = static_cast<std::size_t>(clips.shape[0]);
@@ -115,6 +125,10 @@ Prediction Engine::run(const Tensor<float>& clips) const {
 }
 
 Stream Engine::stream(const StreamOptions& options) const {
+  if (engine_) {
+    throw InputError(
+        "Engines run clips; for streams use a graph of 'adafuse-deploy export --mode stream'.");
+  }
   return Stream(std::make_unique<Stream::Impl>(session_, options));
 }
 

@@ -5,6 +5,7 @@
 #include "adafuse/errors.hpp"
 #include "src/json.h"
 #include "src/onnx_properties.h"
+#include "src/parse_metadata.h"
 
 namespace adafuse {
 namespace {
@@ -87,7 +88,14 @@ StateTensor to_state(const Json& values) {
   return state;
 }
 
-Metadata to_metadata(const Json& values) {
+std::string schema_of(const Json& values) {
+  const Json* schema = values.find("schema");
+  return schema == nullptr ? "None" : std::to_string(schema->integer());
+}
+
+}  // namespace
+
+Metadata parse_metadata(const Json& values) {
   const Json& config = values["config"];
   Metadata result;
   result.mode = values["mode"].string();
@@ -111,13 +119,6 @@ Metadata to_metadata(const Json& values) {
   }
   return result;
 }
-
-std::string schema_of(const Json& values) {
-  const Json* schema = values.find("schema");
-  return schema == nullptr ? "None" : std::to_string(schema->integer());
-}
-
-}  // namespace
 
 std::string Metadata::label(std::size_t index) const {
   return class_names.empty() ? "class " + std::to_string(index) : class_names.at(index);
@@ -147,7 +148,7 @@ Metadata read_metadata(const std::string& path) {
                                       "), this one reads " + std::to_string(kSchema) +
                                       "; export it again.");
     }
-    return to_metadata(values);
+    return parse_metadata(values);
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {

@@ -1,4 +1,4 @@
-// A network that adafuse-deploy exported, ready to run in ONNX Runtime.
+// A network that adafuse-deploy exported, ready to run in ONNX Runtime or, as an engine, TensorRT.
 #pragma once
 
 #include <memory>
@@ -15,8 +15,10 @@
 
 namespace adafuse {
 
+class ClipEngine;
 class Session;
 
+// Of graphs in ONNX Runtime; engines of TensorRT know none of them.
 struct EngineOptions {
   // Conditional kernels.  Without them the function bodies run, which compute every channel.
   bool use_operator_library = true;
@@ -29,7 +31,8 @@ struct EngineOptions {
 // Any number of threads may use one engine at the same time.
 class ADAFUSE_API Engine {
  public:
-  // Throws InputError, MissingDependencyError or IncompatibleArtifactError.
+  // Opens a graph (.onnx) or an engine (.engine, .plan) with its sidecar.  Throws InputError,
+  // MissingDependencyError or IncompatibleArtifactError.
   explicit Engine(const std::string& path, const EngineOptions& options = {});
   Engine(Engine&&) noexcept;
   Engine& operator=(Engine&&) noexcept;
@@ -41,11 +44,13 @@ class ADAFUSE_API Engine {
   // frame.  Throws InputError for another shape.
   Prediction run(const Tensor<float>& clips) const;
 
-  // Opens streams.  Throws InputError when the graph runs clips only, or for a wrong option.
+  // Opens streams.  Throws InputError when the graph or engine runs clips only, or for a wrong
+  // option.
   Stream stream(const StreamOptions& options = {}) const;
 
  private:
-  std::shared_ptr<const Session> session_;
+  std::shared_ptr<const Session> session_;    // of a graph, or null
+  std::shared_ptr<const ClipEngine> engine_;  // or null
 };
 
 }  // namespace adafuse
