@@ -87,8 +87,12 @@ def _compile(variant: Variant, target: int, output: Path) -> tuple[str, dict[str
     assert metadata.global_scratch_size == 0 and metadata.profile_scratch_size == 0
     assert metadata.num_ctas == 1
     cubin = compiled.asm["cubin"]
-    version = re.search(r"\.version (\d+\.\d+)", compiled.asm["ptx"])
+    ptx = compiled.asm["ptx"]
+    version = re.search(r"\.version (\d+\.\d+)", ptx)
     assert version is not None
+    # The manifest's parameters are the compiled ones, Triton's own included.
+    header = ptx[ptx.index(".entry") : ptx.index("{", ptx.index(".entry"))]
+    assert header.count(".param ") == len(variant.describe()["parameters"])
     with atomic_path(output / f"{variant.name}.sm_{target}.cubin") as path:
         path.write_bytes(cubin)
         registers, stack = _resources(path)
