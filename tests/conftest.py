@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import create_model
 
 torch.set_num_threads(1)
+
+# GPU kernels run in Triton's interpreter; it must know before anything imports it.
+os.environ["TRITON_INTERPRET"] = "1"
 
 
 def enliven(model: VideoRecognizer, seed: int = 0) -> VideoRecognizer:

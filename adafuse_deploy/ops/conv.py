@@ -2,7 +2,8 @@
 
 Frames are flattened batch-major: row ``n * T + t`` is frame t of clip n.  Policies are int32
 (N, T, C) of KEEP/REUSE/SKIP.  These are the reference semantics of the operator domain: they
-compute every channel and mask, so their value is correctness, not speed.
+compute every channel and mask, so their value is correctness, not speed.  On GPUs
+the kernels of :mod:`adafuse_deploy.kernels` take their place.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from adafuse_deploy import kernels
 from adafuse_deploy.prediction import KEEP, REUSE
 
 
@@ -73,8 +75,32 @@ def gated_conv(
     Returns:
         (N * T, Cout, H', W').
     """
+    return _conv_and_fuse(x, weight, bias, policy, stride, padding)
+
+
+def _conv_and_fuse(
+    x: Tensor, weight: Tensor, bias: Tensor, policy: Tensor, stride: list[int], padding: list[int]
+) -> Tensor:
     y = F.conv2d(x, weight, bias, stride, padding)
     return fuse(y, previous_frame(y, policy.shape[1]), policy)
+
+
+@gated_conv.register_kernel("cuda")
+def gated_conv_on_gpu(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    policy: Tensor,
+    input_policy: Tensor | None,
+    stride: list[int],
+    padding: list[int],
+) -> Tensor:
+    """Run :func:`gated_conv` by our kernels where they serve."""
+    if not kernels.serve(x):
+        return _conv_and_fuse(x, weight, bias, policy, stride, padding)
+    from adafuse_deploy.kernels.launch import convolve
+
+    return convolve(x, weight, bias, policy, input_policy, stride, padding)
 
 
 @gated_conv.register_fake
@@ -96,6 +122,23 @@ def skip_conv(
     Args and result as in :func:`gated_conv`; all output channels are computed.
     """
     return F.conv2d(x, weight, bias, stride, padding)
+
+
+@skip_conv.register_kernel("cuda")
+def skip_conv_on_gpu(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    input_policy: Tensor,
+    stride: list[int],
+    padding: list[int],
+) -> Tensor:
+    """Run :func:`skip_conv` by our kernels where they serve."""
+    if not kernels.serve(x):
+        return F.conv2d(x, weight, bias, stride, padding)
+    from adafuse_deploy.kernels.launch import convolve
+
+    return convolve(x, weight, bias, None, input_policy, stride, padding)
 
 
 @skip_conv.register_fake
