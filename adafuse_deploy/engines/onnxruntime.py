@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,12 @@ from adafuse_deploy.errors import IncompatibleArtifactError, InputError, Missing
 
 if TYPE_CHECKING:
     import onnxruntime
+
+    from adafuse_deploy.metadata import GraphMetadata
+
+_VALUE_BYTES = {"fp32": 4, "bf16": 2, "int8": 1}
+_CACHED_BYTES = 8 * 3 * 224 * 224 * _VALUE_BYTES["fp32"]
+"""Of clips in a fused graph's precision, that it runs together."""
 
 
 class OnnxRuntimeEngine(Engine):
@@ -67,6 +75,7 @@ class OnnxRuntimeEngine(Engine):
                 )
             register(options, None if operator_library is True else operator_library)
             self.name = "onnxruntime + operator library"
+        self._clips_at_once = _clips_at_once(self.metadata)
         providers = _providers(ort, device)
         try:
             self._session: onnxruntime.InferenceSession = ort.InferenceSession(
@@ -85,8 +94,16 @@ class OnnxRuntimeEngine(Engine):
             )
 
     def _infer(self, frames: np.ndarray) -> Sequence[np.ndarray]:
-        outputs: Sequence[np.ndarray] = self._session.run(self.metadata.outputs, {"frames": frames})
-        return outputs
+        names, step = self.metadata.outputs, self._clips_at_once
+        parts: list[Sequence[np.ndarray]] = [
+            self._session.run(names, {"frames": frames[first : first + step]})
+            for first in range(0, len(frames), step)
+        ]
+        return (
+            parts[0]
+            if len(parts) == 1
+            else [np.concatenate(part) for part in zip(*parts, strict=True)]
+        )
 
     def _stepper(self, streams: int) -> Stepper:
         if self.metadata.mode != "stream":
@@ -103,6 +120,18 @@ class OnnxRuntimeEngine(Engine):
 
     def _release(self) -> None:
         del self._session
+
+
+def _clips_at_once(metadata: GraphMetadata) -> int:
+    """Return how many clips a fused graph runs together; others take all.
+
+    Eight frames of 224 x 224 are work enough for all threads, and more of them leave less of what
+    one block gives in the processor's cache for the next.
+    """
+    if not metadata.portable_name:
+        return sys.maxsize
+    clip = math.prod(metadata.clip_shape) * _VALUE_BYTES[metadata.precision]
+    return max(1, _CACHED_BYTES // clip)
 
 
 def _providers(ort: Any, device: str) -> list[tuple[str, dict[str, str]]]:

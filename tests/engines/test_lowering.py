@@ -130,6 +130,18 @@ def test_official_inception_keeps_its_policies(tmp_path: Path) -> None:
     assert comparison.untied_flips == 0 and comparison.tied < comparison.clips
 
 
+def test_large_clips_take_turns(
+    fused_graph: Path, tiny_clips: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = np.concatenate([tiny_clips] * 2)
+    with adafuse_deploy.load_engine(fused_graph) as engine:
+        together = engine.run(clips)
+    for size in (1, 3 * tiny_clips[0].nbytes):  # one at a time, and three
+        monkeypatch.setattr("adafuse_deploy.engines.onnxruntime._CACHED_BYTES", size)
+        with adafuse_deploy.load_engine(fused_graph) as engine:
+            assert_same(engine.run(clips), together)
+
+
 def test_threads_do_not_change_a_bit(fused_graph: Path, tiny_clips: np.ndarray) -> None:
     results = []
     for threads in (1, 2, 3):
