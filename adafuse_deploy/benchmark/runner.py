@@ -29,6 +29,7 @@ from adafuse_deploy.benchmark.rounds import Times, time_in_turn
 from adafuse_deploy.config import ModelConfig
 from adafuse_deploy.engines.backends import find_backend
 from adafuse_deploy.engines.graph import read_metadata
+from adafuse_deploy.engines.onnxruntime import clips_at_once
 from adafuse_deploy.errors import CheckFailed, InputError
 from adafuse_deploy.macs import clip_macs, dense_macs
 
@@ -184,8 +185,8 @@ def _prepare(
     if options.precision == "int8":
         _quantize(folder / "dense.onnx")
     save_checkpoint(dense_model, folder / "dense.pt")
-    for path in (ours, folder / "dense.onnx"):
-        fix_batch(path, options.clips)
+    fix_batch(ours, _in_turn(ours, options))
+    fix_batch(folder / "dense.onnx", options.clips)
     common: dict[str, Any] = {
         "threads": options.threads,
         "clips": options.clips,
@@ -227,9 +228,20 @@ def _drawn(config: ModelConfig, options: BenchmarkOptions, target: Path) -> floa
             raise
         shutil.copyfile(portable, target)  # its gated convolutions are conditional all the same
     frames = config.num_segments
-    policies = draw_policies(metadata.layers, options.mix, options.clips, frames)
+    policies = draw_policies(metadata.layers, options.mix, _in_turn(target, options), frames)
     force_policies(target, policies)
     return float(np.mean(clip_macs(metadata.layers, policies, frames)))
+
+
+def _in_turn(graph: Path, options: BenchmarkOptions) -> int:
+    """Return how many clips our engine runs together; all of them obey the same policies."""
+    together = min(options.clips, clips_at_once(read_metadata(graph)))
+    if options.clips % together:
+        raise InputError(
+            f"Our engine runs {together} clips of this size together; give a multiple of "
+            f"{together} for --clips."
+        )
+    return together
 
 
 def _real(network: RealPolicies, options: BenchmarkOptions, target: Path, inputs: Path) -> float:

@@ -75,7 +75,7 @@ class OnnxRuntimeEngine(Engine):
                 )
             register(options, None if operator_library is True else operator_library)
             self.name = "onnxruntime + operator library"
-        self._clips_at_once = _clips_at_once(self.metadata)
+        self._step = clips_at_once(self.metadata)
         providers = _providers(ort, device)
         try:
             self._session: onnxruntime.InferenceSession = ort.InferenceSession(
@@ -94,7 +94,7 @@ class OnnxRuntimeEngine(Engine):
             )
 
     def _infer(self, frames: np.ndarray) -> Sequence[np.ndarray]:
-        names, step = self.metadata.outputs, self._clips_at_once
+        names, step = self.metadata.outputs, self._step
         parts: list[Sequence[np.ndarray]] = [
             self._session.run(names, {"frames": frames[first : first + step]})
             for first in range(0, len(frames), step)
@@ -122,7 +122,7 @@ class OnnxRuntimeEngine(Engine):
         del self._session
 
 
-def _clips_at_once(metadata: GraphMetadata) -> int:
+def clips_at_once(metadata: GraphMetadata) -> int:
     """Return how many clips a fused graph runs together; others take all.
 
     Eight frames of 224 x 224 are work enough for all threads, and more of them leave less of what
