@@ -9,7 +9,7 @@ CMAKE_NATIVE := cmake -S native -G Ninja -DADAFUSE_BUILD_TESTS=ON
 WITH_RUNTIME := -DADAFUSE_BUILD_RUNTIME=ON -DPython3_EXECUTABLE=$(abspath $(BIN))/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench benchmarks cpp reproduce sanitize tensorrt aarch64 clean
+.PHONY: help install demo test lint format bench benchmarks cpp reproduce sanitize tensorrt plugin aarch64 clean
 
 help:  ## List the targets
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -56,6 +56,15 @@ tensorrt: install  ## Compile the C++ runtime for engines of TensorRT, against i
 	$(CMAKE_NATIVE) -B build/tensorrt -DCMAKE_BUILD_TYPE=Release -DADAFUSE_RUNTIME_TENSORRT=ON $(WITH_RUNTIME)
 	cmake --build build/tensorrt --target adafuse_runtime test_runtime_tensorrt
 	ctest --test-dir build/tensorrt --output-on-failure -R runtime_tensorrt
+
+# Kernels for all GPU generations; one is compiled in half a minute: make plugin CUBIN_TARGETS=87
+CUBIN_TARGETS ?= 80 86 87 89 90 100 120
+empty :=
+WITH_PLUGIN = -DADAFUSE_BUILD_TENSORRT_PLUGIN=ON "-DADAFUSE_CUBIN_TARGETS=$(subst $(empty) ,;,$(strip $(CUBIN_TARGETS)))"
+plugin: install  ## Build the plugin library for TensorRT and drive it without TensorRT
+	$(CMAKE_NATIVE) -B build/plugin -DCMAKE_BUILD_TYPE=Release $(WITH_PLUGIN) -DPython3_EXECUTABLE=$(abspath $(BIN))/python
+	cmake --build build/plugin --target adafuse_tensorrt test_plugin_creators test_plugin_launch_plan test_plugin_enqueue
+	ctest --test-dir build/plugin --output-on-failure -R plugin
 
 # Whatever is wrong ends the test that does it.
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer

@@ -39,6 +39,14 @@ import click
 @click.option("--max-batch", type=int, default=8, show_default=True)
 @click.option("--workspace", type=click.IntRange(1), help="Builder's scratch memory in MiB.")
 @click.option("--timing-cache", help="File to keep kernel timings in, for faster builds.")
+@click.option(
+    "--plugins",
+    default="auto",
+    show_default=True,
+    help="tensorrt only: auto uses the plugin library with our GPU kernels if it is installed; "
+    "none builds from standard operators, which compute every channel; or the library's path.",
+)
+@click.option("--embed-plugins", is_flag=True, help="Put the plugin library into the engine.")
 def command(
     graph: str,
     output: str | None,
@@ -51,6 +59,8 @@ def command(
     max_batch: int,
     workspace: int | None,
     timing_cache: str | None,
+    plugins: str,
+    embed_plugins: bool,
 ) -> None:
     """Build an engine from GRAPH, an ONNX file made by 'adafuse-deploy export'.
 
@@ -78,6 +88,8 @@ def command(
         batch=BatchProfile(min_batch, opt_batch, max_batch),
         workspace=workspace,
         timing_cache=Path(timing_cache) if timing_cache else None,
+        plugins=plugins,
+        embed_plugins=embed_plugins,
     )
     click.echo(f"Building {target} with {backend} ...", err=True)
     start = time.perf_counter()
@@ -87,7 +99,8 @@ def command(
         f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB, {seconds:.1f} s) and "
         f"{sidecar_path(target)}: {sidecar.backend} {sidecar.backend_version}, "
         f"{sidecar.precision}, compute capability {', '.join(sidecar.compute_capabilities)}, "
-        f"{sidecar.batch.min} to {sidecar.batch.max} clips."
+        f"{sidecar.batch.min} to {sidecar.batch.max} clips, "
+        + ("conditional plugins." if sidecar.operators else "every channel computed (no plugins).")
     )
     click.echo(
         f"Next, on such a GPU: adafuse-deploy verify {graph} {target} --checkpoint CHECKPOINT"

@@ -23,6 +23,8 @@ class BuildOptions:
         batch: how many clips at a time.
         workspace: limit of the builder's scratch memory in MiB; None for TensorRT's default.
         timing_cache: file of measured kernels to read and update (TensorRT only), or None.
+        plugins: "auto" to use the plugin library if it is installed and fits, "none", or its path.
+        embed_plugins: put the library into the engine (TensorRT only).
     """
 
     precision: str = "fp32"
@@ -30,6 +32,8 @@ class BuildOptions:
     batch: BatchProfile = field(default_factory=BatchProfile)
     workspace: int | None = None
     timing_cache: Path | None = None
+    plugins: str = "auto"
+    embed_plugins: bool = False
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:

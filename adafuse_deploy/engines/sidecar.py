@@ -38,11 +38,18 @@ class BatchProfile:
 
 @dataclass(frozen=True)
 class OperatorLibrary:
-    """The operators that an engine calls in a library of ours."""
+    """The operators that an engine calls in a library of ours.
+
+    Attributes:
+        domain, version: of the operators.
+        sha256: of the library file.
+        embedded: the engine carries the library inside.
+    """
 
     domain: str
     version: int
     sha256: str
+    embedded: bool = False
 
 
 @dataclass(frozen=True)

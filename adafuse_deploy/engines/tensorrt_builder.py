@@ -9,13 +9,15 @@ from __future__ import annotations
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from adafuse_deploy.engines import turing
+from adafuse_deploy.engines import plugins, turing
 from adafuse_deploy.engines.backends import BACKENDS
 from adafuse_deploy.engines.tensorrt_common import make_monitor, trt_logger
 from adafuse_deploy.errors import IncompatibleArtifactError, InputError
 from adafuse_deploy.files import atomic_path
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import onnx
     import tensorrt
 
@@ -45,17 +47,24 @@ class TensorRTBuilder:
         self.version = str(self._trt.__version__)
         self.compute_capabilities = self._targets() if self._ahead_of_time else self._this_gpu()
 
-    def build(self, model: onnx.ModelProto) -> Any:
-        """Return the serialised engine of a graph in standard operators, as a buffer.
+    def build(self, model: onnx.ModelProto, library: Path | None = None) -> Any:
+        """Return the serialised engine of a graph, as a buffer.
+
+        Args:
+            model: in standard operators and those of the plugin library, if there is one.
+            library: of plugins, or None.
 
         Raises:
             IncompatibleArtifactError: the graph cannot be parsed.
+            MissingDependencyError: the library cannot be loaded.
             InputError: the build failed, for want of memory as a rule.
         """
         trt, logger = self._trt, trt_logger(self._trt)
         logger.failure()  # forget those of earlier builds
         if self._ahead_of_time and turing.CAPABILITY in self.compute_capabilities:
             model = turing.linear_as_convolution(model)
+        if library is not None:
+            plugins.load(library, trt)
         builder: tensorrt.Builder = trt.Builder(logger)
         network: tensorrt.INetworkDefinition = builder.create_network(_strongly_typed(trt))
         parser: tensorrt.OnnxParser = trt.OnnxParser(network, logger)
@@ -65,6 +74,9 @@ class TensorRTBuilder:
                 f"{trt.__name__} {self.version} cannot parse the graph: {'; '.join(reasons)}."
             )
         config = self._config(builder, network)
+        if library is not None and self._options.embed_plugins:
+            config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)  # only such engines carry plugins
+            config.plugins_to_serialize = [str(library)]
         monitor = make_monitor(trt)  # TensorRT keeps no reference
         config.progress_monitor = monitor
         self._read_timing_cache(config)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from adafuse_deploy.engines import plugins
 from adafuse_deploy.engines.backends import find_backend
 from adafuse_deploy.engines.base import Engine
 from adafuse_deploy.engines.cuda import Buffer, Gpu, Stream
@@ -33,8 +34,9 @@ class TensorRTEngine(Engine):
 
     Raises:
         InputError: there is no such file or device.
-        MissingDependencyError: the runtime or a GPU is missing.
-        IncompatibleArtifactError: the engine was changed, or built for another version or GPU.
+        MissingDependencyError: the runtime, a GPU or the plugin library is missing.
+        IncompatibleArtifactError: the engine was changed, or built for another version or GPU, or
+            with another plugin library.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, device: str = "cuda") -> None:
@@ -50,6 +52,11 @@ class TensorRTEngine(Engine):
         logger = trt_logger(trt)
         logger.failure()  # forget those of earlier engines
         runtime: tensorrt.Runtime = trt.Runtime(logger)
+        operators = self.sidecar.operators
+        if operators is not None and operators.embedded:
+            runtime.engine_host_code_allowed = True
+        elif operators is not None:
+            plugins.load_for(path, operators, trt)
         engine: tensorrt.ICudaEngine | None = runtime.deserialize_cuda_engine(path.read_bytes())
         if engine is None:
             raise IncompatibleArtifactError(

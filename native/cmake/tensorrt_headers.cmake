@@ -6,7 +6,7 @@ set(root "${TENSORRT_ROOT}")
 if(NOT root)
   set(root "$ENV{TENSORRT_ROOT}")
 endif()
-set(unpacked "${CMAKE_CURRENT_BINARY_DIR}/tensorrt-headers")
+set(unpacked "${CMAKE_BINARY_DIR}/tensorrt-headers")
 file(GLOB toolkits "/usr/local/cuda*/include" "/usr/local/cuda*/targets/*/include")
 
 macro(find_headers)

@@ -45,6 +45,7 @@ def tensorrt(monkeypatch: pytest.MonkeyPatch) -> FakeTensorRT:
     module = FakeTensorRT("tensorrt")
     monkeypatch.setitem(sys.modules, "tensorrt", module)
     monkeypatch.setattr(FakeTensorRT, "deserialised", 0)
+    monkeypatch.setattr(FakeTensorRT, "loaded", [])
     return module
 
 

@@ -6,7 +6,7 @@ import ctypes
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import onnxruntime
@@ -150,11 +150,14 @@ class FakeContext:
 class FakeRuntime:
     """Deserialises "engines" that are ONNX files."""
 
+    engine_host_code_allowed = False
+
     def __init__(self, logger: Any) -> None:
         self._logger = logger
 
     def deserialize_cuda_engine(self, content: bytes) -> Any:
         FakeTensorRT.deserialised += 1
+        FakeTensorRT.host_code_allowed = self.engine_host_code_allowed
         try:
             session = onnxruntime.InferenceSession(content)
         except Exception as error:
@@ -180,6 +183,11 @@ class FakeConfig:
         self.profiles: list[Any] = []
         self.progress_monitor: Any = None
         self.cache = b""
+        self.flags: list[str] = []
+        self.plugins_to_serialize: list[str] = []
+
+    def set_flag(self, flag: str) -> None:
+        self.flags.append(flag)
 
     def clear_flag(self, flag: str) -> None:
         self.cleared.append(flag)
@@ -254,20 +262,44 @@ class FakeLogger:
     INTERNAL_ERROR, ERROR, WARNING = range(3)
 
 
+class FakeRegistry:
+    """Takes plugin libraries that say that they are some."""
+
+    def __init__(self) -> None:
+        self.all_creators: list[Any] = []
+
+    def load_library(self, path: str) -> object | None:
+        if Path(path).read_bytes() != b"plugins":
+            return None
+        FakeTensorRT.loaded.append(path)
+        self.all_creators += [
+            SimpleNamespace(name=name, plugin_namespace="ai.adafuse")
+            for name in ("GatedConv", "SkipConv")
+        ]
+        return object()
+
+
 class FakeTensorRT(ModuleType):
     """A module with the part of TensorRT's API that engines use."""
 
     __version__ = "10.13.0.35"
     deserialised = 0
+    loaded: ClassVar[list[str]] = []
+    host_code_allowed = False
 
     ILogger = FakeLogger
     IProgressMonitor = object
     Builder = FakeBuilder
     OnnxParser = FakeParser
     Runtime = FakeRuntime
-    BuilderFlag = SimpleNamespace(TF32="tf32")
+    BuilderFlag = SimpleNamespace(TF32="tf32", VERSION_COMPATIBLE="version compatible")
     MemoryPoolType = SimpleNamespace(WORKSPACE="workspace")
     NetworkDefinitionCreationFlag = SimpleNamespace(STRONGLY_TYPED=1)
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        registry = FakeRegistry()
+        self.get_plugin_registry = lambda: registry
 
     @staticmethod
     def nptype(name: str) -> type:

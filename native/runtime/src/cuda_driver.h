@@ -1,6 +1,4 @@
-// The little of CUDA that running an engine takes, through the driver that every GPU comes with.
-//
-// The driver is loaded when it is wanted, so that programs start without one.
+// The little of CUDA that running an engine takes: a GPU, its memory and a stream.
 #pragma once
 
 #include <cuda.h>

@@ -1,0 +1,30 @@
+// Makes plugins from the attributes of ONNX nodes and from engines.
+#pragma once
+
+#include <NvInferRuntime.h>
+
+#include <array>
+
+#include "tensorrt/conv_plugin.h"
+
+namespace adafuse::plugin {
+
+class ConvCreator final : public nvinfer1::IPluginCreatorV3One {
+ public:
+  explicit ConvCreator(Operator kind);
+
+  // Returns nullptr, with a report, where a field has another length or type than it should.
+  nvinfer1::IPluginV3* createPlugin(const char* name, const nvinfer1::PluginFieldCollection* fields,
+                                    nvinfer1::TensorRTPhase phase) noexcept override;
+  const nvinfer1::PluginFieldCollection* getFieldNames() noexcept override { return &collection_; }
+  const char* getPluginName() const noexcept override { return name_of(kind_); }
+  const char* getPluginVersion() const noexcept override { return kVersion; }
+  const char* getPluginNamespace() const noexcept override { return kNamespace; }
+
+ private:
+  Operator kind_;
+  std::array<nvinfer1::PluginField, 3> fields_;
+  nvinfer1::PluginFieldCollection collection_;
+};
+
+}  // namespace adafuse::plugin

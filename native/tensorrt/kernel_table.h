@@ -1,0 +1,39 @@
+// The compiled GPU kernels inside this library.
+//
+// embed_kernels.py writes the table from the manifest of adafuse_deploy/kernels, whose README.md
+// says what kernels take and how they are launched.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+namespace adafuse::plugin {
+
+struct Parameter {
+  const char* name;
+  bool is_address;      // else a 32-bit integer
+  bool multiple_of_16;  // the value, or the address in bytes
+};
+
+struct Cubin {
+  int target;  // compute capability times ten
+  const char* symbol;
+  unsigned shared_bytes;
+  const unsigned char* image;
+};
+
+// One variant of a kernel.
+struct Kernel {
+  const char* name;
+  unsigned threads;
+  int block, block_m, block_n;  // sizes of tiles, 0 where the kernel has no such constant
+  std::vector<Parameter> parameters;
+  std::vector<Cubin> cubins;
+};
+
+const std::vector<Kernel>& kernel_table();
+
+// Throws std::runtime_error if the library was built without such a variant.
+const Kernel& find_kernel(const char* name);
+
+}  // namespace adafuse::plugin
