@@ -240,6 +240,10 @@ std::int64_t Json::integer() const {
   return get<std::int64_t>(value_, "an integer");
 }
 
+bool Json::boolean() const {
+  return get<bool>(value_, "true or false");
+}
+
 double Json::number() const {
   if (const auto* whole = std::get_if<std::int64_t>(&value_)) {
     return static_cast<double>(*whole);

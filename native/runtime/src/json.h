@@ -22,6 +22,7 @@ class Json {
   const std::string& string() const;
   std::int64_t integer() const;
   double number() const;
+  bool boolean() const;
   bool is_null() const { return std::holds_alternative<std::nullptr_t>(value_); }
 
  private:

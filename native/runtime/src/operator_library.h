@@ -9,4 +9,7 @@ namespace adafuse {
 // the one beside this library.  Throws MissingDependencyError when there is no such file.
 std::string find_operator_library(const std::string& given);
 
+// Returns the path of the plugin library for TensorRT, or throws MissingDependencyError.
+std::string find_plugin_library();
+
 }  // namespace adafuse

@@ -67,7 +67,10 @@ Sidecar read_sidecar(const std::string& engine) {
     }
     result.min_batch = values["batch"]["min"].integer();
     result.max_batch = values["batch"]["max"].integer();
-    result.needs_plugins = !values["operators"].is_null();
+    if (!values["operators"].is_null()) {
+      result.plugins_sha256 = values["operators"]["sha256"].string();
+      result.plugins_embedded = values["operators"]["embedded"].boolean();
+    }
     result.metadata = parse_metadata(values["metadata"]);
   } catch (const std::exception& error) {
     throw IncompatibleArtifactError(path + " cannot be read as the sidecar of an engine (" +

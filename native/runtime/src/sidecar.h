@@ -12,7 +12,8 @@ struct Sidecar {
   std::string backend, backend_version;
   std::vector<std::string> compute_capabilities;
   std::int64_t min_batch = 1, max_batch = 1;
-  bool needs_plugins = false;
+  std::string plugins_sha256;  // of the plugin library that the engine needs, or empty
+  bool plugins_embedded = false;
   Metadata metadata;
 
   // Refuse another version of the runtime, or a GPU of another compute capability: both throw

@@ -14,7 +14,9 @@
 #include "adafuse/macs.hpp"
 #include "src/clip_engine.h"
 #include "src/cuda_driver.h"
+#include "src/operator_library.h"
 #include "src/session.h"
+#include "src/sha256.h"
 
 namespace adafuse {
 namespace {
@@ -110,16 +112,16 @@ class TensorRTEngine : public ClipEngine {
                                       ", which this library does not run; build it with "
                                       "'adafuse-deploy build-engine --backend tensorrt'.");
     }
-    if (sidecar.needs_plugins) {
-      throw IncompatibleArtifactError(path +
-                                      " needs a library of plugins, which this library "
-                                      "does not load; build it without plugins.");
-    }
     const Library library;
     sidecar.check_runtime(path, library.version());
     gpu_ = std::make_unique<Gpu>();
     sidecar.check_gpu(path, gpu_->compute_capability());
     runtime_ = library.make_runtime(logger_);
+    if (runtime_ && sidecar.plugins_embedded) {
+      runtime_->setEngineHostCodeAllowed(true);
+    } else if (runtime_ && !sidecar.plugins_sha256.empty()) {
+      load_plugins(path, sidecar.plugins_sha256);
+    }
     std::ifstream file(path, std::ios::binary);
     const std::vector<char> plan{std::istreambuf_iterator<char>(file), {}};
     if (runtime_) {
@@ -186,6 +188,22 @@ class TensorRTEngine : public ClipEngine {
   }
 
  private:
+  void load_plugins(const std::string& path, const std::string& expected) {
+    const std::string plugins = find_plugin_library();
+    const std::string found = sha256(plugins);
+    if (found != expected) {
+      throw IncompatibleArtifactError(
+          path + " was built with the plugin library of SHA-256 " + expected.substr(0, 12) +
+          "..., but " + plugins + " has " + found.substr(0, 12) +
+          "...; name the other one in ADAFUSE_TENSORRT_PLUGIN, or build the engine again.");
+    }
+    if (runtime_->getPluginRegistry().loadLibrary(plugins.c_str()) == nullptr) {
+      throw MissingDependencyError("TensorRT cannot take plugins from " + plugins + ": " +
+                                   logger_.failure() +
+                                   "; build it with 'make plugin' on this machine.");
+    }
+  }
+
   // Binds memory for the largest batch to every input and output.
   void allocate(const std::string& path) {
     Shape largest = metadata.clip_shape();

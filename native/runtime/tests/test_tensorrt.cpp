@@ -48,7 +48,7 @@ int main() {
   write("tensorrt-rtx", "null");
   CHECK(contains(refusal<IncompatibleArtifactError>(), "does not run"));
   write("tensorrt", "{}");
-  CHECK(contains(refusal<IncompatibleArtifactError>(), "plugins"));
+  CHECK(contains(refusal<IncompatibleArtifactError>(), "cannot be read as the sidecar"));
   write("tensorrt", "null");
   std::ofstream(kPath) << "changed";
   CHECK(contains(refusal<IncompatibleArtifactError>(), "was changed"));
