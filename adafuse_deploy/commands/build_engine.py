@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @click.command(
@@ -24,10 +28,18 @@ import click
 @click.option(
     "--precision",
     type=click.Choice(["fp32", "fp16", "bf16", "int8"]),
-    help="Of feature maps and convolutions; policies are always decided in fp32. GPUs: fp32 or "
-    "fp16; CPUs: fp32 or bf16. Quantised graphs are built in int8 [fp32 or int8].",
+    help="Of feature maps and convolutions; policies are always decided in fp32. CPUs know no "
+    "fp16. Quantised graphs are built in int8 [that of GRAPH].",
 )
 @click.option("--fp16", is_flag=True, help="The same as --precision fp16.")
+@click.option("--bf16", is_flag=True, help="The same as --precision bf16.")
+@click.option("--int8", is_flag=True, help="The same as --precision int8.")
+@click.option(
+    "--data",
+    help="For GPUs in int8, where GRAPH is not quantised: list file of videos to observe, as for "
+    "'adafuse-deploy quantize'.",
+)
+@click.option("--root", help="Folder that the list's paths start from [the list's own].")
 @click.option(
     "--compute-capability",
     "compute_capabilities",
@@ -47,12 +59,23 @@ import click
     "none builds from standard operators, which compute every channel; or the library's path.",
 )
 @click.option("--embed-plugins", is_flag=True, help="Put the plugin library into the engine.")
+@click.option(
+    "--hardware-compatibility",
+    type=click.Choice(["none", "ampere-plus", "same-compute-capability"]),
+    default="none",
+    show_default=True,
+    help="With tensorrt: what else than the GPU at hand the engine must fit, at some speed.",
+)
 def command(
     graph: str,
     output: str | None,
     backend: str,
     precision: str | None,
     fp16: bool,
+    bf16: bool,
+    int8: bool,
+    data: str | None,
+    root: str | None,
     compute_capabilities: tuple[str, ...],
     min_batch: int,
     opt_batch: int,
@@ -61,16 +84,25 @@ def command(
     timing_cache: str | None,
     plugins: str,
     embed_plugins: bool,
+    hardware_compatibility: str,
 ) -> None:
     """Build an engine from GRAPH, an ONNX file made by 'adafuse-deploy export'.
 
     For GPUs, a JSON sidecar beside the engine says what the engine fits; the two belong together.
     For CPUs (--backend onnxruntime) the result is an ONNX file that needs the operator library.
     """
+    flags = {"fp16": fp16, "bf16": bf16, "int8": int8}
+    precision = _one_of(precision, [name for name, given in flags.items() if given])
+    if root is not None and data is None:
+        raise click.UsageError("--root belongs to --data; give both, or leave it out.")
     if backend == "onnxruntime":
-        if fp16 or precision == "fp16":
+        if precision == "fp16":
             raise click.UsageError(
                 "--backend onnxruntime builds in fp32, bf16 or int8, not in fp16."
+            )
+        if data is not None:
+            raise click.UsageError(
+                "--data is for GPUs; for CPUs run 'adafuse-deploy quantize' first."
             )
         target = Path(output) if output else Path(graph).with_suffix(".cpu.onnx")
         _lower(graph, target, precision)
@@ -79,21 +111,21 @@ def command(
     from adafuse_deploy.engines.options import BuildOptions
     from adafuse_deploy.engines.sidecar import BatchProfile, sidecar_path
 
-    if fp16 and precision == "fp32":
-        raise click.UsageError("--fp16 contradicts --precision fp32; give one of them.")
     target = Path(output) if output else Path(graph).with_suffix(".engine")
     options = BuildOptions(
-        precision="fp16" if fp16 else precision or "fp32",
+        precision=precision,
         compute_capabilities=compute_capabilities,
         batch=BatchProfile(min_batch, opt_batch, max_batch),
         workspace=workspace,
         timing_cache=Path(timing_cache) if timing_cache else None,
         plugins=plugins,
         embed_plugins=embed_plugins,
+        hardware_compatibility=hardware_compatibility,
     )
+    clips = _observed(graph, data, root) if data is not None else ()
     click.echo(f"Building {target} with {backend} ...", err=True)
     start = time.perf_counter()
-    sidecar = build_engine(graph, target, backend=backend, options=options)
+    sidecar = build_engine(graph, target, backend=backend, options=options, clips=clips)
     seconds = time.perf_counter() - start
     click.echo(
         f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB, {seconds:.1f} s) and "
@@ -105,6 +137,23 @@ def command(
     click.echo(
         f"Next, on such a GPU: adafuse-deploy verify {graph} {target} --checkpoint CHECKPOINT"
     )
+
+
+def _one_of(precision: str | None, flags: list[str]) -> str | None:
+    """Return the precision that was asked for, by whichever options."""
+    wanted = list(dict.fromkeys([*([precision] if precision else []), *flags]))
+    if len(wanted) > 1:
+        raise click.UsageError(f"--{wanted[-1]} contradicts {wanted[0]}; give one precision.")
+    return wanted[0] if wanted else None
+
+
+def _observed(graph: str, data: str, root: str | None) -> list[np.ndarray]:
+    from adafuse_deploy.commands.quantize import DEFAULT_CLIPS
+    from adafuse_deploy.engines.graph import read_metadata
+    from adafuse_deploy.verification.clips import ListedClips
+
+    listed = ListedClips(read_metadata(graph).config, data, root=root, count=DEFAULT_CLIPS)
+    return [clip for clip, _ in listed]
 
 
 def _lower(graph: str, target: Path, precision: str | None) -> None:

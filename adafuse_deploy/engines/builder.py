@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from adafuse_deploy.engines.backends import BACKENDS, find_backend
 from adafuse_deploy.engines.graph import inlined, read_graph
 from adafuse_deploy.engines.loader import ENGINES
 from adafuse_deploy.engines.options import BuildOptions
 from adafuse_deploy.engines.plugins import describe, find_plugins, for_plugins
+from adafuse_deploy.engines.precision import HALVES, to_half
 from adafuse_deploy.engines.sidecar import Sidecar, sidecar_path
 from adafuse_deploy.errors import InputError
 from adafuse_deploy.files import atomic_path, sha256
+from adafuse_deploy.metadata import GraphMetadata
+
+if TYPE_CHECKING:
+    import onnx
 
 
 def build_engine(
@@ -22,6 +32,7 @@ def build_engine(
     *,
     backend: str = "tensorrt",
     options: BuildOptions | None = None,
+    clips: Sequence[np.ndarray] = (),
 ) -> Sidecar:
     """Build an engine and its sidecar from an exported graph.
 
@@ -30,6 +41,8 @@ def build_engine(
         output: the engine to make, ``.engine`` or ``.plan``; ``<output>.json`` is made with it.
         backend: "tensorrt", which builds for the GPU at hand, or "tensorrt-rtx", which needs none.
         options: precision, GPUs, batch and builder settings.
+        clips: float32 (T, 3, H, W), prepared as in deployment, that the graph is quantised with
+            when a float32 graph is built in int8; some dozens.
 
     Returns:
         The content of the sidecar.
@@ -59,22 +72,16 @@ def build_engine(
             f"{graph} takes streams frame by frame, which engines do not yet; run it in ONNX "
             "Runtime, or build from a graph that was exported for clips."
         )
-    precision = options.precision
-    quantised = metadata.precision == "int8"
-    library = find_plugins(options.plugins, backend, "int8" if quantised else precision)
+    precision = options.precision or metadata.precision
+    _check_precision(graph, metadata, precision, len(clips))
+    library = find_plugins(options.plugins, backend, precision)
     if options.embed_plugins and library is None:
         raise InputError("There is no plugin library to embed; name it with --plugins.")
+    if precision == "int8" and metadata.precision != "int8":
+        model, metadata = _quantized(graph, clips)
     flat = inlined(model) if library is None else model
-    if quantised:
-        if precision == "fp16":
-            raise InputError(
-                f"{graph} is quantised and built in int8; for fp16 build from the float32 graph."
-            )
-        precision = "int8"
-    elif precision == "fp16":
-        from adafuse_deploy.engines.precision import to_float16
-
-        flat = to_float16(flat)
+    if precision in HALVES:
+        flat = to_half(flat, precision)
     if library is not None:
         flat = for_plugins(flat)
     # Both files are opened first: a build of minutes should not end in an unwritable folder.
@@ -96,3 +103,43 @@ def build_engine(
         )
         description.write_text(sidecar.to_json(), encoding="utf-8")
     return sidecar
+
+
+def _check_precision(
+    graph: str | os.PathLike[str], metadata: GraphMetadata, precision: str, clips: int
+) -> None:
+    """Refuse a precision that does not follow from the graph and what there is to observe."""
+    if metadata.precision == "int8":
+        if precision != "int8":
+            raise InputError(
+                f"{graph} is quantised and built in int8; for {precision} build from the float32 "
+                "graph."
+            )
+        if clips:
+            raise InputError(f"{graph} is quantised already; leave out --data.")
+        if metadata.calibration.get("activations") != "int8":
+            # The parser reads unsigned integers as signed, at the same scale.
+            raise InputError(
+                f"{graph} has unsigned feature maps, which TensorRT would cut off at half their "
+                "range; quantise with --activations int8, or build from the float32 graph with "
+                "--int8 --data LIST."
+            )
+    elif precision == "int8":
+        if not clips:
+            raise InputError(
+                f"{graph} is not quantised; give videos to observe with --data LIST, or a graph "
+                "made by 'adafuse-deploy quantize --activations int8'."
+            )
+    elif clips:
+        raise InputError("Only int8 has ranges to observe; leave out --data, or add --int8.")
+
+
+def _quantized(
+    graph: str | os.PathLike[str], clips: Sequence[np.ndarray]
+) -> tuple[onnx.ModelProto, GraphMetadata]:
+    from adafuse_deploy.quantization.quantize import QuantizeOptions, quantize
+
+    with tempfile.TemporaryDirectory(prefix="adafuse-int8-") as folder:
+        path = Path(folder) / "model.int8.onnx"
+        quantize(graph, path, clips, QuantizeOptions(activations="int8"), progress=True)
+        return read_graph(path)

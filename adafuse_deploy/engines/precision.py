@@ -1,8 +1,8 @@
 """Half precision written into the graph, which is where TensorRT 11 and TensorRT for RTX look.
 
-Feature maps and convolutions become float16.  What follows a spatial pooling stays float32: the
-policy networks up to their argmax, because a rounded logit flips a decision and with it every later
-layer, and the classifier.  Both are small.
+Feature maps and convolutions become float16 or bfloat16.  What follows a spatial pooling stays
+float32: the policy networks up to their argmax, because a rounded logit flips a decision and with
+it every later layer, and the classifier.  Both are small.
 """
 
 from __future__ import annotations
@@ -21,21 +21,33 @@ if TYPE_CHECKING:
 _POOLING = ("ReduceMean", "GlobalAveragePool")
 
 
-def to_float16(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the graph with float16 feature maps; inputs and outputs keep their types.
+HALVES = {"fp16": "FLOAT16", "bf16": "BFLOAT16"}
+"""Precisions of two bytes, and what ONNX calls them."""
+
+_LARGEST = {"fp16": 65504.0, "bf16": 3.3895314e38}
+_BF16_OPSET = 22
+"""The first in which convolutions and pooling take bfloat16; nothing else of ours changed since."""
+
+
+def to_half(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
+    """Return the graph with feature maps in half precision; inputs and outputs keep their types.
 
     Args:
         model: a graph in standard operators, see :func:`adafuse_deploy.engines.graph.inlined`.
+        precision: "fp16" or "bf16".
 
     Raises:
-        InputError: a weight is too large for float16.
+        InputError: a weight is too large for that precision.
     """
     import onnx
 
     typed = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     graph = typed.graph
     exact = {node.output[0] for node in _after_pooling(graph)}
-    conversion = _Conversion(graph)
+    conversion = _Conversion(graph, precision)
+    if precision == "bf16":
+        (opset,) = typed.opset_import
+        opset.version = max(opset.version, _BF16_OPSET)
     for node in graph.node:
         conversion.add(node, half=node.output[0] not in exact)
     del graph.node[:], graph.value_info[:]
@@ -48,12 +60,14 @@ def to_float16(model: onnx.ModelProto) -> onnx.ModelProto:
 class _Conversion:
     """The nodes of a graph rewritten one after another, with casts where precision changes."""
 
-    def __init__(self, graph: onnx.GraphProto) -> None:
+    def __init__(self, graph: onnx.GraphProto, precision: str) -> None:
         import onnx
 
-        self._single, self._half = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
+        self._precision = precision
+        self._single = onnx.TensorProto.FLOAT
+        self._half = onnx.TensorProto.DataType.Value(HALVES[precision])
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
-        # What each value is now: float32 values of the old graph turn float16 on the way.
+        # What each value is now: float32 values of the old graph turn half on the way.
         self._types = {tensor.name: tensor.data_type for tensor in graph.initializer}
         for value in (*graph.input, *graph.output, *graph.value_info):
             self._types[value.name] = value.type.tensor_type.elem_type
@@ -62,7 +76,7 @@ class _Conversion:
         self.weights: list[onnx.TensorProto] = []
 
     def add(self, node: onnx.NodeProto, *, half: bool) -> None:
-        """Append ``node``, computing in float16 if ``half`` and in float32 otherwise."""
+        """Append ``node``, computing in half precision if ``half``, else in float32."""
         wanted, other = (self._half, self._single) if half else (self._single, self._half)
         for index, name in enumerate(node.input):
             if self._types.get(name) == other:
@@ -93,17 +107,26 @@ class _Conversion:
         return self._converted[name, wanted]
 
     def _weight(self, tensor: onnx.TensorProto, name: str) -> onnx.TensorProto:
+        import onnx
         from onnx import numpy_helper
 
         values = numpy_helper.to_array(tensor)
-        if (
-            np.abs(values, where=np.isfinite(values), out=np.zeros_like(values)).max(initial=0)
-            > np.finfo(np.float16).max
-        ):
+        finite = np.abs(values, where=np.isfinite(values), out=np.zeros_like(values))
+        if finite.max(initial=0) > _LARGEST[self._precision]:
             raise InputError(
-                f"The weight {tensor.name} reaches beyond float16; build without --fp16."
+                f"The weight {tensor.name} reaches beyond {self._precision}; build in another "
+                "precision."
             )
-        return numpy_helper.from_array(values.astype(np.float16), name)
+        content = _rounded(values, self._precision).tobytes()
+        return onnx.helper.make_tensor(name, self._half, values.shape, content, raw=True)
+
+
+def _rounded(values: np.ndarray, precision: str) -> np.ndarray:
+    """Return float32 values as half-precision numbers of two bytes, rounded to nearest even."""
+    if precision == "fp16":
+        return values.astype(np.float16)
+    bits = values.view(np.uint32)
+    return (bits + 0x7FFF + (bits >> 16 & 1) >> 16).astype(np.uint16)
 
 
 def _after_pooling(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:

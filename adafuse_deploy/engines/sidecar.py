@@ -60,8 +60,8 @@ class Sidecar:
         engine_sha256: of the engine file.
         graph_sha256: of the graph it was built from.
         backend, backend_version: the runtime that built it; it must run it too.
-        precision: "fp32" or "fp16": arithmetic of the convolutions.
-        compute_capabilities: of the GPUs it runs on, such as "8.6".
+        precision: "fp32", "fp16", "bf16" or "int8": arithmetic of the convolutions.
+        compute_capabilities: of the GPUs it runs on, such as "8.6", or "8.0+" for that and newer.
         batch: clips at a time.
         metadata: the graph's own description.
         operators: the plugin library it needs, or None.
@@ -109,12 +109,19 @@ class Sidecar:
         Raises:
             IncompatibleArtifactError: ``capability``, such as "8.6", is not among them.
         """
-        if capability not in self.compute_capabilities:
+        if not any(_covers(entry, capability) for entry in self.compute_capabilities):
             raise IncompatibleArtifactError(
                 f"{engine} was built for compute capability "
                 f"{', '.join(self.compute_capabilities)}, but this GPU has {capability}; build it "
                 "again for this GPU with 'adafuse-deploy build-engine'."
             )
+
+
+def _covers(entry: str, capability: str) -> bool:
+    """Whether "8.6" or "8.0+" includes a compute capability."""
+    if entry.endswith("+"):
+        return float(capability) >= float(entry[:-1])
+    return capability == entry
 
 
 def sidecar_path(engine: str | os.PathLike[str]) -> Path:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from adafuse_deploy.engines import plugins, turing
 from adafuse_deploy.engines.backends import BACKENDS
+from adafuse_deploy.engines.options import HARDWARE_COMPATIBILITY
 from adafuse_deploy.engines.tensorrt_common import make_monitor, trt_logger
 from adafuse_deploy.errors import IncompatibleArtifactError, InputError
 from adafuse_deploy.files import atomic_path
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from adafuse_deploy.engines.options import BuildOptions
 
 
+_AMPERE = 8.0
+"""The first compute capability that multiplies bfloat16, and that engines can be portable from."""
+
+
 class TensorRTBuilder:
     """A builder for chosen options.
 
@@ -33,7 +38,7 @@ class TensorRTBuilder:
 
     Attributes:
         version: of the backend.
-        compute_capabilities: of the GPUs that engines will run on.
+        compute_capabilities: of the GPUs that engines will run on, as in a sidecar.
 
     Raises:
         InputError: an option does not fit the backend.
@@ -46,6 +51,7 @@ class TensorRTBuilder:
         self._ahead_of_time = backend == "tensorrt-rtx"
         self.version = str(self._trt.__version__)
         self.compute_capabilities = self._targets() if self._ahead_of_time else self._this_gpu()
+        self._check_bf16()
 
     def build(self, model: onnx.ModelProto, library: Path | None = None) -> Any:
         """Return the serialised engine of a graph, as a buffer.
@@ -108,6 +114,8 @@ class TensorRTBuilder:
         config.add_optimization_profile(profile)
         if self._ahead_of_time:
             self._set_targets(config)
+        elif self._options.hardware_compatibility != "none":
+            config.hardware_compatibility_level = self._hardware_compatibility()
         return config
 
     def _targets(self) -> tuple[str, ...]:
@@ -116,6 +124,11 @@ class TensorRTBuilder:
             raise InputError(
                 "TensorRT for RTX measures no kernels when it builds and has no timing cache; "
                 "leave out --timing-cache."
+            )
+        if self._options.hardware_compatibility != "none":
+            raise InputError(
+                "TensorRT for RTX builds for the GPUs that --compute-capability names; leave out "
+                "--hardware-compatibility."
             )
         digits = (name.removeprefix("SM") for name in self._trt.ComputeCapability.__members__)
         known = [f"{number[:-1]}.{number[-1]}" for number in digits if number.isdecimal()]
@@ -130,7 +143,7 @@ class TensorRTBuilder:
         return tuple(dict.fromkeys(self._options.compute_capabilities)) or default
 
     def _this_gpu(self) -> tuple[str, ...]:
-        """Return the GPU at hand, the only one that TensorRT builds for."""
+        """Return the GPU at hand, for which TensorRT builds, or what else the engine must fit."""
         from adafuse_deploy.engines.cuda import Gpu
 
         here = Gpu().compute_capability
@@ -139,7 +152,35 @@ class TensorRTBuilder:
                 f"TensorRT builds for the GPU it runs on, which has compute capability {here}; "
                 "leave out --compute-capability, or use --backend tensorrt-rtx."
             )
-        return (here,)
+        if self._options.hardware_compatibility != "none":
+            self._hardware_compatibility()
+        if self._options.hardware_compatibility != "ampere-plus":
+            return (here,)
+        if float(here) < _AMPERE:
+            raise InputError(
+                f"Engines that fit Ampere and newer GPUs are built on such a GPU, but this one has "
+                f"compute capability {here}; leave out --hardware-compatibility."
+            )
+        return (f"{_AMPERE}+",)
+
+    def _hardware_compatibility(self) -> Any:
+        """Return TensorRT's value for the option."""
+        name = HARDWARE_COMPATIBILITY[self._options.hardware_compatibility]
+        level = getattr(getattr(self._trt, "HardwareCompatibilityLevel", None), name, None)
+        if level is None:
+            raise InputError(
+                f"TensorRT {self.version} does not know --hardware-compatibility "
+                f"{self._options.hardware_compatibility}; leave it out, or install a newer one."
+            )
+        return level
+
+    def _check_bf16(self) -> None:
+        old = [entry for entry in self.compute_capabilities if float(entry.rstrip("+")) < _AMPERE]
+        if self._options.precision == "bf16" and old:
+            raise InputError(
+                f"GPUs of compute capability {', '.join(old)} do not compute in bf16, which begins "
+                f"with {_AMPERE}; build with --fp16."
+            )
 
     def _set_targets(self, config: Any) -> None:
         config.num_compute_capabilities = len(self.compute_capabilities)

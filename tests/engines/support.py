@@ -49,6 +49,7 @@ class FakeDriver:
     def __init__(self) -> None:
         self.memory: dict[int, Any] = {}
         self.streams = 0
+        self.capability = (8, 6)
 
         def function(*types: Any) -> Any:
             return ctypes.CFUNCTYPE(_INT, *types)
@@ -84,7 +85,7 @@ class FakeDriver:
         return 0
 
     def _attribute(self, value: Any, key: int, device: int) -> int:
-        value[0] = {75: 8, 76: 6}[key]
+        value[0] = self.capability[key - 75]
         return 0
 
     def _create_stream(self, stream: Any, flags: int) -> int:
@@ -182,6 +183,7 @@ class FakeConfig:
         self.pools: dict[str, int] = {}
         self.profiles: list[Any] = []
         self.progress_monitor: Any = None
+        self.hardware_compatibility_level = "none"
         self.cache = b""
         self.flags: list[str] = []
         self.plugins_to_serialize: list[str] = []
@@ -294,6 +296,9 @@ class FakeTensorRT(ModuleType):
     Runtime = FakeRuntime
     BuilderFlag = SimpleNamespace(TF32="tf32", VERSION_COMPATIBLE="version compatible")
     MemoryPoolType = SimpleNamespace(WORKSPACE="workspace")
+    HardwareCompatibilityLevel = SimpleNamespace(
+        AMPERE_PLUS="ampere", SAME_COMPUTE_CAPABILITY="same"
+    )
     NetworkDefinitionCreationFlag = SimpleNamespace(STRONGLY_TYPED=1)
 
     def __init__(self, name: str) -> None:

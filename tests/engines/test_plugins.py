@@ -17,7 +17,7 @@ from adafuse_deploy.engines.builder import build_engine
 from adafuse_deploy.engines.graph import read_graph
 from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.engines.options import BuildOptions
-from adafuse_deploy.engines.precision import to_float16
+from adafuse_deploy.engines.precision import to_half
 from adafuse_deploy.engines.sidecar import read_sidecar
 from adafuse_deploy.errors import IncompatibleArtifactError, InputError, MissingDependencyError
 from adafuse_deploy.metadata import GraphMetadata, policy_name
@@ -92,7 +92,7 @@ def test_graph_for_plugins(tiny_graph: Path, tiny_clips: np.ndarray) -> None:
 
 def test_half_precision_reaches_the_plugins(tiny_graph: Path) -> None:
     model, _ = read_graph(tiny_graph)
-    graph = plugins.for_plugins(to_float16(model)).graph
+    graph = plugins.for_plugins(to_half(model, "fp16")).graph
     types = {tensor.name: tensor.data_type for tensor in graph.initializer}
     conditional = [node for node in graph.node if node.domain == "ai.adafuse"]
     assert conditional

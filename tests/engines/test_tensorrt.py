@@ -7,9 +7,11 @@ a GPU.
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from adafuse_deploy.engines.builder import build_engine
@@ -23,6 +25,7 @@ from tests.engines.support import (
     FakeBuilder,
     FakeConfig,
     FakeDriver,
+    FakeTensorRT,
     write_engine,
 )
 from tests.support import run_cli
@@ -101,6 +104,65 @@ def test_other_gpu(tiny_graph: Path, tmp_path: Path) -> None:
     options = BuildOptions(compute_capabilities=("8.9",))
     with pytest.raises(InputError, match=r"has compute capability 8.6; .* tensorrt-rtx"):
         build_engine(tiny_graph, tmp_path / "model.engine", options=options)
+
+
+def test_engine_for_newer_gpus(tiny_graph: Path, tmp_path: Path) -> None:
+    target = tmp_path / "model.engine"
+    arguments = ("--hardware-compatibility", "ampere-plus")
+    assert run_cli("build-engine", tiny_graph, "-o", target, *arguments) == 0
+    assert FakeConfig.last.hardware_compatibility_level == "ampere"
+    sidecar = read_sidecar(target)
+    assert sidecar.compute_capabilities == ("8.0+",)
+    load_engine(target).close()  # this GPU is of 8.6
+    for capability in ("8.0", "8.9", "9.0", "12.0"):
+        sidecar.check_gpu(target, capability)
+    with pytest.raises(IncompatibleArtifactError, match=r"8\.0\+, but this GPU has 7\.5"):
+        sidecar.check_gpu(target, "7.5")
+
+
+def test_engine_for_gpus_of_the_same_capability(tiny_graph: Path, tmp_path: Path) -> None:
+    options = BuildOptions(hardware_compatibility="same-compute-capability")
+    sidecar = build_engine(tiny_graph, tmp_path / "model.engine", options=options)
+    assert sidecar.compute_capabilities == ("8.6",)
+    assert FakeConfig.last.hardware_compatibility_level == "same"
+
+
+@pytest.mark.parametrize("levels", [None, SimpleNamespace(AMPERE_PLUS="ampere")])
+def test_older_tensorrt(
+    tiny_graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, levels: Any
+) -> None:
+    monkeypatch.setattr(FakeTensorRT, "HardwareCompatibilityLevel", levels)
+    options = BuildOptions(hardware_compatibility="same-compute-capability")
+    with pytest.raises(InputError, match=r"does not know .* same-compute-capability; leave it out"):
+        build_engine(tiny_graph, tmp_path / "model.engine", options=options)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (BuildOptions(hardware_compatibility="ampere-plus"), "this one has compute capability 7.5"),
+        (BuildOptions("bf16"), "capability 7.5 do not compute in bf16"),
+    ],
+)
+def test_old_gpu(
+    tiny_graph: Path,
+    tmp_path: Path,
+    gpu: FakeDriver,
+    monkeypatch: pytest.MonkeyPatch,
+    options: BuildOptions,
+    message: str,
+) -> None:
+    monkeypatch.setattr(gpu, "capability", (7, 5))
+    with pytest.raises(InputError, match=message):
+        build_engine(tiny_graph, tmp_path / "model.engine", options=options)
+
+
+def test_bf16_on_this_gpu(tiny_graph: Path, tmp_path: Path) -> None:
+    sidecar = build_engine(tiny_graph, tmp_path / "m.engine", options=BuildOptions("bf16"))
+    assert sidecar.precision == "bf16"
+    (opset,) = onnx.load(tmp_path / "m.engine").opset_import
+    assert opset.version == 22
 
 
 def test_failed_build_loses_nothing(

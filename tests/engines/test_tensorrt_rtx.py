@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from adafuse_deploy.engines.builder import build_engine
@@ -13,6 +14,7 @@ from adafuse_deploy.engines.options import BuildOptions
 from adafuse_deploy.engines.sidecar import BatchProfile, read_sidecar
 from adafuse_deploy.errors import InputError, MissingDependencyError
 from adafuse_deploy.files import sha256
+from adafuse_deploy.quantization.quantize import QuantizeOptions, quantize
 from tests.support import run_cli
 
 trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
@@ -20,7 +22,13 @@ trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not instal
 
 @pytest.mark.parametrize(
     ("precision", "capabilities"),
-    [("fp32", ()), ("fp16", ("8.6",)), ("fp16", ("7.5", "12.0")), ("fp32", ("7.5",))],
+    [
+        ("fp32", ()),
+        ("fp16", ("8.6",)),
+        ("fp16", ("7.5", "12.0")),
+        ("fp32", ("7.5",)),
+        ("bf16", ("8.0", "12.0")),
+    ],
 )
 def test_build(
     tiny_graph: Path, tmp_path: Path, precision: str, capabilities: tuple[str, ...]
@@ -39,6 +47,82 @@ def test_build(
     assert sidecar.compute_capabilities == (capabilities or ("8.0", "8.6", "8.9", "12.0", "12.1"))
     assert (sidecar.precision, sidecar.metadata.precision) == (precision, precision)
     assert sidecar.operators is None  # function bodies are inlined
+
+
+@pytest.fixture(scope="module")
+def quantized_graph(tiny_graph: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny graph with signed 8-bit feature maps."""
+    path = tmp_path_factory.mktemp("quantized") / "tiny.int8.onnx"
+    clips = np.random.default_rng(0).standard_normal((2, 4, 3, 32, 32), np.float32)
+    quantize(tiny_graph, path, clips, QuantizeOptions(activations="int8"))
+    return path
+
+
+@pytest.mark.parametrize("capability", ["7.5", "8.6", "12.0"])
+def test_quantised_graph(quantized_graph: Path, tmp_path: Path, capability: str) -> None:
+    options = BuildOptions(compute_capabilities=(capability,))
+    target = tmp_path / "model.engine"
+    sidecar = build_engine(quantized_graph, target, backend="tensorrt-rtx", options=options)
+    assert (sidecar.precision, sidecar.metadata.precision) == ("int8", "int8")
+    assert sidecar.metadata.calibration["clips"] == 2
+
+
+def test_quantise_and_build(tiny_graph: Path, listing: Path, tmp_path: Path, capsys: Any) -> None:
+    target = tmp_path / "model.engine"
+    arguments = ("--backend", "tensorrt-rtx", "--compute-capability", "8.6", "--int8")
+    code = run_cli("build-engine", tiny_graph, "-o", target, *arguments, "--data", listing)
+    assert code == 0
+    assert "int8, compute capability 8.6" in capsys.readouterr().out
+    sidecar = read_sidecar(target)
+    assert sidecar.graph_sha256 == sha256(tiny_graph)  # the file that the user has
+    calibration = sidecar.metadata.calibration
+    assert (calibration["activations"], calibration["clips"]) == ("int8", 6)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "model.engine",
+        "model.engine.json",
+    ]
+
+
+@pytest.mark.parametrize("precision", [None, "int8"])
+def test_unsigned_feature_maps(tiny_graph: Path, tmp_path: Path, precision: str | None) -> None:
+    """The parser takes them for signed ones, with a warning that nobody sees."""
+    path = tmp_path / "unsigned.onnx"
+    clips = np.random.default_rng(0).standard_normal((1, 4, 3, 32, 32), np.float32)
+    quantize(tiny_graph, path, clips)
+    with pytest.raises(InputError, match=r"cut off at half their range; .* --activations int8"):
+        build_engine(
+            path,
+            tmp_path / "m.engine",
+            backend="tensorrt-rtx",
+            options=BuildOptions(precision),
+        )
+    assert [entry.name for entry in tmp_path.iterdir()] == ["unsigned.onnx"]
+
+
+def test_precision_that_does_not_fit(
+    tiny_graph: Path, quantized_graph: Path, tmp_path: Path
+) -> None:
+    clip = np.zeros((1, 4, 3, 32, 32), np.float32)
+    cases: list[tuple[Path, BuildOptions, Any, str]] = [
+        (tiny_graph, BuildOptions("int8"), (), "is not quantised; .* --data LIST"),
+        (tiny_graph, BuildOptions("fp16"), clip, "leave out --data"),
+        (quantized_graph, BuildOptions("int8"), clip, "quantised already"),
+        (quantized_graph, BuildOptions("bf16"), (), "for bf16 build from the float32 graph"),
+        (quantized_graph, BuildOptions("fp32"), (), "for fp32 build from the float32 graph"),
+        (tiny_graph, BuildOptions("bf16", ("7.5", "8.6")), (), "capability 7.5 .* in bf16"),
+        (
+            tiny_graph,
+            BuildOptions(hardware_compatibility="ampere-plus"),
+            (),
+            "leave out --hardware-compatibility",
+        ),
+    ]
+    for graph, options, clips, message in cases:
+        with pytest.raises(InputError, match=message):
+            build_engine(
+                graph, tmp_path / "m.engine", backend="tensorrt-rtx", options=options, clips=clips
+            )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_engine_is_as_the_runtime_wrote_it(tiny_graph: Path, tmp_path: Path) -> None:

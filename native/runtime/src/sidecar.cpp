@@ -1,6 +1,7 @@
 #include "src/sidecar.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -23,6 +24,12 @@ std::string joined(const std::vector<std::string>& items) {
     result += (result.empty() ? "" : ", ") + item;
   }
   return result;
+}
+
+// Whether "8.6" or "8.0+", that and newer, includes a compute capability.
+bool covers(const std::string& entry, const std::string& capability) {
+  if (entry.empty() || entry.back() != '+') return entry == capability;
+  return std::strtod(capability.c_str(), nullptr) >= std::strtod(entry.c_str(), nullptr);
 }
 
 Json parse(const std::string& path) {
@@ -98,8 +105,8 @@ void Sidecar::check_runtime(const std::string& engine, const std::string& versio
 }
 
 void Sidecar::check_gpu(const std::string& engine, const std::string& capability) const {
-  if (std::find(compute_capabilities.begin(), compute_capabilities.end(), capability) ==
-      compute_capabilities.end()) {
+  const auto fits = [&](const std::string& entry) { return covers(entry, capability); };
+  if (std::none_of(compute_capabilities.begin(), compute_capabilities.end(), fits)) {
     throw IncompatibleArtifactError(engine + " was built for compute capability " +
                                     joined(compute_capabilities) + ", but this GPU has " +
                                     capability +
