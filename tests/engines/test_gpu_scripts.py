@@ -1,0 +1,77 @@
+"""The scripts behind docs/gpu.md, on small networks."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx.reference import ReferenceEvaluator
+
+from adafuse_deploy.engines.graph import inlined, read_graph
+from adafuse_deploy.engines.precision import to_half
+from adafuse_deploy.engines.sidecar import read_sidecar
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+import half_precision
+import page
+import rtx_engines
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_rounding_is_that_of_half_precision(
+    tiny_graph: Path, tiny_clips: np.ndarray, precision: str
+) -> None:
+    """The reference evaluator rounds after every operator, too, but sums in half precision."""
+    graph = inlined(read_graph(tiny_graph)[0])
+    exact = half_precision.run(graph, tiny_clips)
+    got = half_precision.run(half_precision.rounded(graph, precision), tiny_clips)
+    half = to_half(graph, precision)
+    names = [output.name for output in half.graph.output]
+    results = ReferenceEvaluator(half).run(names, {"frames": tiny_clips})
+    expected = dict(zip(names, results, strict=True))["logits"]
+    noise = np.abs(exact["logits"] - expected).max()
+    assert 0.2 * noise < np.abs(exact["logits"] - got["logits"]).max() < 5 * noise
+
+
+def test_obeyed_decisions_change_nothing_where_they_are_the_same(
+    tiny_graph: Path, tiny_clips: np.ndarray
+) -> None:
+    graph = inlined(read_graph(tiny_graph)[0])
+    free = half_precision.run(graph, tiny_clips)
+    policies = [values for name, values in free.items() if name.startswith("policy")]
+    led = half_precision.run(half_precision.forced(graph, policies), tiny_clips)
+    np.testing.assert_array_equal(led["logits"], free["logits"])
+    other = [np.full_like(policy, 2) for policy in policies]
+    led = half_precision.run(half_precision.forced(graph, other), tiny_clips)
+    assert np.abs(led["logits"] - free["logits"]).max() > 1e-3
+
+
+@pytest.mark.parametrize("precision", rtx_engines.PRECISIONS)
+@pytest.mark.parametrize("capability", rtx_engines.CAPABILITIES)
+def test_engines_for_every_gpu(
+    tiny_graph: Path, tmp_path: Path, precision: str, capability: str
+) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
+    graph = tmp_path / "tiny.onnx"
+    shutil.copy(tiny_graph, graph)
+    seconds, megabytes = rtx_engines.build(graph, precision, capability)
+    sidecar = read_sidecar(graph.with_suffix(".engine"))
+    assert sidecar.compute_capabilities == (capability,)
+    assert (sidecar.batch.min, sidecar.batch.max) == (1, 8)
+    assert seconds > 0 and megabytes == graph.with_suffix(".engine").stat().st_size / 1e6
+
+
+def test_sections_of_pages(tmp_path: Path) -> None:
+    path = tmp_path / "page.md"
+    path.write_text("a\n<!-- t: scripts/x.py writes it -->old<!-- end of t -->\nb\n")
+    for _ in range(2):
+        page.write_section(path, "t", "x.py", page.table(["k", "v"], [["1", "2"]]))
+        assert path.read_text() == (
+            "a\n<!-- t: scripts/x.py writes it -->\n\n| k | v |\n| --- | --- |\n| 1 | 2 |\n\n"
+            "<!-- end of t -->\nb\n"
+        )
+    with pytest.raises(SystemExit, match="has no section"):
+        page.write_section(path, "other", "x.py", "")
