@@ -137,7 +137,7 @@ def _serve(job: Job, pipe: Connection) -> None:
         except EOFError:
             return
         if command != "run":
-            pipe.send((_memory_mb(command),))
+            pipe.send((process_memory_mb(command),))
             continue
         start, cpu = time.perf_counter(), time.process_time()
         call()
@@ -164,7 +164,7 @@ def _call(engine: Engine, job: Job) -> Callable[[], object]:
     return lambda: engine.run(next(turns))
 
 
-def _memory_mb(entry: str) -> float:
+def process_memory_mb(entry: str) -> float:
     """Return "VmRSS", what the process holds, or "VmHWM", the most it ever held."""
     status = Path("/proc/self/status")
     if status.exists():
