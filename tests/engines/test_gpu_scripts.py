@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 from onnx.reference import ReferenceEvaluator
 
+from adafuse_deploy.engines.builder import build_engine
 from adafuse_deploy.engines.graph import inlined, read_graph
+from adafuse_deploy.engines.options import BuildOptions
 from adafuse_deploy.engines.precision import to_half
 from adafuse_deploy.engines.sidecar import read_sidecar
+from adafuse_deploy.exporters.onnx_exporter import export
+from adafuse_deploy.models.registry import create_model
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 import half_precision
@@ -62,6 +66,21 @@ def test_engines_for_every_gpu(
     assert sidecar.compute_capabilities == (capability,)
     assert (sidecar.batch.min, sidecar.batch.max) == (1, 8)
     assert seconds > 0 and megabytes == graph.with_suffix(".engine").stat().st_size / 1e6
+
+
+@pytest.mark.parametrize("network", rtx_engines.NETWORKS)
+def test_full_networks_for_all_gpus(network: str, tmp_path: Path) -> None:
+    """One engine for all generations, of the size that users deploy."""
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
+    graph, engine = tmp_path / "model.onnx", tmp_path / "model.engine"
+    export(create_model(network).eval(), graph)
+    sizes = []
+    for precision in rtx_engines.PRECISIONS:
+        options = BuildOptions(precision, rtx_engines.CAPABILITIES, rtx_engines.BATCH)
+        sidecar = build_engine(graph, engine, backend="tensorrt-rtx", options=options)
+        assert sidecar.compute_capabilities == rtx_engines.CAPABILITIES
+        sizes.append(engine.stat().st_size)
+    assert sizes[1] < sizes[0]
 
 
 def test_sections_of_pages(tmp_path: Path) -> None:
