@@ -4,6 +4,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 #include "kernels/instruction_sets.h"
@@ -22,6 +24,8 @@ DECLARE(tile_bfloat16_avx2)
 DECLARE(tile_int8_avx512)
 DECLARE(tile_int8_avxvnni)
 DECLARE(tile_int8_avx2)
+#elif defined(__aarch64__) && defined(__linux__)
+DECLARE(tile_int8_dotprod)
 #endif
 DECLARE(tile_float32_baseline)
 DECLARE(tile_bfloat16_baseline)
@@ -60,6 +64,9 @@ std::vector<const TileKernel*> usable(Precision precision) {
   add(avx2, tile_float32_avx2::kernel);
   add(avx2, tile_bfloat16_avx2::kernel);
   add(avx2, tile_int8_avx2::kernel);
+#elif defined(__aarch64__) && defined(__linux__)
+  constexpr unsigned long kDotProduct = 1UL << 20;  // HWCAP_ASIMDDP of Linux
+  add((getauxval(AT_HWCAP) & kDotProduct) != 0, tile_int8_dotprod::kernel);
 #endif
   add(true, tile_float32_baseline::kernel);
   add(true, tile_bfloat16_baseline::kernel);

@@ -7,6 +7,8 @@
 // be the copy that the linker keeps for the whole library, and fail on older processors.
 #if defined(__SSE2__)
 #include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
 #endif
 
 #include "kernels/tile_kernel.h"

@@ -1,8 +1,6 @@
 // Included by tile_kernel_impl.h: unsigned activations, signed weights, four channels a unit, exact
 // sums in 32 bits.
 using Input = Unit;
-using Weights = UnitVector;
-using WeightsHalf = UnitHalf;
 using Sum = IntVector;
 using SumHalf = IntHalf;
 using Total = IntVector;  // of stored values
@@ -17,12 +15,33 @@ inline Input load_input(const char* from) {
   __builtin_memcpy(&units, from, sizeof(units));
   return units;
 }
+
+#if defined(__ARM_FEATURE_DOTPROD)
+// Dot products are of signed bytes.  x - 128 is one; 128 times the weights is added apart, worked
+// out once for all pixels of a tile.
+struct Weights {
+  int8x16_t bytes;
+  int32x4_t offset;
+};
+using WeightsHalf = Weights;
+inline Weights load_weights(const char* from) {
+  const int8x16_t bytes = vld1q_s8(reinterpret_cast<const std::int8_t*>(from));
+  const int8x16_t half_offset = vdupq_n_s8(64);
+  return {bytes, vshlq_n_s32(vdotq_s32(vdupq_n_s32(0), bytes, half_offset), 1)};
+}
+inline WeightsHalf load_weights_half(const char* from) {
+  return load_weights(from);
+}
+#else
+using Weights = UnitVector;
+using WeightsHalf = UnitHalf;
 inline Weights load_weights(const char* from) {
   return load_units(from);
 }
 inline WeightsHalf load_weights_half(const char* from) {
   return *reinterpret_cast<const UnitHalf*>(from);
 }
+#endif
 
 #if defined(__AVX512VNNI__)
 inline Sum multiply_add(Sum sum, Input x, Weights w) {
@@ -34,6 +53,14 @@ inline SumHalf multiply_add_half(SumHalf sum, Input x, WeightsHalf w) {
 #elif defined(__AVXVNNI__)
 inline Sum multiply_add(Sum sum, Input x, Weights w) {
   return (Sum)_mm256_dpbusd_avx_epi32((__m256i)sum, _mm256_set1_epi32((int)x), (__m256i)w);
+}
+inline SumHalf multiply_add_half(SumHalf sum, Input x, WeightsHalf w) {
+  return multiply_add(sum, x, w);
+}
+#elif defined(__ARM_FEATURE_DOTPROD)
+inline Sum multiply_add(Sum sum, Input x, Weights w) {
+  const int8x16_t less = vreinterpretq_s8_u32(vdupq_n_u32(x ^ 0x80808080u));  // by 128
+  return (Sum)vdotq_s32(vaddq_s32((int32x4_t)sum, w.offset), w.bytes, less);
 }
 inline SumHalf multiply_add_half(SumHalf sum, Input x, WeightsHalf w) {
   return multiply_add(sum, x, w);
