@@ -17,6 +17,7 @@ import pytest
 import adafuse_deploy
 from adafuse_deploy.data.transforms import preprocess
 from adafuse_deploy.errors import AdaFuseError
+from adafuse_deploy.engines.onnxruntime import clips_at_once
 from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.ops.library import ENVIRONMENT_VARIABLE
@@ -124,6 +125,17 @@ def test_clips_equal_python(
         expected = engine.run(tiny_clips)
     assert_same(got, expected)
     assert len({policy.tobytes() for policy in got.policies[0]}) > 1
+
+
+def test_clips_take_turns(
+    program: Program, fused_graph: Path, tiny_clips: np.ndarray, tmp_path: Path
+) -> None:
+    """More small clips than a fused graph runs together."""
+    with adafuse_deploy.load_engine(fused_graph) as engine:
+        count = clips_at_once(engine.metadata) + 3
+        clips = np.concatenate([tiny_clips] * count)[:count]
+        expected = engine.run(clips)
+    assert_same(cpp_prediction(program, fused_graph, clips, tmp_path), expected)
 
 
 @pytest.mark.parametrize(

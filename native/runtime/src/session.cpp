@@ -52,6 +52,8 @@ Session::Session(const std::string& path, const EngineOptions& options)
   Ort::Env& env = environment();
   Ort::SessionOptions session_options;
   session_options.SetIntraOpNumThreads(options.threads);
+  // A plan of all memory is a second allocation beside those of the run that it was made from.
+  session_options.DisableMemPattern();
   // A pool that spins after its run takes cores from whatever runs next.
   session_options.AddConfigEntry("session.force_spinning_stop", "1");
   if (options.use_operator_library && !metadata.operators.empty()) {
@@ -74,10 +76,18 @@ void Session::run(const NamedValues& inputs, NamedValues& outputs) const {
 }
 
 Ort::Value view(const Tensor<float>& tensor) {
+  return view(tensor, 0, tensor.shape[0]);
+}
+
+Ort::Value view(const Tensor<float>& tensor, std::int64_t first, std::int64_t count) {
   const auto memory = Ort::MemoryInfo::CreateCpu(OrtDeviceAllocator, OrtMemTypeCPU);
-  return Ort::Value::CreateTensor<float>(memory, const_cast<float*>(tensor.values.data()),
-                                         tensor.values.size(), tensor.shape.data(),
-                                         tensor.shape.size());
+  const std::size_t each = tensor.values.size() / static_cast<std::size_t>(tensor.shape[0]);
+  Shape shape = tensor.shape;
+  shape[0] = count;
+  const float* const values = tensor.values.data() + static_cast<std::size_t>(first) * each;
+  return Ort::Value::CreateTensor<float>(memory, const_cast<float*>(values),
+                                         static_cast<std::size_t>(count) * each, shape.data(),
+                                         shape.size());
 }
 
 Tensor<float> to_floats(const Ort::Value& value) {

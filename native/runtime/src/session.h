@@ -34,8 +34,9 @@ class Session {
   mutable Ort::Session session_{nullptr};
 };
 
-// A view of floats that a run reads.
+// Views of floats that a run reads: all of them, or `count` along the first axis.
 Ort::Value view(const Tensor<float>& tensor);
+Ort::Value view(const Tensor<float>& tensor, std::int64_t first, std::int64_t count);
 Tensor<float> to_floats(const Ort::Value& value);
 // Actions (B, T, C) from int32 ones of the same size.
 Tensor<std::uint8_t> to_policy(const Ort::Value& value, Shape shape);
