@@ -16,8 +16,8 @@ import pytest
 
 import adafuse_deploy
 from adafuse_deploy.data.transforms import preprocess
-from adafuse_deploy.errors import AdaFuseError
 from adafuse_deploy.engines.onnxruntime import clips_at_once
+from adafuse_deploy.errors import AdaFuseError
 from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.ops.library import ENVIRONMENT_VARIABLE
