@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from onnx.reference import ReferenceEvaluator
 
 from adafuse_deploy.engines.builder import build_engine
@@ -16,9 +18,11 @@ from adafuse_deploy.engines.options import BuildOptions
 from adafuse_deploy.engines.precision import to_half
 from adafuse_deploy.engines.sidecar import read_sidecar
 from adafuse_deploy.exporters.onnx_exporter import export
+from adafuse_deploy.models.layers import temporal_shift
 from adafuse_deploy.models.registry import create_model
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+import gpu_benchmark
 import half_precision
 import page
 import rtx_engines
@@ -81,6 +85,64 @@ def test_full_networks_for_all_gpus(network: str, tmp_path: Path) -> None:
         assert sidecar.compute_capabilities == rtx_engines.CAPABILITIES
         sizes.append(engine.stat().st_size)
     assert sizes[1] < sizes[0]
+
+
+def test_benchmark_without_a_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("triton")
+    output = tmp_path / "gpu"
+    monkeypatch.setattr(gpu_benchmark, "ROOT", tmp_path)  # where no plugin harness is
+    arguments = ["--device", "cpu", "--tiny", "--output", str(output)]
+    assert gpu_benchmark.main(arguments) == 0
+    text = (output / "cpu.md").read_text()
+    assert "No figure here says anything about speed." in text and text in capsys.readouterr().out
+    report = json.loads((output / "cpu.json").read_text())
+    assert len(report["kernels"]) == 9 and max(entry["error"] for entry in report["kernels"]) > 0
+    assert [timed["clips"] for timed in report["networks"]] == [1, 2]
+    assert {row["mix"] for row in report["networks"][0]["adaptive"]} == set(gpu_benchmark.mixes())
+    fewer = {row["mix"]: row["fewer_macs"] for row in report["networks"][0]["adaptive"]}
+    assert fewer["dense"] < 1 < fewer["sthv1"] < fewer["jester"]
+    assert report["plugin"]["result"] == "not built (make plugin)"
+    assert gpu_benchmark.failures(report) == []
+    report["kernels"][0]["error"] = float("nan")
+    report["logits_error"] = 0.1
+    assert len(gpu_benchmark.failures(report)) == 2
+
+
+def test_benchmark_on_a_gpu_needs_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert gpu_benchmark.main([]) == 3
+    assert "no NVIDIA GPU" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("status", "result"), [(0, "passed"), (77, "skipped"), (1, "failed (1)")])
+def test_plugin_harness(tmp_path: Path, status: int, result: str) -> None:
+    path = tmp_path / "test_plugin_enqueue"
+    path.write_text(f"#!/bin/sh\necho said\nexit {status}\n")
+    path.chmod(0o755)
+    assert gpu_benchmark.run_harness(path) == {"result": result, "output": "said\n"}
+
+
+def test_shift_of_channels_last_frames() -> None:
+    x = torch.randn(6, 10, 4, 5).contiguous(memory_format=torch.channels_last)
+    shifted = gpu_benchmark.ChannelsLastPass(3, lambda logits: logits).shift(x, "bidirectional", 4)
+    assert shifted.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(shifted, temporal_shift(x, 3, "bidirectional", 4))
+
+
+@pytest.mark.parametrize(
+    ("points", "expected"),
+    [
+        ([(1.0, 0.5), (0.5, 0.9)], None),
+        ([(1.0, 1.2), (0.5, 2.0)], 1.0),
+        ([(0.2, 2.0), (1.0, 0.8), (0.6, 1.2)], 0.8),
+    ],
+)
+def test_break_even(points: list[tuple[float, float]], expected: float | None) -> None:
+    assert gpu_benchmark.break_even(points) == pytest.approx(expected)
 
 
 def test_sections_of_pages(tmp_path: Path) -> None:
