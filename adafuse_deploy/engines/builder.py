@@ -15,7 +15,8 @@ from adafuse_deploy.engines.backends import BACKENDS, find_backend
 from adafuse_deploy.engines.graph import inlined, read_graph
 from adafuse_deploy.engines.loader import ENGINES
 from adafuse_deploy.engines.options import BuildOptions
-from adafuse_deploy.engines.plugins import describe, find_plugins, for_plugins
+from adafuse_deploy.engines.plugin_graph import for_plugins
+from adafuse_deploy.engines.plugins import describe, find_plugins
 from adafuse_deploy.engines.precision import HALVES, to_half
 from adafuse_deploy.engines.sidecar import Sidecar, sidecar_path
 from adafuse_deploy.errors import InputError

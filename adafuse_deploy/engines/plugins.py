@@ -1,9 +1,4 @@
-"""Our operators in TensorRT: where the plugin library is, and graphs that call it.
-
-The library (``native/tensorrt``, ``make plugin``) was driven without TensorRT, which was never at
-hand; ONNX nodes reach it as TensorRT's parser documents: by name, ``plugin_version`` and
-``plugin_namespace``.
-"""
+"""The library of plugins for TensorRT (``native/tensorrt``): finding, describing and loading it."""
 
 from __future__ import annotations
 
@@ -11,19 +6,14 @@ import functools
 import os
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 import adafuse_deploy
-from adafuse_deploy.engines.graph import drop_unused_weights
+from adafuse_deploy.engines.plugin_graph import OPERATORS
 from adafuse_deploy.engines.sidecar import OperatorLibrary
 from adafuse_deploy.errors import IncompatibleArtifactError, InputError, MissingDependencyError
 from adafuse_deploy.files import sha256
 from adafuse_deploy.ops.domain import DOMAIN, VERSION
-
-if TYPE_CHECKING:
-    import onnx
 
 AUTO, NONE = "auto", "none"
 FILE_NAME = "libadafuse_tensorrt.so"
@@ -32,11 +22,6 @@ ENVIRONMENT_VARIABLE = "ADAFUSE_TENSORRT_PLUGIN"
 
 PRECISIONS = ("fp32", "fp16")
 """What the library's kernels were compiled for."""
-
-PLUGIN_VERSION = "1"
-OPERATORS = ("GatedConv", "SkipConv")
-
-_GATED_ORDER, _SKIPPING_ORDER = (0, 2, 3, 1), (2, 3, 1, 0)
 
 
 def find_plugins(wanted: str, backend: str, precision: str) -> Path | None:
@@ -133,45 +118,3 @@ def _load(library: Path, registry: Any) -> None:
             "processor or TensorRT, or is no plugin library; build it with 'make plugin' on this "
             "machine."
         )
-
-
-def for_plugins(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a graph whose conditional convolutions are the library's.
-
-    Their weights are in the order that the kernels read, which ``packed`` says.
-
-    Args:
-        model: an exported clip graph, its function bodies still there, in float32 or float16.
-    """
-    import onnx
-
-    result = onnx.ModelProto()
-    result.CopyFrom(model)
-    del result.functions[:]
-    graph = result.graph
-    weights = {tensor.name: tensor for tensor in graph.initializer}
-    packed: dict[str, onnx.TensorProto] = {}
-    for node in graph.node:
-        if node.domain != DOMAIN:
-            continue
-        if node.op_type not in OPERATORS:
-            raise InputError(f"The plugin library has no {node.op_type}; use --plugins none.")
-        skipping = node.op_type == "SkipConv" or (len(node.input) == 5 and bool(node.input[4]))
-        order = _SKIPPING_ORDER if skipping else _GATED_ORDER
-        name = f"{node.input[1]}_{'skipping' if skipping else 'gated'}"
-        if name not in packed:
-            values = onnx.numpy_helper.to_array(weights[node.input[1]])
-            ordered = np.ascontiguousarray(values.transpose(order))
-            packed[name] = onnx.numpy_helper.from_array(ordered, name)
-        node.input[1] = name
-        node.attribute.extend(
-            onnx.helper.make_attribute(key, value)
-            for key, value in (
-                ("packed", 1),
-                ("plugin_namespace", DOMAIN),
-                ("plugin_version", PLUGIN_VERSION),
-            )
-        )
-    graph.initializer.extend(packed.values())
-    drop_unused_weights(graph)
-    return result

@@ -17,6 +17,7 @@ from adafuse_deploy.engines.builder import build_engine
 from adafuse_deploy.engines.graph import read_graph
 from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.engines.options import BuildOptions
+from adafuse_deploy.engines.plugin_graph import OPERATORS, for_plugins
 from adafuse_deploy.engines.precision import to_half
 from adafuse_deploy.engines.sidecar import read_sidecar
 from adafuse_deploy.errors import IncompatibleArtifactError, InputError, MissingDependencyError
@@ -64,12 +65,12 @@ def _geometry(strides: Any, pads: Any, packed: int, **rest: Any) -> tuple[list[i
     return list(strides), list(pads[:2])
 
 
-_GatedConv.__name__, _SkipConv.__name__ = plugins.OPERATORS
+_GatedConv.__name__, _SkipConv.__name__ = OPERATORS
 
 
 def test_graph_for_plugins(tiny_graph: Path, tiny_clips: np.ndarray) -> None:
     model, metadata = read_graph(tiny_graph)
-    graph = plugins.for_plugins(model)
+    graph = for_plugins(model)
     conditional = [node for node in graph.graph.node if node.domain == "ai.adafuse"]
     assert not graph.functions
     assert {node.op_type for node in conditional} == {"GatedConv", "SkipConv"}
@@ -92,7 +93,7 @@ def test_graph_for_plugins(tiny_graph: Path, tiny_clips: np.ndarray) -> None:
 
 def test_half_precision_reaches_the_plugins(tiny_graph: Path) -> None:
     model, _ = read_graph(tiny_graph)
-    graph = plugins.for_plugins(to_half(model, "fp16")).graph
+    graph = for_plugins(to_half(model, "fp16")).graph
     types = {tensor.name: tensor.data_type for tensor in graph.initializer}
     conditional = [node for node in graph.node if node.domain == "ai.adafuse"]
     assert conditional
