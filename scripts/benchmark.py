@@ -46,7 +46,7 @@ def rows() -> dict[str, list[str]]:
     for precision in PRECISIONS:
         arch = ("--arch", "adafuse_tsm_resnet18")
         table[f"resnet18-sthv2-{precision}"] = [*arch, "--precision", precision, *FAST_PEERS]
-    for precision in ("fp32", "bf16"):
+    for precision in PRECISIONS:
         arch = ("--arch", "adafuse_tsn_bninception")
         table[f"bninception-sthv2-{precision}"] = [*arch, "--precision", precision, *FAST_PEERS]
     for precision in ("fp32", "int8"):

@@ -34,7 +34,8 @@ FrameConv::FrameConv(const FrameConvSpec& spec, const TileKernel& kernel)
       compact_(spec.compact),
       winograd_(spec.winograd && size_ == 3 && stride_ == 1 &&
                 kernel.precision == Precision::kFloat32),
-      constants_(kernel, spec.conv) {
+      output_scale_(spec.scales.output),
+      constants_(kernel, spec.conv, spec.scales.input, spec.scales.output) {
   if (spec.conv.taps != size_ * size_ || spec.stride == 0) {
     throw std::invalid_argument("the kernel must be 1x1 or 3x3 and the stride positive");
   }
@@ -43,9 +44,6 @@ FrameConv::FrameConv(const FrameConvSpec& spec, const TileKernel& kernel)
   }
   if (spec.input_border < size_ / 2) {
     throw std::invalid_argument("a 3x3 kernel needs frames with a border");
-  }
-  if (kernel.precision == Precision::kInt8) {
-    throw std::invalid_argument("there is no such convolution in 8 bits");
   }
   if (spec.sources.empty() || spec.sources.size() > kMaxSources) {
     throw std::invalid_argument("the input must lie in 1 to 6 tensors");

@@ -31,6 +31,7 @@ struct FrameConvSpec {
   std::size_t input_border;
   std::size_t border;     // of the output
   bool winograd = false;  // a 3x3 convolution of stride 1 by minimal filtering, in kFloat32
+  FrameScales scales = {};
 };
 
 struct FrameSource {
@@ -81,6 +82,7 @@ class FrameConv {
   std::size_t border_;
   bool compact_;
   bool winograd_;
+  float output_scale_;
   std::vector<Source> sources_;
   SumConstants constants_;
 };

@@ -41,19 +41,25 @@ std::size_t ceil_div(std::size_t a, std::size_t b) {
   return (a + b - 1) / b;
 }
 
-// A panel's units of two channels each as rows of one channel each, as ChannelWeights holds them.
+// A panel's units of several channels each as rows of one channel each, as ChannelWeights holds
+// them.
+template <typename Value>
 void split_units(const std::uint32_t* units, std::size_t taps, std::size_t inputs,
-                 std::size_t width, std::uint16_t* rows) {
+                 std::size_t width, char* to) {
+  constexpr std::size_t kGroup = kUnit / sizeof(Value);
+  Value* rows = reinterpret_cast<Value*>(to);
   for (std::size_t tap = 0; tap < taps; ++tap) {
     for (std::size_t input = 0; input < inputs; ++input) {
-      const std::uint32_t* const from = units + (tap * ceil_div(inputs, 2) + input / 2) * width;
-      const unsigned shift = input % 2 * 16;
+      const std::uint32_t* const from =
+          units + (tap * ceil_div(inputs, kGroup) + input / kGroup) * width;
+      const unsigned shift = input % kGroup * 8 * sizeof(Value);
       for (std::size_t i = 0; i < width; ++i) {
-        *rows++ = static_cast<std::uint16_t>(from[i] >> shift);
+        rows[i] = static_cast<Value>(from[i] >> shift);
       }
+      rows += width;
     }
   }
-  std::fill_n(rows, width, std::uint16_t{0});
+  std::fill_n(rows, width, Value{0});
 }
 
 }  // namespace
@@ -158,13 +164,15 @@ Panels FrameConvPass::gather(std::size_t index, std::size_t row, std::size_t beg
   if (!source.compact || per_unit(kernel_.precision) == 1) {
     return {reinterpret_cast<const char*>(panels), units * kUnit, begin};
   }
+  const auto split = kernel_.precision == Precision::kInt8 ? split_units<std::uint8_t>
+                                                           : split_units<std::uint16_t>;
   const std::size_t taps = conv_.size_ * conv_.size_;
   const std::size_t bytes = (taps * source.channels + 1) * kernel_.channel_row();
   char* const rows =
       reinterpret_cast<char*>(task_scratch.channels[index].reserve((end - begin) * bytes / kUnit));
   for (std::size_t panel = begin; panel < end; ++panel) {
-    split_units(panels + (panel - begin) * units, taps, source.channels, width,
-                reinterpret_cast<std::uint16_t*>(rows + (panel - begin) * bytes));
+    split(panels + (panel - begin) * units, taps, source.channels, width,
+          rows + (panel - begin) * bytes);
   }
   return {rows, bytes, begin};
 }
@@ -299,7 +307,7 @@ void FrameConvPass::run_strips() {
 
 void FrameConvPass::pool(std::size_t parts) {
   const FrameLayout& layout = scratch_.output.layout();
-  const float scale = 1 / static_cast<float>(layout.height * layout.width);
+  const float scale = conv_.output_scale_ / static_cast<float>(layout.height * layout.width);
   scratch_.output.fuse_means(
       [&](std::size_t row, std::size_t place) {
         float total = 0;

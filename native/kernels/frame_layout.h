@@ -22,6 +22,11 @@ constexpr std::size_t channel_pitch(std::size_t channels, Precision precision) {
   return whole % (4 * kLine) == 0 ? whole + kLine : whole;
 }
 
+// What a stored value of one stands for in the frames that are read and made, in kInt8.
+struct FrameScales {
+  float input = 1, output = 1;
+};
+
 // Frame rows x columns x pitch bytes, with `border` pixels of zeros on every side.  The last
 // channel's unit is filled up with zeros; what lies between it and the next pixel is undefined.
 struct FrameLayout {

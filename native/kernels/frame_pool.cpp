@@ -52,6 +52,7 @@ void pool_frames(const FramePool& pool, std::size_t rows, std::size_t height, st
                  const ParallelFor& parallel_for) {
   const Precision precision = pool.precision;
   const std::size_t value = value_bytes(precision), group = per_unit(precision);
+  const float factor = pool.scales.input / pool.scales.output;
   Shared& shared = own_shared;
   shared.input.assign(tensors.policy, rows, channels, {height, width, pool.input_border, 0},
                       precision, parallel_for);
@@ -133,14 +134,16 @@ void pool_frames(const FramePool& pool, std::size_t rows, std::size_t height, st
             continue;
           }
           if (pool.kind == FramePool::Kind::kMax) {
-            take_largest(precision, pixels, kWindowPixels, run.count, at, seen + done);
+            take_largest(precision, pixels, kWindowPixels, run.count, at, seen + done, factor);
           } else {
-            take_mean(precision, pixels, run.count, at, seen + done);
+            take_mean(precision, pixels, run.count, at, seen + done, factor);
           }
           done += run.count;
         }
         if (reorders && group == 1) {
           copy_in_order<std::uint32_t>(pixel, order, result);
+        } else if (reorders && group == 4) {
+          copy_in_order<std::uint8_t>(pixel, order, result);
         } else if (reorders) {
           copy_in_order<std::uint16_t>(pixel, order, result);
         }
@@ -150,7 +153,7 @@ void pool_frames(const FramePool& pool, std::size_t rows, std::size_t height, st
       total[place] = seen[order[place]];
     }
   });
-  const float scale = 1 / static_cast<float>(to.height * to.width);
+  const float scale = pool.scales.output / static_cast<float>(to.height * to.width);
   shared.output.fuse_means(
       [&](std::size_t row, std::size_t place) {
         float total = 0;

@@ -23,6 +23,7 @@ struct FramePool {
   std::size_t input_border;
   std::size_t border;  // of the output
   Precision precision;
+  FrameScales scales = {};
 
   std::size_t output_size(std::size_t input) const;
 };

@@ -42,10 +42,35 @@ inline void take_largest(const char* const* pixels, std::size_t count, std::size
   }
 }
 
+inline void rescale(std::uint8_t* values, std::size_t count, float factor) {
+  for (std::size_t i = 0; i < count; ++i) {
+    values[i] = static_cast<std::uint8_t>(to_integer(factor * values[i], 0, 255));
+  }
+}
+
+inline void take_mean(const char* const* pixels, std::size_t values, float share,
+                      std::uint8_t* __restrict to, float* __restrict sums) {
+  const std::uint8_t* from[kWindowPixels];
+  for (std::size_t k = 0; k < kWindowPixels; ++k) {
+    from[k] = reinterpret_cast<const std::uint8_t*>(pixels[k]);
+  }
+  for (std::size_t i = 0; i < values; ++i) {
+    std::int32_t total = 0;
+#pragma GCC unroll 16
+    for (std::size_t k = 0; k < kWindowPixels; ++k) {
+      total += from[k][i];
+    }
+    const std::int32_t mean = to_integer(share * static_cast<float>(total), 0, 255);
+    to[i] = static_cast<std::uint8_t>(mean);
+    sums[i] += static_cast<float>(mean);
+  }
+}
+
 }  // namespace
 
 FOR_WIDE_VECTORS void take_largest(Precision precision, const char* const* pixels,
-                                   std::size_t count, std::size_t values, char* to, float* sums) {
+                                   std::size_t count, std::size_t values, char* to, float* sums,
+                                   float factor) {
   if (precision == Precision::kFloat32) {
     take_largest<std::int32_t>(pixels, count, values, to);
     for (std::size_t i = 0; i < values; ++i) {
@@ -58,6 +83,9 @@ FOR_WIDE_VECTORS void take_largest(Precision precision, const char* const* pixel
     }
   } else {
     take_largest<std::uint8_t>(pixels, count, values, to);
+    if (factor != 1) {
+      rescale(reinterpret_cast<std::uint8_t*>(to), values, factor);
+    }
     for (std::size_t i = 0; i < values; ++i) {
       sums[i] += decode(Precision::kInt8, to, i);
     }
@@ -65,7 +93,7 @@ FOR_WIDE_VECTORS void take_largest(Precision precision, const char* const* pixel
 }
 
 FOR_WIDE_VECTORS void take_mean(Precision precision, const char* const* pixels, std::size_t values,
-                                char* to, float* sums) {
+                                char* to, float* sums, float factor) {
   constexpr float kShare = 1.0f / kWindowPixels;
   if (precision == Precision::kFloat32) {
     const float* from[kWindowPixels];
@@ -81,6 +109,10 @@ FOR_WIDE_VECTORS void take_mean(Precision precision, const char* const* pixels, 
       reinterpret_cast<float*>(to)[i] = total * kShare;
       sums[i] += total * kShare;
     }
+    return;
+  }
+  if (precision == Precision::kInt8) {
+    take_mean(pixels, values, factor * kShare, reinterpret_cast<std::uint8_t*>(to), sums);
     return;
   }
   for (std::size_t i = 0; i < values; ++i) {

@@ -10,12 +10,13 @@ namespace adafuse {
 constexpr std::size_t kPoolWindow = 3;
 constexpr std::size_t kWindowPixels = kPoolWindow * kPoolWindow;
 
-// Writes the largest of `count` pixels, none below zero, to `to` and adds it to `sums`.
+// Writes the largest of `count` pixels, none below zero, to `to` and adds it to `sums`.  In
+// kInt8 it is multiplied by `factor` first and rounded.
 void take_largest(Precision precision, const char* const* pixels, std::size_t count,
-                  std::size_t values, char* to, float* sums);
+                  std::size_t values, char* to, float* sums, float factor = 1);
 
-// The mean of nine pixels, in float32 or bfloat16.
+// The same with the mean of nine pixels.
 void take_mean(Precision precision, const char* const* pixels, std::size_t values, char* to,
-               float* sums);
+               float* sums, float factor = 1);
 
 }  // namespace adafuse

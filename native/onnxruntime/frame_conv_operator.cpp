@@ -14,24 +14,14 @@
 namespace adafuse {
 namespace {
 
-constexpr const char* kName = "FrameConv";
-constexpr std::size_t kInput = 0, kWeight = 1, kPolicy = 3;
-
-constexpr std::size_t source_input(std::size_t source) {
-  return source == 0 ? kInput : kPolicy + 2 * source;
-}
-constexpr std::size_t source_policy(std::size_t source) {
-  return kPolicy + 1 + 2 * source;
-}
-
 std::string numbered(const char* name, std::size_t source) {
   return source == 0 ? name : name + std::to_string(source + 1);
 }
 
 void infer_shapes(OrtShapeInferContext* raw_context) {
   Ort::ShapeInferContext context(&Ort::GetApi(), raw_context);
-  const Ort::ShapeInferContext::Shape& x = context.GetInputShape(kInput);
-  const Ort::ShapeInferContext::Shape& weight = context.GetInputShape(kWeight);
+  const Ort::ShapeInferContext::Shape& x = context.GetInputShape(FrameConvSignature::kInput);
+  const Ort::ShapeInferContext::Shape& weight = context.GetInputShape(FrameConvSignature::kWeight);
   const auto known = [](const Ort::ShapeInferContext::SymbolicInteger& dim) {
     return dim.IsInt() && dim.AsInt() >= 0;
   };
@@ -58,35 +48,43 @@ void infer_shapes(OrtShapeInferContext* raw_context) {
 
 }  // namespace
 
-FrameConvKernel::FrameConvKernel(const OrtKernelInfo* raw_info) {
+FrameConvKernel::FrameConvKernel(const FrameConvSignature& signature, const OrtKernelInfo* raw_info)
+    : signature_(signature) {
   const Ort::ConstKernelInfo info(raw_info);
-  const auto conv = read_conv(info, kWeight, "", false);
+  const auto conv = read_conv(info, FrameConvSignature::kWeight, "", signature.quantized);
   if (!conv) {
-    throw std::invalid_argument("weights or biases are missing.");
+    throw std::invalid_argument("weights, biases or scales are missing.");
+  }
+  FrameScales scales;
+  if (signature.quantized) {
+    const std::vector<float> values = read_scales(info, 2);
+    scales = {values[0], values[1]};
   }
   const auto given = [&](std::size_t input) {
     return input < info.GetInputCount() && !info.GetInputName(input).empty();
   };
   for (const std::int64_t channels : info.GetAttributes<std::int64_t>("channels")) {
     const std::size_t source = sources_.size();
-    if (channels < 0 || source == kMaxSources || !given(source_input(source))) {
+    if (channels < 0 || source == kMaxSources || !given(signature.source_input(source))) {
       throw std::invalid_argument("the attribute channels needs a count for each input of frames.");
     }
-    sources_.push_back({static_cast<std::size_t>(channels), given(source_policy(source))});
+    sources_.push_back(
+        {static_cast<std::size_t>(channels), given(signature.source_policy(source))});
   }
   input_border_ = read_count(info, "input_border");
   conv_ = std::make_unique<const FrameConv>(
-      FrameConvSpec{conv->weights, sources_, given(kPolicy), read_count(info, "stride"),
-                    input_border_, read_count(info, "border"), read_count(info, "winograd") != 0},
+      FrameConvSpec{conv->weights, sources_, given(signature.policy()), read_count(info, "stride"),
+                    input_border_, read_count(info, "border"), read_count(info, "winograd") != 0,
+                    scales},
       *tile_kernels(read_precision(info)).front());
 }
 
 OrtStatusPtr FrameConvKernel::ComputeV2(OrtKernelContext* context) const {
-  return as_status(kName, [&] { compute(Ort::KernelContext(context)); });
+  return as_status(signature_.name, [&] { compute(Ort::KernelContext(context)); });
 }
 
 void FrameConvKernel::compute(const Ort::KernelContext& context) const {
-  const NamedTensor x(context, kInput, "X", 4);
+  const NamedTensor x(context, FrameConvSignature::kInput, "X", 4);
   const std::size_t edges = 2 * input_border_;
   if (x.size(1) <= edges || x.size(2) <= edges) {
     throw std::invalid_argument(x.description() + " must hold frames with " +
@@ -96,7 +94,7 @@ void FrameConvKernel::compute(const Ort::KernelContext& context) const {
   std::optional<Policy> policies[kMaxSources];
   FrameSource sources[kMaxSources];
   for (std::size_t i = 0; i < sources_.size(); ++i) {
-    const NamedTensor frames(context, source_input(i), numbered("X", i), 4);
+    const NamedTensor frames(context, signature_.source_input(i), numbered("X", i), 4);
     const std::size_t units = conv_->input_layout(i, height, width).pitch / kUnit;
     require(std::equal(x.dims.begin(), x.dims.begin() + 3, frames.dims.begin()), frames, x,
             "frames must have the same number and size");
@@ -104,12 +102,12 @@ void FrameConvKernel::compute(const Ort::KernelContext& context) const {
       throw std::invalid_argument(frames.description() + " must have " + std::to_string(units) +
                                   " units per pixel.");
     }
-    policies[i] = read_policy(context, source_policy(i), numbered("input_policy", i).c_str(), x,
-                              sources_[i].channels);
+    policies[i] = read_policy(context, signature_.source_policy(i),
+                              numbered("input_policy", i).c_str(), x, sources_[i].channels);
     sources[i] = {static_cast<const char*>(frames.value.GetTensorRawData()),
                   policies[i] ? &*policies[i] : nullptr};
   }
-  const auto policy = read_policy(context, kPolicy, "policy", x, conv_->outputs());
+  const auto policy = read_policy(context, signature_.policy(), "policy", x, conv_->outputs());
   const Dims pooled_dims{x.dims[0], static_cast<std::int64_t>(conv_->outputs())};
   Ort::UnownedValue pooled = context.GetOutput(1, pooled_dims.data(), pooled_dims.size());
   conv_->run(x.size(0), height, width,
@@ -121,33 +119,34 @@ void FrameConvKernel::compute(const Ort::KernelContext& context) const {
              });
 }
 
-FrameConvOperator::FrameConvOperator(bool infers_shapes) {
+FrameConvOperator::FrameConvOperator(const FrameConvSignature& signature, bool infers_shapes)
+    : signature_(signature) {
   OrtCustomOp::version = kApiVersion;
   if (infers_shapes) {
-    OrtCustomOp::InferOutputShapeFn = [](const OrtCustomOp* /*self*/,
-                                         OrtShapeInferContext* context) {
-      return as_status(kName, [&] { infer_shapes(context); });
+    OrtCustomOp::InferOutputShapeFn = [](const OrtCustomOp* self, OrtShapeInferContext* context) {
+      const FrameConvSignature& signature = static_cast<const FrameConvOperator*>(self)->signature_;
+      return as_status(signature.name, [&] { infer_shapes(context); });
     };
   }
 }
 
-std::size_t FrameConvOperator::GetInputTypeCount() const {
-  return source_policy(kMaxSources - 1) + 1;
-}
-
 ONNXTensorElementDataType FrameConvOperator::GetInputType(std::size_t index) const {
-  const bool policy = index >= kPolicy && (index == kPolicy || index % 2 == source_policy(0) % 2);
+  if (signature_.quantized && index == FrameConvSignature::kWeight) {
+    return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8;
+  }
+  const std::size_t first = signature_.policy();
+  const bool policy = index == first || (index > first && (index - first) % 2 == 1);
   return policy ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32 : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
 }
 
 OrtCustomOpInputOutputCharacteristic FrameConvOperator::GetInputCharacteristic(
     std::size_t index) const {
-  return index >= kPolicy ? INPUT_OUTPUT_OPTIONAL : INPUT_OUTPUT_REQUIRED;
+  return index >= signature_.policy() ? INPUT_OUTPUT_OPTIONAL : INPUT_OUTPUT_REQUIRED;
 }
 
 OrtStatusPtr FrameConvOperator::CreateKernelV2(const OrtApi& /*api*/, const OrtKernelInfo* info,
                                                void** kernel) const {
-  return as_status(kName, [&] { *kernel = new FrameConvKernel(info); });
+  return as_status(signature_.name, [&] { *kernel = new FrameConvKernel(signature_, info); });
 }
 
 }  // namespace adafuse

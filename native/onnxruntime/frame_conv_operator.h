@@ -8,6 +8,9 @@
 // (N, T, C).  W and B are constant float32, as in Conv padded by half; pooled (N*T, Cout) are means
 // over each frame as the next layer sees it.  Attributes: channels (of each X), stride,
 // input_border (b), border (b'), precision.
+//
+// QuantizedFrameConv(X, W, B, S, policy?, ...) has int8 weights with scales S per output, and the
+// attribute scales: what an integer of one stands for in all of X, X2, ... and in Y.
 #pragma once
 
 #include <memory>
@@ -15,17 +18,33 @@
 
 #include "kernels/frame_conv.h"
 #include "onnxruntime/api.h"
+#include "onnxruntime/constants.h"
 
 namespace adafuse {
 
+// What tells the operators apart.
+struct FrameConvSignature {
+  const char* name;
+  bool quantized;
+
+  static constexpr std::size_t kInput = 0, kWeight = 1;
+  std::size_t policy() const { return kWeight + inputs_per_conv(quantized); }
+  std::size_t source_input(std::size_t source) const {
+    return source == 0 ? kInput : policy() + 2 * source;
+  }
+  std::size_t source_policy(std::size_t source) const { return policy() + 1 + 2 * source; }
+  std::size_t inputs() const { return source_policy(kMaxSources - 1) + 1; }
+};
+
 class FrameConvKernel {
  public:
-  explicit FrameConvKernel(const OrtKernelInfo* info);
+  FrameConvKernel(const FrameConvSignature& signature, const OrtKernelInfo* info);
   OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
 
  private:
   void compute(const Ort::KernelContext& context) const;
 
+  const FrameConvSignature& signature_;
   std::vector<FrameSourceSpec> sources_;
   std::size_t input_border_;
   std::unique_ptr<const FrameConv> conv_;
@@ -33,11 +52,11 @@ class FrameConvKernel {
 
 class FrameConvOperator : public Ort::CustomOpBase<FrameConvOperator, FrameConvKernel, true> {
  public:
-  explicit FrameConvOperator(bool infers_shapes);
+  FrameConvOperator(const FrameConvSignature& signature, bool infers_shapes);
 
-  const char* GetName() const { return "FrameConv"; }
+  const char* GetName() const { return signature_.name; }
   const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
-  std::size_t GetInputTypeCount() const;
+  std::size_t GetInputTypeCount() const { return signature_.inputs(); }
   ONNXTensorElementDataType GetInputType(std::size_t index) const;
   OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(std::size_t index) const;
   std::size_t GetOutputTypeCount() const { return 2; }
@@ -45,6 +64,9 @@ class FrameConvOperator : public Ort::CustomOpBase<FrameConvOperator, FrameConvK
     return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
   }
   OrtStatusPtr CreateKernelV2(const OrtApi& api, const OrtKernelInfo* info, void** kernel) const;
+
+ private:
+  FrameConvSignature signature_;
 };
 
 }  // namespace adafuse

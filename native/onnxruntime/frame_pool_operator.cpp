@@ -44,7 +44,7 @@ void infer_shapes(OrtShapeInferContext* raw_context) {
 
 }  // namespace
 
-FramePoolKernel::FramePoolKernel(const OrtKernelInfo* raw_info) {
+FramePoolKernel::FramePoolKernel(const OrtKernelInfo* raw_info, bool quantized) {
   const Ort::ConstKernelInfo info(raw_info);
   const std::string mode = info.GetAttribute<std::string>("mode");
   if (mode != "max" && mode != "mean") {
@@ -58,6 +58,10 @@ FramePoolKernel::FramePoolKernel(const OrtKernelInfo* raw_info) {
            read_count(info, "input_border"),
            read_count(info, "border"),
            read_precision(info)};
+  if (quantized) {
+    const std::vector<float> scales = read_scales(info, 2);
+    pool_.scales = {scales[0], scales[1]};
+  }
   if (pool_.pad > 1 || pool_.stride < 1 || pool_.stride > 2) {
     throw std::invalid_argument("the stride must be 1 or 2 and the padding 0 or 1.");
   }
@@ -92,7 +96,8 @@ void FramePoolKernel::compute(const Ort::KernelContext& context) const {
               });
 }
 
-FramePoolOperator::FramePoolOperator(bool infers_shapes) {
+FramePoolOperator::FramePoolOperator(const char* name, bool quantized, bool infers_shapes)
+    : name_(name), quantized_(quantized) {
   OrtCustomOp::version = kApiVersion;
   if (infers_shapes) {
     OrtCustomOp::InferOutputShapeFn = [](const OrtCustomOp* /*self*/,
@@ -104,7 +109,7 @@ FramePoolOperator::FramePoolOperator(bool infers_shapes) {
 
 OrtStatusPtr FramePoolOperator::CreateKernelV2(const OrtApi& /*api*/, const OrtKernelInfo* info,
                                                void** kernel) const {
-  return as_status(kName, [&] { *kernel = new FramePoolKernel(info); });
+  return as_status(kName, [&] { *kernel = new FramePoolKernel(info, quantized_); });
 }
 
 }  // namespace adafuse

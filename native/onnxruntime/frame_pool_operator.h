@@ -5,6 +5,8 @@
 // without it Y is stored as X is.  pooled (N*T, C) are means over each frame as the next layer sees
 // it. Attributes: channels (C), mode ("max" or "mean"), stride (1 or 2), pad (0 or 1; a mean counts
 // padding as zeros), ceil (0 or 1), input_border (b), border (b'), precision.
+//
+// QuantizedFramePool has the attribute scales: what an integer of one stands for in X and in Y.
 #pragma once
 
 #include "kernels/frame_pool.h"
@@ -14,7 +16,7 @@ namespace adafuse {
 
 class FramePoolKernel {
  public:
-  explicit FramePoolKernel(const OrtKernelInfo* info);
+  FramePoolKernel(const OrtKernelInfo* info, bool quantized);
   OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
 
  private:
@@ -26,9 +28,9 @@ class FramePoolKernel {
 
 class FramePoolOperator : public Ort::CustomOpBase<FramePoolOperator, FramePoolKernel, true> {
  public:
-  explicit FramePoolOperator(bool infers_shapes);
+  FramePoolOperator(const char* name, bool quantized, bool infers_shapes);
 
-  const char* GetName() const { return "FramePool"; }
+  const char* GetName() const { return name_; }
   const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
   std::size_t GetInputTypeCount() const { return 3; }
   ONNXTensorElementDataType GetInputType(std::size_t index) const {
@@ -42,6 +44,10 @@ class FramePoolOperator : public Ort::CustomOpBase<FramePoolOperator, FramePoolK
     return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
   }
   OrtStatusPtr CreateKernelV2(const OrtApi& api, const OrtKernelInfo* info, void** kernel) const;
+
+ private:
+  const char* name_;
+  bool quantized_;
 };
 
 }  // namespace adafuse

@@ -44,8 +44,14 @@ Ort::CustomOpDomain* make_domain(bool infers_shapes) {
       StemOperator("Stem", false, infers_shapes),
       StemOperator("QuantizedStem", true, infers_shapes),
   };
-  static const FrameConvOperator frame_conv(infers_shapes);
-  static const FramePoolOperator frame_pool(infers_shapes);
+  static const std::array frame_convolutions{
+      FrameConvOperator({"FrameConv", false}, infers_shapes),
+      FrameConvOperator({"QuantizedFrameConv", true}, infers_shapes),
+  };
+  static const std::array frame_pools{
+      FramePoolOperator("FramePool", false, infers_shapes),
+      FramePoolOperator("QuantizedFramePool", true, infers_shapes),
+  };
   auto* domain = new Ort::CustomOpDomain(kDomain);
   for (const ConvOperator& op : convolutions) {
     domain->Add(&op);
@@ -59,8 +65,12 @@ Ort::CustomOpDomain* make_domain(bool infers_shapes) {
   for (const StemOperator& op : stems) {
     domain->Add(&op);
   }
-  domain->Add(&frame_conv);
-  domain->Add(&frame_pool);
+  for (const FrameConvOperator& op : frame_convolutions) {
+    domain->Add(&op);
+  }
+  for (const FramePoolOperator& op : frame_pools) {
+    domain->Add(&op);
+  }
   return domain;
 }
 

@@ -34,11 +34,26 @@ std::vector<float> draw(std::mt19937& random, std::size_t count, float scale, bo
   return values;
 }
 
+std::vector<float> draw_integers(std::mt19937& random, std::size_t count, int least, int most) {
+  std::uniform_int_distribution<int> integer(least, most);
+  std::vector<float> values(count);
+  for (float& value : values) {
+    value = static_cast<float>(integer(random));
+  }
+  return values;
+}
+
+// What feature maps store.
+std::vector<float> draw_stored(std::mt19937& random, std::size_t count, Precision precision) {
+  return precision == Precision::kInt8 ? draw_integers(random, count, 0, 255)
+                                       : draw(random, count, 1, true);
+}
+
 // Some channels of a feature map (rows, channels, plane) and how they are stored.
 struct Features {
   std::size_t channels = 0;
   std::vector<std::int32_t> actions;  // none: stored densely
-  std::vector<double> raw;            // what keeping everything would give
+  std::vector<double> raw;            // what keeping everything would give, in stored units
 
   void decide(std::mt19937& random, const Size& size, int action = -1) {
     std::uniform_int_distribution<std::int32_t> any(0, 2);
@@ -107,14 +122,17 @@ void store(const Features& features, const Size& size, std::size_t border, Preci
   }
 }
 
-void check_close(double got, double expected, double most) {
-  CHECK(std::abs(got - expected) <= most * (1 + std::abs(expected)));  // false for NaN
+// Integers are the nearest ones, up to ties; false for NaN.
+void check_close(double got, double expected, Precision precision) {
+  const double relative = precision == Precision::kFloat32 ? 2e-5 : 1e-2;
+  CHECK(std::abs(got - expected) <=
+        (precision == Precision::kInt8 ? 0.501 : relative * (1 + std::abs(expected))));
 }
 
-// Compares everything that is stored, the border and the means.
+// Compares everything that is stored, the border and the means, which are in units of `scale`.
 void check_frames(const Features& expected, const Size& size, std::size_t border,
-                  Precision precision, const char* memory, const std::vector<float>& pooled) {
-  const double most = precision == Precision::kFloat32 ? 2e-5 : 1e-2;
+                  Precision precision, const char* memory, const std::vector<float>& pooled,
+                  float scale) {
   const CompactFrames frames = order(expected, size, border, precision);
   const FrameLayout& layout = frames.layout();
   const std::size_t plane = size.height * size.width;
@@ -126,7 +144,8 @@ void check_frames(const Features& expected, const Size& size, std::size_t border
         const std::size_t at =
             layout.offset(std::ptrdiff_t(i / size.width), std::ptrdiff_t(i % size.width));
         check_close(decode(precision, frame + at, place),
-                    expected.raw[(row * expected.channels + channels[place]) * plane + i], most);
+                    expected.raw[(row * expected.channels + channels[place]) * plane + i],
+                    precision);
       }
     }
     for (std::size_t edge = 0; edge < border * layout.row_pitch(); ++edge) {
@@ -140,7 +159,7 @@ void check_frames(const Features& expected, const Size& size, std::size_t border
     for (std::size_t p = 0; p < plane; ++p) {
       total += fused[i * plane + p];
     }
-    check_close(pooled[i], total / double(plane), most);
+    check_close(pooled[i] / scale, total / double(plane), precision);
   }
 }
 
@@ -152,18 +171,29 @@ struct ConvCase {
   std::vector<Features> inputs;
   Features output;
   std::vector<float> weight, bias;
+  std::vector<float> weight_scale;  // of integers
+  FrameScales scales;
 
   void fill(std::mt19937& random) {
     std::size_t channels = 0;
     for (Features& input : inputs) {
       const std::vector<float> values =
-          draw(random, size.rows() * input.channels * size.height * size.width, 1, true);
+          draw_stored(random, size.rows() * input.channels * size.height * size.width, precision);
       input.raw.assign(values.begin(), values.end());
       channels += input.channels;
     }
     const std::size_t taps = channels * kernel * kernel;
-    weight = draw(random, output.channels * taps, std::sqrt(1 / float(taps)), false);
     bias = draw(random, output.channels, 0.2f, false);
+    if (precision == Precision::kInt8) {
+      weight = draw_integers(random, output.channels * taps, -127, 127);
+      std::uniform_real_distribution<float> share(0.2f, 2.0f);
+      scales = {0.02f * share(random), 0.03f * share(random)};
+      for (std::size_t i = 0; i < output.channels; ++i) {
+        weight_scale.push_back(share(random) / (73 * std::sqrt(float(taps))));
+      }
+    } else {
+      weight = draw(random, output.channels * taps, std::sqrt(1 / float(taps)), false);
+    }
   }
 
   Size output_size() const {
@@ -191,9 +221,14 @@ struct ConvCase {
       }
     }
     shape.in_channels = all.size() / (size.rows() * plane);
-    output.raw = reference::convolution(shape, all, weight, bias);
+    std::vector<float> real = weight;
+    for (std::size_t i = 0; i < real.size() && !weight_scale.empty(); ++i) {
+      real[i] *= weight_scale[i / (real.size() / output.channels)] * scales.input;
+    }
+    output.raw = reference::convolution(shape, all, real, bias);
+    const double most = precision == Precision::kInt8 ? 255 : INFINITY;
     for (double& value : output.raw) {
-      value = std::max(0.0, value);
+      value = std::clamp(value / scales.output, 0.0, most);
     }
   }
 
@@ -207,7 +242,9 @@ struct ConvCase {
                        stride,
                        input_border,
                        border,
-                       winograd};
+                       winograd,
+                       scales};
+    spec.conv.scale = weight_scale.empty() ? nullptr : weight_scale.data();
     std::vector<AlignedArray<char>> memory(inputs.size());
     std::vector<std::vector<Policy>> policies;
     std::vector<FrameSource> sources;
@@ -237,7 +274,7 @@ struct ConvCase {
     reference();
     std::vector<float> pooled, again;
     const std::vector<char> memory = run(kernel_of, serial, pooled);
-    check_frames(output, output_size(), border, precision, memory.data(), pooled);
+    check_frames(output, output_size(), border, precision, memory.data(), pooled, scales.output);
     run(kernel_of, threaded, again);
     CHECK(std::memcmp(pooled.data(), again.data(), pooled.size() * sizeof(float)) == 0);
   }
@@ -308,6 +345,13 @@ void pooling_equals_the_definition(Precision precision) {
                    between(random, 0, 1),
                    between(random, 0, 1),
                    precision};
+    if (precision == Precision::kInt8) {
+      std::uniform_real_distribution<float> scale(0.01f, 0.02f);
+      pool.scales.input = scale(random);
+      pool.scales.output = i % 4 ? scale(random) : pool.scales.input;
+    }
+    const double factor = pool.scales.input / pool.scales.output;
+    const double limit = precision == Precision::kInt8 ? 255 : INFINITY;
     if (pool.stride == 2) {
       pool.pad = between(random, 0, 1);
       pool.ceil = pool.kind == FramePool::Kind::kMax && between(random, 0, 1);
@@ -320,7 +364,7 @@ void pooling_equals_the_definition(Precision precision) {
     Features input, output;
     input.channels = output.channels = between(random, 1, 40);
     const std::vector<float> values =
-        draw(random, size.rows() * input.channels * size.height * size.width, 1, true);
+        draw_stored(random, size.rows() * input.channels * size.height * size.width, precision);
     input.raw.assign(values.begin(), values.end());
     const int uniform = i % 7 < 3 ? i % 7 : -1;
     if (i % 3) {
@@ -346,7 +390,8 @@ void pooling_equals_the_definition(Precision precision) {
               total += value;
             }
           }
-          output.raw.push_back(pool.kind == FramePool::Kind::kMax ? most : total / 9);
+          const double pooled = pool.kind == FramePool::Kind::kMax ? most : total / 9;
+          output.raw.push_back(std::min(limit, factor * pooled));
         }
       }
     }
@@ -362,7 +407,7 @@ void pooling_equals_the_definition(Precision precision) {
                   {from.data(), pointer(policy), decides ? pointer(decisions) : nullptr, to.data(),
                    pooled.data()},
                   parallel_for);
-      check_frames(output, small, pool.border, precision, to.data(), pooled);
+      check_frames(output, small, pool.border, precision, to.data(), pooled, pool.scales.output);
     }
   }
 }
@@ -372,7 +417,7 @@ void pooling_equals_the_definition(Precision precision) {
 
 int main() {
   using namespace adafuse;
-  for (const Precision precision : {Precision::kFloat32, Precision::kBFloat16}) {
+  for (const Precision precision : {Precision::kFloat32, Precision::kBFloat16, Precision::kInt8}) {
     for (const TileKernel* kernel : tile_kernels(precision)) {
       std::printf("%s, %zu bytes a value\n", kernel->name, value_bytes(precision));
       convolutions_equal_the_definition(*kernel);

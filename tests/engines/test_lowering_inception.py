@@ -13,10 +13,14 @@ import onnxruntime
 import pytest
 
 import adafuse_deploy
+from adafuse_deploy.engines.forced import force_policies
+from adafuse_deploy.engines.graph import read_graph
 from adafuse_deploy.engines.lowering.build import lower
+from adafuse_deploy.errors import InputError
 from adafuse_deploy.exporters import onnx_exporter
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.ops import library
+from adafuse_deploy.quantization.quantize import quantize
 from tests.support import assert_same
 
 Make = Callable[..., VideoRecognizer]
@@ -89,16 +93,97 @@ def test_bfloat16(network: tuple[VideoRecognizer, Path], tmp_path: Path) -> None
     assert np.mean([np.mean(ours == theirs) for ours, theirs in pairs]) > 0.9
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.fixture(scope="module")
+def quantised(
+    network: tuple[VideoRecognizer, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    path = tmp_path_factory.mktemp("quantised") / "inception.int8.onnx"
+    shape = read_graph(network[1])[1].input_shape
+    random = np.random.default_rng(5)
+    quantize(network[1], path, [random.standard_normal(shape, np.float32) for _ in range(2)])
+    return path
+
+
+def test_integers_are_the_quantised_graph(quantised: Path, tmp_path: Path) -> None:
+    """lower() itself compares them under the same decisions, to a tenth; here it is closer."""
+    path, forced = tmp_path / "model.int8.onnx", tmp_path / "forced.onnx"
+    metadata, blocks = lower(quantised, path)
+    assert metadata.precision == "int8" and blocks == 10
+    model = onnx.load(path)
+    nodes = Counter(node.op_type for node in model.graph.node)
+    assert nodes["QuantizedStem"] == 1
+    assert nodes["QuantizedFrameConv"] == 68 and nodes["QuantizedFramePool"] == 42
+    left = {"QuantizeLinear", "DequantizeLinear", "Conv", "GatedConv", "SkipConv", "AveragePool"}
+    assert not left & set(nodes)
+    clips = np.random.default_rng(1).standard_normal((2, *metadata.input_shape), np.float32)
+    with adafuse_deploy.load_engine(quantised, operator_library=False) as plain:
+        expected = plain.run(clips)
+    force_policies(model, expected.policies)
+    onnx.save(model, forced)
+    results = []
+    for threads in (1, 2):
+        with adafuse_deploy.load_engine(forced, threads=threads) as engine:
+            results.append(engine.run(clips))
+    np.testing.assert_array_equal(results[0].frame_logits, results[1].frame_logits)
+    pairs = zip(results[0].policies, expected.policies, strict=True)
+    assert np.mean([np.mean(ours == theirs) for ours, theirs in pairs]) > 0.99
+    rms = np.sqrt(np.mean(expected.logits**2))
+    assert np.abs(results[0].logits - expected.logits).max() < 0.02 * rms
+
+
+def test_integers_without_gates(make_model: Make, tmp_path: Path) -> None:
+    """Pooled inputs go from one concatenation to the next, whose scale is another."""
+    model = make_model("tsn_bninception", **{**SMALL, "num_segments": 2, "size": 64})
+    portable, rounded = tmp_path / "model.onnx", tmp_path / "model.int8.onnx"
+    metadata = onnx_exporter.export(model, portable)
+    clip = np.random.default_rng(0).standard_normal(metadata.input_shape, np.float32)
+    quantize(portable, rounded, [clip])
+    path = tmp_path / "model.int8.cpu.onnx"
+    assert lower(rounded, path)[1] == 10
+    with (
+        adafuse_deploy.load_engine(path) as engine,
+        adafuse_deploy.load_engine(rounded, operator_library=False) as plain,
+    ):
+        got, expected = engine.run(clip[None]), plain.run(clip[None])
+    rms = np.sqrt(np.mean(expected.logits**2))
+    assert np.abs(got.logits - expected.logits).max() < 0.02 * rms
+
+
+def test_parts_with_scales_of_their_own_are_refused(quantised: Path, tmp_path: Path) -> None:
+    model = onnx.load(quantised)
+    joins = [node for node in model.graph.node if node.op_type == "Concat"]
+    part = next(name for join in joins for name in join.input if name.startswith("relu"))
+    constants = [
+        onnx.numpy_helper.from_array(np.array(3, np.float32), "own_scale"),
+        onnx.numpy_helper.from_array(np.array(0, np.uint8), "own_zero"),
+    ]
+    model.graph.initializer.extend(constants)
+    place = next(i for i, node in enumerate(model.graph.node) if part in node.output) + 1
+    for i, (kind, source, made) in enumerate(
+        [("QuantizeLinear", part, "own"), ("DequantizeLinear", "own", "own_part")]
+    ):
+        node = onnx.helper.make_node(kind, [source, "own_scale", "own_zero"], [made])
+        model.graph.node.insert(place + i, node)
+    for join in joins:
+        join.input[:] = ["own_part" if name == part else name for name in join.input]
+    path = tmp_path / "mixed.onnx"
+    onnx.save(model, path)
+    with pytest.raises(InputError, match="different scales; quantise with"):
+        lower(path, tmp_path / "model.onnx")
+    assert [file.name for file in tmp_path.iterdir()] == ["mixed.onnx"]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
 def test_runtime_knows_the_shapes_of_frames(
-    precision: str, network: tuple[VideoRecognizer, Path], tmp_path: Path
+    precision: str, network: tuple[VideoRecognizer, Path], quantised: Path, tmp_path: Path
 ) -> None:
     """It ignores errors of shape inference, and would not reuse memory without."""
     path = tmp_path / "model.cpu.onnx"
-    lower(network[1], path, precision=precision)
+    lower(quantised if precision == "int8" else network[1], path, precision=precision)
     model = onnx.load(path)
     fused = ("Stem", "FrameConv", "FramePool")
-    frames = [node.output[0] for node in model.graph.node if node.op_type in fused]
+    frames = [node.output[0] for node in model.graph.node if node.op_type.endswith(fused)]
+    assert len(frames) == 111
     for name in frames:
         kind = onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, None)
         model.graph.output.append(onnx.helper.make_value_info(name, kind))

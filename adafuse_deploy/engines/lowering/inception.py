@@ -15,6 +15,7 @@ from adafuse_deploy.engines.lowering.blocks import (
 from adafuse_deploy.engines.lowering.index import GraphIndex, attribute
 from adafuse_deploy.engines.lowering.shifts import find_part
 from adafuse_deploy.engines.lowering.stems import find_stem
+from adafuse_deploy.errors import InputError
 
 _KEEP, _REUSE = 0, 1
 _MOST_TENSORS = 6
@@ -82,6 +83,34 @@ class FrameNetwork:
     def blocks(self) -> int:
         """How many inception blocks there are: each ends with a concatenation."""
         return sum(isinstance(step, Concatenation) for step in self.steps.values())
+
+    def settle_scales(self, scales: dict[str, float]) -> None:
+        """Give every value of a quantised network a scale, in place.
+
+        A graph is quantised behind what only moves values: what is concatenated is stored in the
+        scale of the result, and so is what is max-pooled.
+
+        Args:
+            scales: what an integer of one stands for, of the values that the graph quantises.
+
+        Raises:
+            InputError: a concatenation has parts of other scales than its own.
+        """
+        for value, step in reversed(self.steps.items()):
+            if value not in scales:
+                continue
+            if isinstance(step, Concatenation):
+                for part in step.parts:
+                    if scales.setdefault(part, scales[value]) != scales[value]:
+                        raise InputError(
+                            f"{part} and {value}, which it is a part of, are quantised with "
+                            "different scales; quantise with 'adafuse-deploy quantize'."
+                        )
+            elif isinstance(step, FramePool) and step.mode == "max":
+                scales.setdefault(step.source, scales[value])
+        for value, step in self.steps.items():
+            if isinstance(step, FramePool) and step.mode == "max" and step.source in scales:
+                scales.setdefault(value, scales[step.source])
 
 
 def find_frame_network(index: GraphIndex, nodes: list[onnx.NodeProto]) -> FrameNetwork:

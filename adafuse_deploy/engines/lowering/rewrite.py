@@ -90,10 +90,11 @@ class _Rewriter:
         self._index = GraphIndex(graph)
         blocks = (find_block(self._index, node) for node in graph.node)
         self._blocks = {block.output: block for block in blocks if block is not None}
-        # There are kernels for clips in floating point only.
-        clips = metadata.mode == "clip" and precision != "int8"
-        nodes = list(graph.node) if clips else []
+        # There are kernels for clips only.
+        nodes = list(graph.node) if metadata.mode == "clip" else []
         self._network = find_frame_network(self._index, nodes)
+        if precision == "int8":
+            self._network.settle_scales(quantisation.scales)
         self._rows = SharedRows()
         self._tensors: dict[str, list[_Tensor]] = {}  # of values of the network
         self._nodes: list[onnx.NodeProto] = []
@@ -229,6 +230,7 @@ class _Rewriter:
                 "FrameConv",
                 inputs,
                 made[0].name,
+                [step.source, value],
                 channels=[s.channels for s in sources],
                 winograd=int(self._pays_winograd(value)),
                 **common,
@@ -254,6 +256,7 @@ class _Rewriter:
                 "FramePool",
                 [source.name, source.policy, share],
                 name,
+                [step.source, value],
                 channels=source.channels,
                 mode=step.mode,
                 pad=step.pad,
@@ -264,10 +267,12 @@ class _Rewriter:
             done += source.channels
         return made
 
-    def _add_frames(self, kind: str, inputs: list[str], name: str, **attributes: Any) -> None:
+    def _add_frames(
+        self, kind: str, inputs: list[str], name: str, maps: list[str], **attributes: Any
+    ) -> None:
         while not inputs[-1]:
             inputs.pop()
-        self._add_fused(kind, inputs, [name, f"{name}_pooled"], [], **attributes)
+        self._add_fused(kind, inputs, [name, f"{name}_pooled"], maps, **attributes)
 
     def _parameters(self, names: tuple[str, ...]) -> list[str]:
         """Return weights and biases, with zeros for the biases that are missing.
