@@ -47,15 +47,14 @@ benchmarks: cpp  ## Measure all published rows and write their tables
 	$(BIN)/python scripts/benchmark.py
 	$(BIN)/python scripts/layer_rates.py
 
+TENSORRT ?= OFF
 cpp: install  ## Build the native code and the C++ runtime, and run their own tests
-	$(CMAKE_NATIVE) -B build/native -DCMAKE_BUILD_TYPE=Release $(WITH_RUNTIME)
+	$(CMAKE_NATIVE) -B build/native -DCMAKE_BUILD_TYPE=Release -DADAFUSE_RUNTIME_TENSORRT=$(TENSORRT) $(WITH_RUNTIME)
 	cmake --build build/native
 	ctest --test-dir build/native --output-on-failure
 
-tensorrt: install  ## Compile the C++ runtime for engines of TensorRT, against its headers
-	$(CMAKE_NATIVE) -B build/tensorrt -DCMAKE_BUILD_TYPE=Release -DADAFUSE_RUNTIME_TENSORRT=ON $(WITH_RUNTIME)
-	cmake --build build/tensorrt --target adafuse_runtime test_runtime_tensorrt
-	ctest --test-dir build/tensorrt --output-on-failure -R runtime_tensorrt
+tensorrt:  ## The same with a C++ runtime that opens engines of TensorRT, whose headers suffice
+	$(MAKE) cpp TENSORRT=ON
 
 # Kernels for all GPU generations; one is compiled in half a minute: make plugin CUBIN_TARGETS=87
 CUBIN_TARGETS ?= 80 86 87 89 90 100 120
