@@ -15,11 +15,15 @@ constexpr std::size_t round_up(std::size_t value, std::size_t multiple) {
 // Bytes of a cache line, which is also the widest vector of all instruction sets.
 constexpr std::size_t kLine = 64;
 
-// Bytes from one pixel to the next for so many channels.  Whole vectors may be written, and
+// Bytes from one pixel to the next where each takes so many.  Whole vectors may be written, and
 // neighbouring pixels must not share cache sets, as they would at a power of two.
-constexpr std::size_t channel_pitch(std::size_t channels, Precision precision) {
-  const std::size_t whole = round_up(channels * value_bytes(precision), kLine);
+constexpr std::size_t pixel_pitch(std::size_t bytes) {
+  const std::size_t whole = round_up(bytes, kLine);
   return whole % (4 * kLine) == 0 ? whole + kLine : whole;
+}
+
+constexpr std::size_t channel_pitch(std::size_t channels, Precision precision) {
+  return pixel_pitch(channels * value_bytes(precision));
 }
 
 // What a stored value of one stands for in the frames that are read and made, in kInt8.

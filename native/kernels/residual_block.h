@@ -47,7 +47,7 @@ struct ResidualBlockTensors {
 struct ResidualBlockHistory {
   const char* input;            // (streams) the frames before, of the input layout
   const char* convolution;      // (streams) what conv1 gave for them, of the history layout
-  const std::int32_t* missing;  // (streams, mid_channels): not zero where it was not computed
+  const std::int32_t* missing;  // (streams, mid_channels): 0 where it holds a channel
   char* next_convolution;       // the same for the next frame
   std::int32_t* next_missing;
 };
@@ -68,7 +68,9 @@ class ResidualBlock {
   std::size_t border() const { return is_bottleneck() ? 0 : 1; }
   FrameLayout input_layout(std::size_t height, std::size_t width) const;
   FrameLayout output_layout(std::size_t height, std::size_t width) const;
-  // Of conv1's result between frames: the channels that are not missing, side by side.
+  // Of conv1's result between frames: the channels that are not missing, side by side, and behind
+  // them what the frame reused.  Pixels lie as close as these channels allow; the layout has room
+  // for any number.
   FrameLayout history_layout(std::size_t height, std::size_t width) const;
 
   // Runs `clips * frames` frames of height x width; `policy` (channels = mid_channels) may be null,

@@ -12,6 +12,7 @@ struct Scratch {
   AlignedArray<char> y, z, input;
   AlignedArray<float> sums;
   std::vector<CompactChannels> channels;            // per origin
+  std::vector<InputShape> mids;                     // of conv2, per row
   std::vector<OriginPanel> first_panels;            // of conv1
   std::vector<StepList> reads;                      // of conv2, per row
   std::array<StepList, 4> first_steps, skip_steps;  // by the neighbours of a frame
@@ -47,6 +48,10 @@ constexpr std::size_t kNarrowStrip = 16 * 1024;
 std::size_t ceil_div(std::size_t a, std::size_t b) {
   return (a + b - 1) / b;
 }
+
+// What a stream's frame leaves of a channel of conv1 to the next one, in `missing`: its result;
+// what the frame reused, which is of no more use; or nothing.
+constexpr std::int32_t kStored = 0, kSkipped = 1, kReused = 2;
 
 // Copies the values of a pixel at `places` and puts `filling` zeros behind them.
 template <typename Value>
@@ -108,6 +113,7 @@ const StepList& ResidualPass::shifted(const std::array<StepList, 4>& lists, std:
 
 void ResidualPass::prepare() {
   scratch_.channels.resize(std::max(scratch_.channels.size(), origins()));
+  scratch_.mids.assign(rows_, mid_);
   scratch_.reads.resize(std::max(scratch_.reads.size(), rows_));
   scratch_.first_patches.resize(origins());
   scratch_.second_patches.resize(rows_);
@@ -133,32 +139,49 @@ void ResidualPass::prepare() {
   scratch_.narrow_steps.assign(narrow_, kernel_, {}, {false, false});
 }
 
+const InputShape& ResidualPass::mid(std::size_t row) const {
+  return scratch_.mids[row];
+}
+
+// Pixels lie as close as their channels allow.
+FrameLayout ResidualPass::mid_layout(std::size_t own, std::size_t reused) const {
+  const std::size_t bytes = value_bytes(kernel_.precision);
+  FrameLayout layout = mid_.layout;
+  layout.pitch = pixel_pitch(round_up(own * bytes, kLine) + reused * bytes);
+  return layout;
+}
+
 void ResidualPass::prepare_clips() {
   std::size_t most = 0;
   for (std::size_t row = 0; row < rows_; ++row) {
     scratch_.channels[row].assign(policy_, row, block_.mid_channels_);
     most = std::max(most, scratch_.channels[row].size());
   }
-  mid_.layout.pitch = channel_pitch(most, kernel_.precision);
-  y_ = scratch_.y.reserve(rows_ * mid_.layout.frame_pitch() + kLine);
+  const FrameLayout layout = mid_layout(most, 0);
+  y_pitch_ = layout.frame_pitch();
+  y_ = scratch_.y.reserve(rows_ * y_pitch_ + kLine);
   for (std::size_t row = 0; row < rows_; ++row) {
+    scratch_.mids[row].layout = layout;
     const CompactChannels* previous =
         neighbours(row).previous ? &scratch_.channels[row - 1] : nullptr;
-    prepare_reads(row, previous, -static_cast<std::ptrdiff_t>(mid_.layout.frame_pitch()));
+    prepare_reads(row, previous, -static_cast<std::ptrdiff_t>(y_pitch_));
   }
 }
 
 void ResidualPass::prepare_streams() {
   const std::size_t channels = block_.mid_channels_;
-  mid_.layout = block_.history_layout(input_.layout.height, input_.layout.width);
+  y_pitch_ = block_.history_layout(input_.layout.height, input_.layout.width).frame_pitch();
   y_ = history_->next_convolution;
   for (std::size_t row = 0; row < rows_; ++row) {
     CompactChannels& reused = scratch_.channels[rows_ + row];
     scratch_.channels[row].assign(policy_, row, channels);
     reused.assign_reused(*policy_, row, history_->missing + row * channels);
+    scratch_.mids[row].layout = mid_layout(scratch_.channels[row].size(), reused.size());
     prepare_reads(row, &reused, static_cast<std::ptrdiff_t>(reused_offset(row)));
     for (std::size_t channel = 0; channel < channels; ++channel) {
-      history_->next_missing[row * channels + channel] = !policy_->keeps(row, channel);
+      history_->next_missing[row * channels + channel] = policy_->keeps(row, channel)    ? kStored
+                                                         : policy_->reuses(row, channel) ? kReused
+                                                                                         : kSkipped;
     }
   }
 }
@@ -169,9 +192,9 @@ void ResidualPass::prepare_reads(std::size_t row, const CompactChannels* previou
   if (block_.winograd2_) {
     PatchReads& reads = scratch_.second_patches.reads(row);
     reads.clear();
-    reads.add(y(row), mid_, own, previous, distance, kernel_);
+    reads.add(y(row), mid(row), own, previous, distance, kernel_);
   } else {
-    scratch_.reads[row].assign(mid_, kernel_, own, previous, distance);
+    scratch_.reads[row].assign(mid(row), kernel_, own, previous, distance);
   }
 }
 
@@ -186,13 +209,13 @@ const char* ResidualPass::origin_input(std::size_t origin) const {
 
 void ResidualPass::copy_reused(std::size_t row, RowRange rows) const {
   const CompactChannels& reused = scratch_.channels[rows_ + row];
-  const std::int32_t* const missing = history_->missing + row * block_.mid_channels_;
   const std::size_t bytes = value_bytes(kernel_.precision);
+  const std::int32_t* const missing = history_->missing + row * block_.mid_channels_;
   std::vector<std::size_t>& places = task_scratch.places;
   places.clear();
   std::size_t place = 0, next = reused.computed();
   for (std::size_t channel = 0; next < reused.size(); ++channel) {
-    if (missing[channel] == 0) {
+    if (missing[channel] == kStored) {
       if (reused[next] == channel) {
         places.push_back(place);
         ++next;
@@ -208,13 +231,19 @@ void ResidualPass::copy_reused(std::size_t row, RowRange rows) const {
   if (places.size() + filling == 0) {
     return;
   }
-  const char* const from = history_->convolution + row * mid_.layout.frame_pitch();
+  const auto count = [&](std::int32_t state) {
+    return static_cast<std::size_t>(std::count(missing, missing + block_.mid_channels_, state));
+  };
+  const FrameLayout from_layout = mid_layout(count(kStored), count(kReused));
+  const FrameLayout& to_layout = mid(row).layout;
+  const char* const from = history_->convolution + row * y_pitch_;
   char* const to = y(row) + reused_offset(row) + reused.computed() * bytes;
   for (std::size_t y = rows.begin; y < rows.end; ++y) {
+    const std::ptrdiff_t line = static_cast<std::ptrdiff_t>(y);
     for (std::size_t x = 0; x < mid_.layout.width; ++x) {
-      const std::size_t pixel =
-          mid_.layout.offset(static_cast<std::ptrdiff_t>(y), static_cast<std::ptrdiff_t>(x));
-      copy(from + pixel, places, to + pixel, filling);
+      const std::ptrdiff_t column = static_cast<std::ptrdiff_t>(x);
+      copy(from + from_layout.offset(line, column), places, to + to_layout.offset(line, column),
+           filling);
     }
   }
 }
@@ -223,7 +252,7 @@ void ResidualPass::first_stage(std::size_t origin, RowRange rows, std::size_t pa
                                std::size_t panel_end) const {
   const std::size_t panels = ceil_div(scratch_.channels[origin].computed(), kernel_.panel_width());
   if (panel_begin == 0 && !is_late(origin)) {
-    mid_.layout.clear_border(y(origin), rows.begin, rows.end);
+    mid(origin).layout.clear_border(y(origin), rows.begin, rows.end);
   }
   if (panel_begin < std::min(panel_end, panels)) {
     compute_channels(origin, rows, panel_begin, std::min(panel_end, panels));
@@ -263,7 +292,7 @@ void ResidualPass::compute_channels(std::size_t origin, RowRange rows, std::size
   }
   const Panels gathered{reinterpret_cast<const char*>(panels), panel_units * kUnit, panel_begin};
   const ConvTarget target{
-      y(row) + (is_late(origin) ? reused_offset(row) : 0), mid_.layout, {bias, scale}};
+      y(row) + (is_late(origin) ? reused_offset(row) : 0), mid(row).layout, {bias, scale}};
   if (block_.winograd1_ && by_panels_) {
     const PatchFrame frame = scratch_.first_patches.frame(origin, &gathered, target);
     const std::size_t left = computed - panel_begin * width;
@@ -302,7 +331,7 @@ void ResidualPass::second_stage(std::size_t row, const Panels& conv2, RowRange r
                      task_scratch.patches);
     return;
   }
-  const ConvSource source{y(row), mid_, scratch_.reads[row], conv2};
+  const ConvSource source{y(row), mid(row), scratch_.reads[row], conv2};
   convolve(kernel_, &source, 1, target, rows, block_.mid_channels_, panel_begin, panel_end,
            task_scratch.tiles);
 }
@@ -341,7 +370,7 @@ void ResidualPass::last_stage(std::size_t row, const Panels& conv2, RowRange row
   if (block_.is_bottleneck()) {
     terms.push_back({z, narrow_, scratch_.narrow_steps, block_.conv3_->panels(), z_first_row});
   } else if (!block_.winograd2_) {
-    terms.push_back({y(row), mid_, scratch_.reads[row], conv2});
+    terms.push_back({y(row), mid(row), scratch_.reads[row], conv2});
   } else {
     if (!by_panels_) {
       convolve_patches(kernel_, scratch_.second_patches.reads(row), &conv2,

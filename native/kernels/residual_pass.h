@@ -59,13 +59,16 @@ class ResidualPass {
   bool shifts() const { return block_.shift_.from_next + block_.shift_.from_previous > 0; }
   bool streams() const { return history_ != nullptr; }
   // Conv1 runs on origins: the rows and then, of streams, the frames before them, which are late.
-  // What it gives for those comes to lie behind what the row keeps.
+  // What it gives for those comes to lie behind what the row keeps, on a cache line of its own.
   std::size_t origins() const { return streams() ? 2 * rows_ : rows_; }
   bool is_late(std::size_t origin) const { return origin >= rows_; }
   const char* origin_input(std::size_t origin) const;
   std::size_t reused_offset(std::size_t row) const;
 
-  char* y(std::size_t row) const { return y_ + row * mid_.layout.frame_pitch(); }
+  // What conv1 gives for a row, and how conv2 reads it.
+  char* y(std::size_t row) const { return y_ + row * y_pitch_; }
+  const InputShape& mid(std::size_t row) const;
+  FrameLayout mid_layout(std::size_t own, std::size_t reused) const;
   const char* x(std::size_t row) const { return x_ + row * input_.layout.frame_pitch(); }
   float* sums(std::size_t slot, std::size_t row) const {
     return sums_ + (slot * rows_ + row) * sums_pitch_;
@@ -79,13 +82,14 @@ class ResidualPass {
   const Policy* policy_;
   const ResidualBlockHistory* history_;  // null for clips
   InputShape input_;                     // of conv1
-  InputShape mid_;                       // of conv2, compact
+  InputShape mid_;                       // of conv2, but for the pitch of its layout
   InputShape narrow_;                    // of conv3
   InputShape skipped_;                   // of a shortcut convolution
   FrameLayout output_;
   struct Scratch& scratch_;
   const char* x_;
   char* y_ = nullptr;
+  std::size_t y_pitch_ = 0;
   float* sums_ = nullptr;
   std::size_t sums_pitch_;
   bool by_panels_ = false;

@@ -88,8 +88,9 @@ void tile(const Segment* segments, std::size_t count, const PerChannel& channels
           const TileOutput& output) {
   constexpr int vectors = units * kGranule / kLanes;
   constexpr bool half = units * kGranule % kLanes != 0;
-  constexpr int tail = vectors * kLanes;    // where the half begins
-  Sum sum[groups][pixels][vectors + half];  // the half has its own array
+  constexpr int tail = vectors * kLanes;                    // where the half begins
+  constexpr int last = units * kGranule * kValueBytes - 1;  // byte of what is written
+  Sum sum[groups][pixels][vectors + half];                  // the half has its own array
   SumHalf sum_half[groups][pixels];
 #pragma GCC unroll 16
   for (int g = 0; g < groups; ++g) {
@@ -103,12 +104,10 @@ void tile(const Segment* segments, std::size_t count, const PerChannel& channels
         sum_half[g][p] = begin_sum_half(channels.bias + tail);
       }
       __builtin_prefetch(output.groups[g] + p * output.pixel_stride, 1);
-      __builtin_prefetch(output.groups[g] + p * output.pixel_stride + (kPanel - 1) * kValueBytes,
-                         1);
+      __builtin_prefetch(output.groups[g] + p * output.pixel_stride + last, 1);
       if (output.residual[0] != nullptr) {
         __builtin_prefetch(output.residual[g] + p * output.residual_stride);
-        __builtin_prefetch(output.residual[g] + p * output.residual_stride +
-                           (kPanel - 1) * kValueBytes);
+        __builtin_prefetch(output.residual[g] + p * output.residual_stride + last);
       }
     }
   }
