@@ -8,6 +8,8 @@ namespace adafuse {
 // nothing, leaves all.  The processor must still support them.
 bool avx2_allowed();
 bool avx512_allowed();
+// Also asks the system for the room that it keeps the matrices of a process in.
+bool amx_allowed();
 
 }  // namespace adafuse
 #endif

@@ -19,8 +19,10 @@ namespace adafuse {
 #if defined(__x86_64__)
 DECLARE(tile_float32_avx512)
 DECLARE(tile_float32_avx2)
+DECLARE(tile_bfloat16_amx)
 DECLARE(tile_bfloat16_avx512)
 DECLARE(tile_bfloat16_avx2)
+DECLARE(tile_int8_amx)
 DECLARE(tile_int8_avx512)
 DECLARE(tile_int8_avxvnni)
 DECLARE(tile_int8_avx2)
@@ -35,11 +37,22 @@ DECLARE(tile_int8_baseline)
 namespace {
 
 #if defined(__x86_64__)
-// Compilers older than GCC 14 do not know the name "avxvnni".
-bool supports_avxvnni() {
-  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax >> 4 & 1) != 0;
-}
+// Sets that compilers of our time do not know the names of, as bits of leaf 7.
+struct MoreSets {
+  bool avxvnni = false, amx_bf16 = false, amx_int8 = false;
+
+  MoreSets() {
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0) {
+      const bool amx = (edx >> 24 & 1) != 0;
+      amx_bf16 = amx && (edx >> 22 & 1) != 0;
+      amx_int8 = amx && (edx >> 25 & 1) != 0;
+    }
+    if (__get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0) {
+      avxvnni = (eax >> 4 & 1) != 0;
+    }
+  }
+};
 #endif
 
 std::vector<const TileKernel*> usable(Precision precision) {
@@ -57,10 +70,14 @@ std::vector<const TileKernel*> usable(Precision precision) {
   const bool vnni = short_vectors && __builtin_cpu_supports("avx512vnni");
   const bool avx2 =
       avx2_allowed() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const MoreSets more;
+  const bool amx = bf16 && vnni && (more.amx_bf16 || more.amx_int8) && amx_allowed();
   add(avx512, tile_float32_avx512::kernel);
+  add(amx && more.amx_bf16, tile_bfloat16_amx::kernel);
   add(bf16, tile_bfloat16_avx512::kernel);
+  add(amx && more.amx_int8, tile_int8_amx::kernel);
   add(vnni, tile_int8_avx512::kernel);
-  add(avx2 && supports_avxvnni(), tile_int8_avxvnni::kernel);
+  add(avx2 && more.avxvnni, tile_int8_avxvnni::kernel);
   add(avx2, tile_float32_avx2::kernel);
   add(avx2, tile_bfloat16_avx2::kernel);
   add(avx2, tile_int8_avx2::kernel);

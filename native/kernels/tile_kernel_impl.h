@@ -16,71 +16,7 @@
 namespace adafuse::TILE_NAMESPACE {
 namespace {
 
-constexpr int kLanes = TILE_LANES;
-constexpr int kVectors = TILE_VECTORS;
-constexpr int kGranule = TILE_GRANULE;  // a vector or half of one
-constexpr int kMaxGroup = TILE_GROUP;
-constexpr int kMaxPixels = TILE_PIXELS;
-constexpr int kPanel = kLanes * kVectors;
-constexpr std::size_t kLine = 64;  // bytes of a cache line
-
-static_assert(kGranule == kLanes || 2 * kGranule == kLanes);
-
-using Unit = std::uint32_t;
-
-// No templates for these: an argument of a template loses the attributes of its type, its
-// alignment too.
-#define VECTOR_OF(type, count) \
-  [[gnu::vector_size((count) * sizeof(type)), gnu::may_alias, gnu::aligned(sizeof(type))]] = type
-using Vector VECTOR_OF(float, kLanes);
-using Half VECTOR_OF(float, kGranule);
-using UnitVector VECTOR_OF(Unit, kLanes);
-using UnitHalf VECTOR_OF(Unit, kGranule);
-using IntVector VECTOR_OF(std::int32_t, kLanes);
-using IntHalf VECTOR_OF(std::int32_t, kGranule);
-using ByteVector VECTOR_OF(std::uint8_t, kLanes);
-using ByteHalf VECTOR_OF(std::uint8_t, kGranule);
-using ShortVector VECTOR_OF(std::uint16_t, kLanes);
-using ShortHalf VECTOR_OF(std::uint16_t, kGranule);
-#undef VECTOR_OF
-
-inline Vector load(const void* from) {
-  return *static_cast<const Vector*>(from);
-}
-inline Half load_half(const void* from) {
-  return *static_cast<const Half*>(from);
-}
-inline UnitVector load_units(const void* from) {
-  return *static_cast<const UnitVector*>(from);
-}
-inline void store(void* to, Vector v) {
-  *static_cast<Vector*>(to) = v;
-}
-inline void store_half(void* to, Half v) {
-  *static_cast<Half*>(to) = v;
-}
-
-// The larger one, or `v` where that is not a number.
-#if defined(__AVX512F__)
-inline Vector at_least(Vector lowest, Vector v) {
-  return (Vector)_mm512_maskz_max_ps(0xffff, (__m512)lowest, (__m512)v);
-}
-inline Half at_least_half(Half lowest, Half v) {
-  return (Half)_mm256_max_ps((__m256)lowest, (__m256)v);
-}
-#else
-inline Vector at_least(Vector lowest, Vector v) {
-  return v < lowest ? lowest : v;
-}
-inline Half at_least_half(Half lowest, Half v) {
-  return v < lowest ? lowest : v;
-}
-#endif
-
-#include TILE_VALUES
-
-constexpr int kValueBytes = static_cast<int>(value_bytes(kPrecision));
-constexpr int kPerUnit = static_cast<int>(per_unit(kPrecision));
+#include "kernels/tile_vectors.h"
 
 // `units` granules of channels: whole vectors and, if it does not come out even, half a one.
 template <int pixels, int groups, int units>
@@ -246,59 +182,7 @@ void run(const TileSize& size, const Segment* segments, std::size_t count,
   kTiles.of[size.pixels - 1][size.groups - 1][units - 1](segments, count, channels, output);
 }
 
-using Indices [[gnu::vector_size(kLanes * sizeof(Unit))]] = Unit;
-
-// Swaps the off-diagonal halves of all blocks of 2 * distance rows and columns.
-template <int distance>
-inline void exchange(UnitVector* rows) {
-  Indices low{}, high{};
-#pragma GCC unroll 16
-  for (int j = 0; j < kLanes; ++j) {
-    low[j] = (j & distance) != 0 ? j - distance + kLanes : j;
-    high[j] = (j & distance) != 0 ? j + kLanes : j + distance;
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < kLanes; ++i) {
-    if ((i & distance) == 0) {
-      const UnitVector upper = rows[i], lower = rows[i + distance];
-      rows[i] = __builtin_shuffle(upper, lower, low);
-      rows[i + distance] = __builtin_shuffle(upper, lower, high);
-    }
-  }
-  if constexpr (2 * distance < kLanes) {
-    exchange<2 * distance>(rows);
-  }
-}
-
-void gather(const Unit* const* rows, std::size_t count, std::size_t depth, Unit* panel) {
-  for (std::size_t first = 0; first < count; first += kLanes) {
-    for (std::size_t k = 0; k < depth; k += kLanes) {
-      UnitVector block[kLanes];
-#pragma GCC unroll 16
-      for (int i = 0; i < kLanes; ++i) {
-        block[i] = load_units(rows[first + i] + k);
-      }
-      exchange<1>(block);
-#pragma GCC unroll 16
-      for (int i = 0; i < kLanes; ++i) {
-        *reinterpret_cast<UnitVector*>(panel + (k + i) * kPanel + first) = block[i];
-      }
-    }
-  }
-}
-
-void interleave(const char* channels, const std::uint32_t* offsets, std::size_t depth,
-                Unit* panel) {
-  for (std::size_t k = 0; k < depth; ++k) {
-    // Chosen rows lie anywhere: without this each would wait for memory.
-    for (int i = 0; i < kPerUnit; ++i) {
-      __builtin_prefetch(channels + offsets[static_cast<int>(kStepsAhead) * kPerUnit + i]);
-    }
-    merge_channels(channels, offsets, panel);
-    offsets += kPerUnit;
-    panel += kPanel;
-  }
-}
+#include "kernels/tile_packers.h"
 
 }  // namespace
 

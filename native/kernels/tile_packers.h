@@ -1,0 +1,54 @@
+// Included by the files that implement tile kernels, in their namespaces: panels of weights.
+using Indices [[gnu::vector_size(kLanes * sizeof(Unit))]] = Unit;
+
+// Swaps the off-diagonal halves of all blocks of 2 * distance rows and columns.
+template <int distance>
+inline void exchange(UnitVector* rows) {
+  Indices low{}, high{};
+#pragma GCC unroll 16
+  for (int j = 0; j < kLanes; ++j) {
+    low[j] = (j & distance) != 0 ? j - distance + kLanes : j;
+    high[j] = (j & distance) != 0 ? j + kLanes : j + distance;
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i) {
+    if ((i & distance) == 0) {
+      const UnitVector upper = rows[i], lower = rows[i + distance];
+      rows[i] = __builtin_shuffle(upper, lower, low);
+      rows[i + distance] = __builtin_shuffle(upper, lower, high);
+    }
+  }
+  if constexpr (2 * distance < kLanes) {
+    exchange<2 * distance>(rows);
+  }
+}
+
+void gather(const Unit* const* rows, std::size_t count, std::size_t depth, Unit* panel) {
+  for (std::size_t first = 0; first < count; first += kLanes) {
+    for (std::size_t k = 0; k < depth; k += kLanes) {
+      UnitVector block[kLanes];
+#pragma GCC unroll 16
+      for (int i = 0; i < kLanes; ++i) {
+        block[i] = load_units(rows[first + i] + k);
+      }
+      exchange<1>(block);
+#pragma GCC unroll 16
+      for (int i = 0; i < kLanes; ++i) {
+        *reinterpret_cast<UnitVector*>(panel + (k + i) * kPanel + first) = block[i];
+      }
+    }
+  }
+}
+
+void interleave(const char* channels, const std::uint32_t* offsets, std::size_t depth,
+                Unit* panel) {
+  for (std::size_t k = 0; k < depth; ++k) {
+    // Chosen rows lie anywhere: without this each would wait for memory.
+    for (int i = 0; i < kPerUnit; ++i) {
+      __builtin_prefetch(channels + offsets[static_cast<int>(kStepsAhead) * kPerUnit + i]);
+    }
+    merge_channels(channels, offsets, panel);
+    offsets += kPerUnit;
+    panel += kPanel;
+  }
+}

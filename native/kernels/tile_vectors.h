@@ -1,0 +1,67 @@
+// Included by the files that implement tile kernels, in their namespaces: vectors of the
+// instruction set, and what the values of a precision are.
+constexpr int kLanes = TILE_LANES;
+constexpr int kVectors = TILE_VECTORS;
+constexpr int kGranule = TILE_GRANULE;  // a vector or half of one
+constexpr int kMaxGroup = TILE_GROUP;
+constexpr int kMaxPixels = TILE_PIXELS;
+constexpr int kPanel = kLanes * kVectors;
+constexpr std::size_t kLine = 64;  // bytes of a cache line
+
+static_assert(kGranule == kLanes || 2 * kGranule == kLanes);
+
+using Unit = std::uint32_t;
+
+// No templates for these: an argument of a template loses the attributes of its type, its
+// alignment too.
+#define VECTOR_OF(type, count) \
+  [[gnu::vector_size((count) * sizeof(type)), gnu::may_alias, gnu::aligned(sizeof(type))]] = type
+using Vector VECTOR_OF(float, kLanes);
+using Half VECTOR_OF(float, kGranule);
+using UnitVector VECTOR_OF(Unit, kLanes);
+using UnitHalf VECTOR_OF(Unit, kGranule);
+using IntVector VECTOR_OF(std::int32_t, kLanes);
+using IntHalf VECTOR_OF(std::int32_t, kGranule);
+using ByteVector VECTOR_OF(std::uint8_t, kLanes);
+using ByteHalf VECTOR_OF(std::uint8_t, kGranule);
+using ShortVector VECTOR_OF(std::uint16_t, kLanes);
+using ShortHalf VECTOR_OF(std::uint16_t, kGranule);
+#undef VECTOR_OF
+
+inline Vector load(const void* from) {
+  return *static_cast<const Vector*>(from);
+}
+inline Half load_half(const void* from) {
+  return *static_cast<const Half*>(from);
+}
+inline UnitVector load_units(const void* from) {
+  return *static_cast<const UnitVector*>(from);
+}
+inline void store(void* to, Vector v) {
+  *static_cast<Vector*>(to) = v;
+}
+inline void store_half(void* to, Half v) {
+  *static_cast<Half*>(to) = v;
+}
+
+// The larger one, or `v` where that is not a number.
+#if defined(__AVX512F__)
+inline Vector at_least(Vector lowest, Vector v) {
+  return (Vector)_mm512_maskz_max_ps(0xffff, (__m512)lowest, (__m512)v);
+}
+inline Half at_least_half(Half lowest, Half v) {
+  return (Half)_mm256_max_ps((__m256)lowest, (__m256)v);
+}
+#else
+inline Vector at_least(Vector lowest, Vector v) {
+  return v < lowest ? lowest : v;
+}
+inline Half at_least_half(Half lowest, Half v) {
+  return v < lowest ? lowest : v;
+}
+#endif
+
+#include TILE_VALUES
+
+constexpr int kValueBytes = static_cast<int>(value_bytes(kPrecision));
+constexpr int kPerUnit = static_cast<int>(per_unit(kPrecision));
