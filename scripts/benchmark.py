@@ -1,7 +1,8 @@
 """Measure everything that docs/benchmarks publishes, and write its tables from the reports.
 
-Rows that this version has measured before are kept; --again measures them anew.  A quiet machine of
-two processors needs about half an hour.
+Every kind of machine has its reports and its tables.  Rows that this version has measured before on
+this kind are kept; --again measures them anew.  A quiet machine of two processors needs about half
+an hour.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import machines
+from page import write_section
+
 from adafuse_deploy import __version__
 from adafuse_deploy.assets import SHIPPED
+from adafuse_deploy.benchmark.machine import describe_machine
 
-FOLDER = Path(__file__).parent.parent / "docs" / "benchmarks"
-BEGIN, END = "<!-- tables: scripts/benchmark.py writes them -->", "<!-- end of tables -->"
+PAGE = machines.BENCHMARKS / "README.md"
 PRECISIONS = ("fp32", "bf16", "int8")
 MIXES = ("dense", "sthv1", "sthv2", "jester")
 EXTRA_MIX = "minikinetics"
@@ -183,7 +187,7 @@ def break_even(sweep: list[Report]) -> str:
 
 
 def tables(reports: dict[str, Report]) -> str:
-    """Return the Markdown sections of the reports by name."""
+    """Return the Markdown sections of the reports by name, all of one machine."""
 
     def chosen(*patterns: str) -> dict[str, Report]:
         return {
@@ -199,6 +203,7 @@ def tables(reports: dict[str, Report]) -> str:
         for entry in report["missing"]
     }
     sections = [
+        f"## {machines.title(next(iter(reports.values()))['machine'])}",
         "### Policy mixes, ResNet-50 TSM\n\n"
         + table(CLIP_COLUMNS, chosen(*(f"resnet50-{mix}-????" for mix in (*MIXES, EXTRA_MIX)))),
         "### Other networks and settings\n\n"
@@ -215,11 +220,13 @@ def tables(reports: dict[str, Report]) -> str:
 def measure(options: argparse.Namespace, folder: Path) -> list[str]:
     """Measure the rows that are wanted and return those that could not be."""
     failed = []
+    reports = machines.folder(describe_machine())
+    reports.mkdir(exist_ok=True)
     wanted = {
         name: arguments
         for name, arguments in rows().items()
         if fnmatch.fnmatch(name, options.only)
-        and (options.again or not is_current(FOLDER / f"{name}.json"))
+        and (options.again or not is_current(reports / f"{name}.json"))
     }
     if any(name.startswith("shipped") for name in wanted):
         prepare_shipped(folder)
@@ -228,7 +235,7 @@ def measure(options: argparse.Namespace, folder: Path) -> list[str]:
         rounds = 10 * options.rounds if "--stream" in arguments else options.rounds
         command = [sys.executable, "-m", "adafuse_deploy.cli", "bench", *arguments]
         command += ["--threads", str(options.threads), "--rounds", str(rounds)]
-        command += ["--json", str(FOLDER / f"{name}.json")]
+        command += ["--json", str(reports / f"{name}.json")]
         if subprocess.run(command, cwd=folder).returncode:
             failed.append(name)
     return failed
@@ -243,12 +250,22 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="adafuse-benchmark-") as folder:
         failed = measure(options, Path(folder))
-    paths = {name: FOLDER / f"{name}.json" for name in rows()}
-    reports = {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
-    page = FOLDER / "README.md"
-    before, _, rest = page.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n\n{tables(reports)}\n\n{END}{after}")
+    names = [f"{name}.json" for name in rows()]
+    write_section(
+        PAGE,
+        "tables",
+        "benchmark.py",
+        "\n\n".join(
+            tables(
+                {
+                    name[:-5]: json.loads((path / name).read_text())
+                    for name in names
+                    if (path / name).exists()
+                }
+            )
+            for path in machines.folders(*names)
+        ),
+    )
     if failed:
         print(f"Not measured: {', '.join(failed)}.", file=sys.stderr)
     return 1 if failed else 0

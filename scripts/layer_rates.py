@@ -1,6 +1,7 @@
 """Measure how fast each fused operator of ResNet-50 is, beside what a core can do at most.
 
-Writes docs/benchmarks/layers.json and its table.  Needs the programs that 'make cpp' builds.
+Writes layers.json in the machine's folder of docs/benchmarks, and the table of all machines.  Needs
+the programs that 'make cpp' builds.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import machines
 import numpy as np
 import onnxruntime
 import torch
+from page import write_section
 
 from adafuse_deploy.benchmark.graphs import fix_batch, force_policies
 from adafuse_deploy.benchmark.machine import describe_machine
@@ -29,11 +32,9 @@ from adafuse_deploy.models.registry import model_config
 from adafuse_deploy.ops import library
 from adafuse_deploy.quantization.quantize import quantize
 
-ROOT = Path(__file__).parent.parent
-PEAK = ROOT / "build" / "native" / "benchmarks" / "peak"
-PAGE = ROOT / "docs" / "benchmarks" / "README.md"
-REPORT = ROOT / "docs" / "benchmarks" / "layers.json"
-BEGIN, END = "<!-- layers: scripts/layer_rates.py writes them -->", "<!-- end of layers -->"
+PEAK = Path(__file__).parent.parent / "build" / "native" / "benchmarks" / "peak"
+PAGE = machines.BENCHMARKS / "README.md"
+REPORT = "layers.json"
 ARCH, MIX, RUNS = "adafuse_tsm_resnet50", "sthv2", 10
 
 
@@ -120,10 +121,12 @@ def table(report: dict[str, Any]) -> str:
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="adafuse-layers-") as folder:
         report = {"peaks": peaks(), "layers": measure(Path(folder)), "machine": describe_machine()}
-    REPORT.write_text(json.dumps(report, indent=2) + "\n")
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{table(report)}\n\n{END}{after}")
+    path = machines.folder(report["machine"]) / REPORT
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(report, indent=2) + "\n")
+    reports = [json.loads((path / REPORT).read_text()) for path in machines.folders(REPORT)]
+    text = "\n\n".join(f"### {machines.title(r['machine'])}\n\n{table(r)}" for r in reports)
+    write_section(PAGE, "layers", "layer_rates.py", text)
 
 
 if __name__ == "__main__":

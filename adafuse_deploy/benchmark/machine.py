@@ -7,7 +7,16 @@ import platform
 from pathlib import Path
 from typing import Any
 
-_INSTRUCTION_SETS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "avx512_vnni", "avx_vnni")
+_INSTRUCTION_SETS = (
+    "avx2",
+    "fma",
+    "avx512f",
+    "avx512_bf16",
+    "amx_bf16",
+    "avx512_vnni",
+    "avx_vnni",
+    "amx_int8",
+)
 
 
 def describe_machine() -> dict[str, Any]:

@@ -56,7 +56,8 @@ def _python() -> list[Finding]:
 
 
 def _processor() -> list[Finding]:
-    wanted = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "sve")
+    vectors = ("avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16")
+    wanted = (*vectors, "amx_bf16", "amx_int8", "asimd", "asimddp", "sve")
     fields: dict[str, str] = {}
     if (information := Path("/proc/cpuinfo")).is_file():
         for line in information.read_text().splitlines():
