@@ -10,9 +10,12 @@ PRECISIONS = ("fp32", "bf16", "int8")
 
 ISA_LIMITS = {
     isa: {"ADAFUSE_MAX_ISA": isa, "ONEDNN_MAX_CPU_ISA": onednn, "ATEN_CPU_CAPABILITY": aten}
-    for isa, onednn, aten in (("avx2", "AVX2", "avx2"), ("avx512", "AVX512_CORE", "avx512"))
+    for isa, onednn, aten in (("avx2", "AVX2", "avx2"), ("avx512", "AVX512_CORE_BF16", "avx512"))
 }
-"""What limits our kernels, oneDNN (in OpenVINO and PyTorch) and PyTorch's own kernels."""
+"""What limits our kernels, oneDNN (in OpenVINO and PyTorch) and PyTorch's own kernels.
+
+In all of them "avx512" is everything before AMX, VNNI and BF16 included.
+"""
 
 ISA_FLAGS = {"avx2": {"avx2", "fma"}, "avx512": {"avx512f"}}
 """Instruction sets that a machine must have for a limit to mean anything."""
