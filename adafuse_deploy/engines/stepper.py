@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -53,9 +54,7 @@ class PingPong:
         kinds = [np.float32] + [np.int32] * (len(widths) - 1)
         self._results = [np.zeros((streams, w), k) for w, k in zip(widths, kinds, strict=True)]
         results = dict(zip(metadata.outputs, self._results, strict=False))
-        self._states = [
-            [np.zeros((streams, *entry.shape), entry.dtype) for entry in state] for _ in range(2)
-        ]
+        self._states = _zeros([((streams, *entry.shape), entry.dtype) for entry in state], sets=2)
         self.state_bytes = sum(array.nbytes for group in self._states for array in group) // streams
         self._runs = []
         for now, then in (self._states, self._states[::-1]):
@@ -73,3 +72,24 @@ class PingPong:
     def reset(self, streams: int | slice) -> None:
         for array in self._states[self._turn]:
             array[streams] = 0
+
+
+def _zeros(tensors: Sequence[tuple[tuple[int, ...], str]], sets: int) -> list[list[np.ndarray]]:
+    """Return ``sets`` times arrays of these shapes and types, all zeros, side by side in memory.
+
+    NumPy asks for large pages where an array is large enough, as the state as a whole is.
+    """
+    line = 64
+    sizes = [
+        -(-math.prod(shape) * np.dtype(kind).itemsize // line) * line for shape, kind in tensors
+    ]
+    memory = np.zeros(sets * sum(sizes) + line, np.uint8)
+    begin = -memory.ctypes.data % line
+    arrays: list[list[np.ndarray]] = []
+    for _ in range(sets):
+        arrays.append([])
+        for (shape, kind), size in zip(tensors, sizes, strict=True):
+            used = math.prod(shape) * np.dtype(kind).itemsize
+            arrays[-1].append(memory[begin : begin + used].view(kind).reshape(shape))
+            begin += size
+    return arrays
