@@ -9,75 +9,135 @@ namespace adafuse {
 namespace {
 
 constexpr std::size_t kActions = 3;
-// Enough tasks for the threads of a usual machine to finish together.
-constexpr std::size_t kEnoughTasks = 16;
+// Enough parts for the threads of a usual machine to finish together, and few enough for the
+// logits that each part of the hidden units gives to be added up soon.
+constexpr std::size_t kMostParts = 16;
+// Hidden units whose rows of weights stay in the nearest caches for all inputs.
+constexpr std::size_t kUnitsAtOnce = 32;
+// Logits that are added up faster than threads begin.
+constexpr std::size_t kFewLogits = 1 << 15;
 
-// The products of `rows` rows of weights, of `width` values each, with `count` inputs, `pitch`
-// apart as their products are by `product_pitch`.
-void multiply_all(const float* weights, std::size_t rows, std::size_t width, const float* inputs,
-                  std::size_t pitch, std::size_t count, float* products,
-                  std::size_t product_pitch) {
+std::size_t parts_of(std::size_t count) {
+  return std::min(count, kMostParts);
+}
+
+// Calls body(part, begin, end) for the parts of `count`.
+template <typename Body>
+void in_parts(std::size_t count, const ParallelFor& parallel_for, const Body& body) {
+  const std::size_t parts = parts_of(count);
+  parallel_for(parts, [&](std::size_t part) {
+    body(part, count * part / parts, count * (part + 1) / parts);
+  });
+}
+
+// The first layer for the units from `begin` to `end`: (rows, hidden) in `units`.
+void find_units(const PolicyNetwork& network, const PolicyHistory& history, const float* features,
+                std::size_t rows, std::size_t begin, std::size_t end, float* weighed,
+                float* units) {
   const RowProducts& kernel = row_products();
-  // A few rows of weights stay in the nearest cache for all inputs.
-  for (std::size_t first = 0; first < rows; first += kRowsAtOnce) {
-    for (std::size_t n = 0; n < count; n += kInputsAtOnce) {
-      const std::size_t other = std::min(n + 1, count - 1);
-      const float* const both[kInputsAtOnce] = {inputs + n * pitch, inputs + other * pitch};
-      float* const to[kInputsAtOnce] = {products + n * product_pitch + first,
-                                        products + other * product_pitch + first};
-      kernel.multiply(weights + first * width, std::min(kRowsAtOnce, rows - first), both, width,
-                      to);
+  const std::size_t width = network.features, hidden = network.hidden;
+  for (std::size_t first = begin; first < end; first += kRowsAtOnce) {
+    const std::size_t count = std::min(kRowsAtOnce, end - first);
+    const float* const weights = network.weight0 + first * 2 * width;
+    if (history.weighed == nullptr) {
+      kernel.multiply(weights, 2 * width, count, history.features, rows, width, weighed + first,
+                      hidden);
+    }
+    kernel.multiply(weights + width, 2 * width, count, features, rows, width, units + first,
+                    hidden);
+  }
+  const float* const before = history.weighed != nullptr ? history.weighed : weighed;
+  for (std::size_t row = 0; row < rows; ++row) {
+    for (std::size_t i = begin; i < end; ++i) {
+      float& unit = units[row * hidden + i];
+      unit =
+          std::max(0.0f, network.scale0[i] * (before[row * hidden + i] + unit) + network.bias0[i]);
     }
   }
 }
 
-// Calls body(begin, end) for the parts of `count`.
-template <typename Body>
-void in_parts(std::size_t count, const ParallelFor& parallel_for, const Body& body) {
-  const std::size_t parts = std::min(count, kEnoughTasks);
-  parallel_for(parts,
-               [&](std::size_t part) { body(count * part / parts, count * (part + 1) / parts); });
+// Adds what at most kUnitsAtOnce units from `begin` to `end` weigh to the logits of a row.
+void add_logits(const PolicyNetwork& network, const float* units, std::size_t begin,
+                std::size_t end, float* logits) {
+  const std::size_t outputs = kActions * network.channels;
+  const float* weights[kUnitsAtOnce];
+  float factors[kUnitsAtOnce];
+  std::size_t active = 0;
+  for (std::size_t i = begin; i < end; ++i) {
+    weights[active] = network.weight1 + i * outputs;
+    factors[active] = units[i];
+    active += units[i] != 0;
+  }
+  row_products().accumulate(weights, factors, active, outputs, logits);
+}
+
+// The actions of the channels from `begin` to `end` of a row, whose logits are in `parts` matrices
+// (rows, 3 * channels).
+void choose(const PolicyNetwork& network, const float* partial, std::size_t parts, std::size_t rows,
+            std::size_t row, std::size_t begin, std::size_t end, float* logits,
+            std::int32_t* actions) {
+  const std::size_t outputs = kActions * network.channels;
+  const std::size_t first = begin * kActions, last = end * kActions;
+  const float* weights[kMostParts];
+  float factors[kMostParts];
+  for (std::size_t part = 0; part < parts; ++part) {
+    weights[part] = partial + (part * rows + row) * outputs + first;
+    factors[part] = 1;
+  }
+  float* const sums = logits + row * outputs;
+  std::copy(network.bias1 + first, network.bias1 + last, sums + first);
+  row_products().accumulate(weights, factors, parts, last - first, sums + first);
+  for (std::size_t channel = begin; channel < end; ++channel) {
+    const float* const of = sums + channel * kActions;
+    actions[row * network.channels + channel] =
+        static_cast<std::int32_t>(std::max_element(of, of + kActions) - of);
+  }
 }
 
 thread_local AlignedArray<float> shared_values;
 
 }  // namespace
 
-void decide(const PolicyNetwork& network, const float* previous, const float* features,
+void decide(const PolicyNetwork& network, const PolicyHistory& history, const float* features,
             std::size_t rows, std::int32_t* actions, const ParallelFor& parallel_for) {
-  const std::size_t inputs = 2 * network.features, hidden = network.hidden;
-  const std::size_t outputs = kActions * network.channels;
-  float* const both = shared_values.reserve(rows * (inputs + hidden + outputs));
-  float* const units = both + rows * inputs;
-  float* const logits = units + rows * hidden;
-  for (std::size_t row = 0; row < rows; ++row) {
-    std::copy_n(previous + row * network.features, network.features, both + row * inputs);
-    std::copy_n(features + row * network.features, network.features,
-                both + row * inputs + network.features);
-  }
-  in_parts(hidden, parallel_for, [&](std::size_t begin, std::size_t end) {
-    multiply_all(network.weight0 + begin * inputs, end - begin, inputs, both, inputs, rows,
-                 units + begin, hidden);
-    for (std::size_t row = 0; row < rows; ++row) {
-      float* const values = units + row * hidden;
-      for (std::size_t i = begin; i < end; ++i) {
-        values[i] = std::max(0.0f, network.scale0[i] * values[i] + network.bias0[i]);
+  const std::size_t hidden = network.hidden, outputs = kActions * network.channels;
+  const std::size_t parts = parts_of(hidden);
+  float* const units = shared_values.reserve(rows * (2 * hidden + (parts + 1) * outputs));
+  float* const weighed = units + rows * hidden;
+  float* const logits = weighed + rows * hidden;
+  float* const partial = logits + rows * outputs;  // (parts, rows, outputs)
+  in_parts(hidden, parallel_for, [&](std::size_t part, std::size_t begin, std::size_t end) {
+    float* const sums = partial + part * rows * outputs;
+    std::fill_n(sums, rows * outputs, 0.0f);
+    for (std::size_t first = begin; first < end; first += kUnitsAtOnce) {
+      const std::size_t last = std::min(first + kUnitsAtOnce, end);
+      find_units(network, history, features, rows, first, last, weighed, units);
+      for (std::size_t row = 0; row < rows; ++row) {
+        add_logits(network, units + row * hidden, first, last, sums + row * outputs);
       }
     }
   });
-  in_parts(network.channels, parallel_for, [&](std::size_t begin, std::size_t end) {
-    const std::size_t first = begin * kActions, last = end * kActions;
-    multiply_all(network.weight1 + first * hidden, last - first, hidden, units, hidden, rows,
-                 logits + first, outputs);
+  const auto finish = [&](std::size_t /*part*/, std::size_t begin, std::size_t end) {
     for (std::size_t row = 0; row < rows; ++row) {
-      for (std::size_t channel = begin; channel < end; ++channel) {
-        float* const of = logits + row * outputs + channel * kActions;
-        for (std::size_t action = 0; action < kActions; ++action) {
-          of[action] += network.bias1[channel * kActions + action];
-        }
-        actions[row * network.channels + channel] =
-            static_cast<std::int32_t>(std::max_element(of, of + kActions) - of);
-      }
+      choose(network, partial, parts, rows, row, begin, end, logits, actions);
+    }
+  };
+  if (parts * rows * outputs <= kFewLogits) {
+    finish(0, 0, network.channels);
+  } else {
+    in_parts(network.channels, parallel_for, finish);
+  }
+}
+
+void weigh_history(std::size_t features, std::size_t hidden, const float* weight0,
+                   const float* previous, std::size_t rows, float* weighed,
+                   const ParallelFor& parallel_for) {
+  const RowProducts& kernel = row_products();
+  in_parts(hidden, parallel_for, [&](std::size_t /*part*/, std::size_t begin, std::size_t end) {
+    for (std::size_t first = begin; first < end; first += kRowsAtOnce) {
+      kernel.multiply(weight0 + first * 2 * features, 2 * features,
+                      std::min(kRowsAtOnce, end - first), previous, rows, features, weighed + first,
+                      hidden);
     }
   });
 }

@@ -1,7 +1,9 @@
 // A policy network for the frames of a clip, or the next one of every stream.
 //
 // So few frames use every weight seldom, so memory is what it waits for: all threads read, whole
-// rows one after another, and networks that share weights name the same memory.
+// rows one after another, and networks that share weights name the same memory.  What need not be
+// read is left: rows of hidden units that ReLU sets to zero, and the weights of the previous
+// features where networks that share them weighed theirs together.
 #pragma once
 
 #include <cstddef>
@@ -16,14 +18,27 @@ struct PolicyNetwork {
   const float* weight0;  // (hidden, 2 * features): of the previous features, then of these
   const float* scale0;   // (hidden): what the sums over weight0 are multiplied by
   const float* bias0;    // (hidden); ReLU stands behind
-  const float* weight1;  // (3 * channels, hidden): a row per action of a channel
+  const float* weight1;  // (hidden, 3 * channels): three actions per channel
   const float* bias1;    // (3 * channels)
+};
+
+// The previous frames' pooled features (rows, features), or their share (rows, hidden) of the sums
+// over weight0 as of weigh_history(); one of both is null.
+struct PolicyHistory {
+  const float* features;
+  const float* weighed;
 };
 
 // Writes the likeliest action of every channel, (rows, channels), for pooled features
 // (rows, features) and those of the frames before.  The result does not depend on how
-// `parallel_for` spreads the work.
-void decide(const PolicyNetwork& network, const float* previous, const float* features,
+// `parallel_for` spreads the work, nor on which of both the history is.
+void decide(const PolicyNetwork& network, const PolicyHistory& history, const float* features,
             std::size_t rows, std::int32_t* actions, const ParallelFor& parallel_for);
+
+// Writes the previous features' share (rows, hidden) of the sums over weight0
+// (hidden, 2 * features); rows may belong to any networks that share it.
+void weigh_history(std::size_t features, std::size_t hidden, const float* weight0,
+                   const float* previous, std::size_t rows, float* weighed,
+                   const ParallelFor& parallel_for);
 
 }  // namespace adafuse

@@ -5,18 +5,25 @@
 
 namespace adafuse {
 
-// Rows of weights that are read side by side, and inputs that share them once they are read.
+// Rows of weights that are read side by side.
 constexpr std::size_t kRowsAtOnce = 4;
-constexpr std::size_t kInputsAtOnce = 2;
 
 // One implementation per instruction set.
 struct RowProducts {
   const char* name;  // of the instruction set
 
-  // The products of `rows` rows of weights, at most kRowsAtOnce, with each of the inputs, which may
-  // be the same one.  Rows and inputs have `count` values; what follows the rows is prefetched.
-  void (*multiply)(const float* weights, std::size_t rows, const float* const* inputs,
-                   std::size_t count, float* const* products);
+  // The products of `rows` rows of weights, at most kRowsAtOnce and `pitch` apart, with `count`
+  // inputs, whose products are `product_pitch` apart.  Rows and inputs have `width` values; the
+  // rows that follow are prefetched.  A product does not depend on what other ones are made with
+  // it.
+  void (*multiply)(const float* weights, std::size_t pitch, std::size_t rows, const float* inputs,
+                   std::size_t count, std::size_t width, float* products,
+                   std::size_t product_pitch);
+
+  // Adds `count` rows of `width` weights to as many sums, each multiplied by its factor, one after
+  // another: how many calls they come in makes no difference.
+  void (*accumulate)(const float* const* rows, const float* factors, std::size_t count,
+                     std::size_t width, float* sums);
 };
 
 // The best one this processor can run.

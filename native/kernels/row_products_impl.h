@@ -1,6 +1,6 @@
 // The products for one instruction set.  The including file is compiled with that instruction set's
 // flags and defines, in the namespace ROWS_NAMESPACE, the `kernel` that it describes by the macros
-// ROWS_NAME and _LANES.
+// ROWS_NAME, _LANES and _INPUTS.
 //
 // Nothing of the C++ library may be used here, see tile_kernel_impl.h.
 #include "kernels/row_products.h"
@@ -9,51 +9,135 @@ namespace adafuse::ROWS_NAMESPACE {
 namespace {
 
 constexpr std::size_t kLanes = ROWS_LANES;
+constexpr std::size_t kInputs = ROWS_INPUTS;  // that share rows once they are read
 using Vector
     [[gnu::vector_size(kLanes * sizeof(float)), gnu::aligned(sizeof(float)), gnu::may_alias]] =
         float;
 
-void multiply(const float* weights, std::size_t rows, const float* const* inputs, std::size_t count,
-              float* const* products) {
-  const bool pair = inputs[0] != inputs[1];
+float sum_of(Vector v) {
+  using Indices [[gnu::vector_size(sizeof(Vector))]] = int;
+  Indices lanes{};
+  for (std::size_t lane = 0; lane < kLanes; ++lane) {
+    lanes[lane] = static_cast<int>(lane);
+  }
+#pragma GCC unroll 4
+  for (int distance = kLanes / 2; distance > 0; distance /= 2) {
+    v += __builtin_shuffle(v, lanes ^ distance);
+  }
+  return v[0];
+}
+
+// The products with `inputs` of them; the rows that follow are prefetched `ahead` or not.
+template <std::size_t inputs>
+void multiply_few(const float* weights, std::size_t pitch, std::size_t rows, bool ahead,
+                  const float* input, std::size_t width, float* products,
+                  std::size_t product_pitch) {
   // Where there are fewer rows, the last is read again.
   const float* row[kRowsAtOnce];
   for (std::size_t r = 0; r < kRowsAtOnce; ++r) {
-    row[r] = weights + (r < rows ? r : rows - 1) * count;
+    row[r] = weights + (r < rows ? r : rows - 1) * pitch;
   }
-  const float* const next = weights + kRowsAtOnce * count;
-  Vector sums[kInputsAtOnce][kRowsAtOnce] = {};
-  const std::size_t whole = count / kLanes * kLanes;
+  const std::size_t next = kRowsAtOnce * pitch;
+  Vector sums[inputs][kRowsAtOnce] = {};
+  const std::size_t whole = width / kLanes * kLanes;
   for (std::size_t i = 0; i < whole; i += kLanes) {
-    const Vector x = *reinterpret_cast<const Vector*>(inputs[0] + i);
-    const Vector y = *reinterpret_cast<const Vector*>(inputs[1] + i);
+    Vector x[inputs];
+#pragma GCC unroll 4
+    for (std::size_t n = 0; n < inputs; ++n) {
+      x[n] = *reinterpret_cast<const Vector*>(input + n * width + i);
+    }
 #pragma GCC unroll 4
     for (std::size_t r = 0; r < kRowsAtOnce; ++r) {
-      __builtin_prefetch(next + kRowsAtOnce * i + r * kLanes, 0, 2);
+      if (ahead) {
+        __builtin_prefetch(row[r] + next + i, 0, 2);
+      }
       const Vector w = *reinterpret_cast<const Vector*>(row[r] + i);
-      sums[0][r] += w * x;
-      if (pair) {
-        sums[1][r] += w * y;
+#pragma GCC unroll 4
+      for (std::size_t n = 0; n < inputs; ++n) {
+        sums[n][r] += w * x[n];
       }
     }
   }
-  for (std::size_t n = 0; n < (pair ? kInputsAtOnce : 1); ++n) {
-    for (std::size_t r = 0; r < rows; ++r) {
-      float product = 0;
-      for (std::size_t lane = 0; lane < kLanes; ++lane) {
-        product += sums[n][r][lane];
+#pragma GCC unroll 4
+  for (std::size_t n = 0; n < inputs; ++n) {
+#pragma GCC unroll 4
+    for (std::size_t r = 0; r < kRowsAtOnce; ++r) {
+      float product = sum_of(sums[n][r]);
+      for (std::size_t rest = whole; rest < width; ++rest) {
+        product += row[r][rest] * input[n * width + rest];
       }
-      for (std::size_t rest = whole; rest < count; ++rest) {
-        product += row[r][rest] * inputs[n][rest];
+      if (r < rows) {
+        products[n * product_pitch + r] = product;
       }
-      products[n][r] = product;
     }
+  }
+}
+
+void multiply(const float* weights, std::size_t pitch, std::size_t rows, const float* inputs,
+              std::size_t count, std::size_t width, float* products, std::size_t product_pitch) {
+  for (std::size_t n = 0; n < count;) {
+    const auto some = [&](auto multiply_some, std::size_t inputs_at_once) {
+      multiply_some(weights, pitch, rows, n == 0, inputs + n * width, width,
+                    products + n * product_pitch, product_pitch);
+      n += inputs_at_once;
+    };
+    if (count - n >= kInputs) {
+      some(multiply_few<kInputs>, kInputs);
+    } else if (count - n >= 2) {
+      some(multiply_few<2>, 2);
+    } else {
+      some(multiply_few<1>, 1);
+    }
+  }
+}
+
+// Sums are read and written once for `rows` rows; `next` ones, at most, are prefetched meanwhile.
+template <int rows>
+void accumulate_few(const float* const* row, const float* factors, std::size_t next,
+                    std::size_t width, float* sums) {
+  const float* ahead[kRowsAtOnce];
+  for (std::size_t r = 0; r < kRowsAtOnce; ++r) {
+    ahead[r] = row[r < next ? rows + r : 0];
+  }
+  const std::size_t whole = width / kLanes * kLanes;
+  for (std::size_t i = 0; i < whole; i += kLanes) {
+    Vector* const to = reinterpret_cast<Vector*>(sums + i);
+    Vector sum = *to;
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; ++r) {
+      __builtin_prefetch(ahead[r] + i, 0, 2);
+      sum += factors[r] * *reinterpret_cast<const Vector*>(row[r] + i);
+    }
+    *to = sum;
+  }
+  for (std::size_t rest = whole; rest < width; ++rest) {
+    for (int r = 0; r < rows; ++r) {
+      sums[rest] += factors[r] * row[r][rest];
+    }
+  }
+}
+
+void accumulate(const float* const* rows, const float* factors, std::size_t count,
+                std::size_t width, float* sums) {
+  static_assert(kRowsAtOnce == 4);
+  for (; count > kRowsAtOnce; count -= kRowsAtOnce, rows += kRowsAtOnce, factors += kRowsAtOnce) {
+    accumulate_few<4>(rows, factors, count - kRowsAtOnce, width, sums);
+  }
+  switch (count) {
+    case 4:
+      return accumulate_few<4>(rows, factors, 0, width, sums);
+    case 3:
+      return accumulate_few<3>(rows, factors, 0, width, sums);
+    case 2:
+      return accumulate_few<2>(rows, factors, 0, width, sums);
+    case 1:
+      return accumulate_few<1>(rows, factors, 0, width, sums);
   }
 }
 
 }  // namespace
 
 extern const RowProducts kernel;
-const RowProducts kernel{ROWS_NAME, multiply};
+const RowProducts kernel{ROWS_NAME, multiply, accumulate};
 
 }  // namespace adafuse::ROWS_NAMESPACE

@@ -1,6 +1,7 @@
 #include "onnxruntime/policy_operator.h"
 
 #include <algorithm>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -13,7 +14,7 @@
 namespace adafuse {
 namespace {
 
-enum Input : std::size_t { kPrevious, kFeatures, kW0, kS0, kB0, kW1, kB1, kInputs };
+enum Input : std::size_t { kPrevious, kFeatures, kW0, kS0, kB0, kW1, kB1, kWeighed, kInputs };
 
 void compute(const Ort::KernelContext& context, std::int64_t frames) {
   const NamedTensor previous(context, kPrevious, "V_previous", 2);
@@ -24,20 +25,28 @@ void compute(const Ort::KernelContext& context, std::int64_t frames) {
   require(w0.size(1) == 2 * features.size(1), w0, features, "it weighs both frames' features");
   require(s0.size(0) == w0.size(0), s0, w0, "one factor per hidden unit");
   require(b0.size(0) == w0.size(0), b0, w0, "one bias per hidden unit");
-  require(w1.size(1) == w0.size(0), w1, w0, "it weighs the hidden units");
-  require(w1.size(0) % 3 == 0, w1, b1, "there are three actions per channel");
-  require(b1.size(0) == w1.size(0), b1, w1, "one bias per action");
+  require(w1.size(0) == w0.size(0), w1, w0, "it weighs the hidden units");
+  require(w1.size(1) % 3 == 0, w1, b1, "there are three actions per channel");
+  require(b1.size(0) == w1.size(1), b1, w1, "one bias per action");
+  std::optional<NamedTensor> weighed;
+  if (kWeighed < context.GetInputCount() && context.GetInput(kWeighed) != nullptr) {
+    weighed.emplace(context, kWeighed, "P", 2);
+    require(weighed->size(0) == features.size(0), *weighed, features,
+            "both are of the same frames");
+    require(weighed->size(1) == w0.size(0), *weighed, w0, "one share per hidden unit");
+  }
   if (features.dims[0] % frames != 0) {
     throw std::invalid_argument(features.description() + " must hold clips of " +
                                 std::to_string(frames) + " frames.");
   }
-  const Dims dims{features.dims[0] / frames, frames, w1.dims[0] / 3};
+  const Dims dims{features.dims[0] / frames, frames, w1.dims[1] / 3};
   Ort::UnownedValue policy = context.GetOutput(0, dims);
   const auto values = [](const NamedTensor& tensor) { return tensor.value.GetTensorData<float>(); };
-  decide({features.size(1), w0.size(0), w1.size(0) / 3, values(w0), values(s0), values(b0),
+  const PolicyHistory history =
+      weighed ? PolicyHistory{nullptr, values(*weighed)} : PolicyHistory{values(previous), nullptr};
+  decide({features.size(1), w0.size(0), w1.size(1) / 3, values(w0), values(s0), values(b0),
           values(w1), values(b1)},
-         values(previous), values(features), features.size(0),
-         policy.GetTensorMutableData<std::int32_t>(),
+         history, values(features), features.size(0), policy.GetTensorMutableData<std::int32_t>(),
          [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
            parallel_for(context, count, body);
          });
@@ -47,7 +56,7 @@ void infer_shapes(OrtShapeInferContext* raw_context) {
   Ort::ShapeInferContext context(&Ort::GetApi(), raw_context);
   const Ort::ShapeInferContext::Shape& features = context.GetInputShape(kFeatures);
   const Ort::ShapeInferContext::Shape& w1 = context.GetInputShape(kW1);
-  if (features.size() != 2 || w1.size() != 2 || !w1[0].IsInt()) {
+  if (features.size() != 2 || w1.size() != 2 || !w1[1].IsInt()) {
     return;
   }
   const std::int64_t frames = std::max<std::int64_t>(1, context.GetAttrInt("frames"));
@@ -56,7 +65,7 @@ void infer_shapes(OrtShapeInferContext* raw_context) {
     return;  // the number of clips has a name that is not known here
   }
   set_output_shape(raw_context, 0,
-                   {named ? -1 : features[0].AsInt() / frames, frames, w1[0].AsInt() / 3},
+                   {named ? -1 : features[0].AsInt() / frames, frames, w1[1].AsInt() / 3},
                    named ? features[0].AsSym() : "", ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32);
 }
 
@@ -81,6 +90,11 @@ PolicyOperator::PolicyOperator(bool infers_shapes) {
 
 std::size_t PolicyOperator::GetInputTypeCount() const {
   return kInputs;
+}
+
+OrtCustomOpInputOutputCharacteristic PolicyOperator::GetInputCharacteristic(
+    std::size_t index) const {
+  return index == kWeighed ? INPUT_OUTPUT_OPTIONAL : INPUT_OUTPUT_REQUIRED;
 }
 
 OrtStatusPtr PolicyOperator::CreateKernelV2(const OrtApi& /*api*/, const OrtKernelInfo* info,

@@ -1,9 +1,10 @@
 // The operator PolicyNetwork, version 1, as ONNX Runtime sees it.
 //
-//   PolicyNetwork(V_previous, V, W0, S0, B0, W1, B1) -> policy
+//   PolicyNetwork(V_previous, V, W0, S0, B0, W1, B1, P?) -> policy
 //
-// V and V_previous (N * T, F) are float32, as are W0 (H, 2F), S0 and B0 (H), W1 (3C, H) and B1
-// (3C); policy (N, T, C) is int32.  The attribute frames is T.  decide() says what it computes.
+// V and V_previous (N * T, F) are float32, as are W0 (H, 2F), S0 and B0 (H), W1 (H, 3C), B1 (3C)
+// and P (N * T, H), what PolicyHistory gives for V_previous, which is not read then; policy
+// (N, T, C) is int32.  The attribute frames is T.  decide() says what it computes.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +33,7 @@ class PolicyOperator : public Ort::CustomOpBase<PolicyOperator, PolicyKernel, tr
   ONNXTensorElementDataType GetInputType(std::size_t /*index*/) const {
     return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
   }
+  OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(std::size_t index) const;
   std::size_t GetOutputTypeCount() const { return 1; }
   ONNXTensorElementDataType GetOutputType(std::size_t /*index*/) const {
     return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32;

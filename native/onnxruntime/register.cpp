@@ -7,6 +7,7 @@
 #include "onnxruntime/conv_operator.h"
 #include "onnxruntime/frame_conv_operator.h"
 #include "onnxruntime/frame_pool_operator.h"
+#include "onnxruntime/policy_history_operator.h"
 #include "onnxruntime/policy_operator.h"
 #include "onnxruntime/residual_operator.h"
 #include "onnxruntime/status.h"
@@ -39,6 +40,7 @@ Ort::CustomOpDomain* make_domain(bool infers_shapes) {
   };
   static const StreamConvOperator stream_convolution(infers_shapes);
   static const PolicyOperator policy_network(infers_shapes);
+  static const PolicyHistoryOperator policy_history(infers_shapes);
   static const ChannelsLastOperator channels_last(infers_shapes);
   static const std::array stems{
       StemOperator("Stem", false, infers_shapes),
@@ -58,6 +60,7 @@ Ort::CustomOpDomain* make_domain(bool infers_shapes) {
   }
   domain->Add(&stream_convolution);
   domain->Add(&policy_network);
+  domain->Add(&policy_history);
   for (const ResidualOperator& op : blocks) {
     domain->Add(&op);
   }

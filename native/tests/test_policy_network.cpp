@@ -1,5 +1,6 @@
 // Policy networks against the definition.
 #include <algorithm>
+#include <limits>
 #include <random>
 #include <vector>
 
@@ -33,12 +34,34 @@ struct Case {
     draw(current, rows * features);
   }
 
-  std::vector<std::int32_t> run(const ParallelFor& parallel_for) const {
+  std::vector<float> weigh(const ParallelFor& parallel_for) const {
+    std::vector<float> weighed(rows * hidden, -1);
+    weigh_history(features, hidden, weight0.data(), previous.data(), rows, weighed.data(),
+                  parallel_for);
+    return weighed;
+  }
+
+  std::vector<std::int32_t> run(const PolicyHistory& history,
+                                const ParallelFor& parallel_for) const {
     std::vector<std::int32_t> actions(rows * channels, -1);
     decide({features, hidden, channels, weight0.data(), scale0.data(), bias0.data(), weight1.data(),
             bias1.data()},
-           previous.data(), current.data(), rows, actions.data(), parallel_for);
+           history, current.data(), rows, actions.data(), parallel_for);
     return actions;
+  }
+
+  std::vector<float> expected_history() const {
+    std::vector<float> sums;
+    for (std::size_t row = 0; row < rows; ++row) {
+      for (std::size_t unit = 0; unit < hidden; ++unit) {
+        double sum = 0;
+        for (std::size_t i = 0; i < features; ++i) {
+          sum += double(weight0[unit * 2 * features + i]) * previous[row * features + i];
+        }
+        sums.push_back(float(sum));
+      }
+    }
+    return sums;
   }
 
   std::vector<std::int32_t> expected() const {
@@ -60,7 +83,7 @@ struct Case {
           const std::size_t output = channel * 3 + std::size_t(a);
           double logit = bias1[output];
           for (std::size_t unit = 0; unit < hidden; ++unit) {
-            logit += weight1[output * hidden + unit] * units[unit];
+            logit += weight1[unit * 3 * channels + output] * units[unit];
           }
           if (action < 0 || logit > best) {  // of equal ones the first
             best = logit;
@@ -81,9 +104,49 @@ int main() {
   const auto between = [&](std::size_t least, std::size_t most) {
     return std::uniform_int_distribution<std::size_t>(least, most)(random);
   };
-  for (int i = 0; i < 60; ++i) {
-    const Case c(random, between(1, 3), between(1, 70), between(1, 40), between(1, 40));
-    CHECK(c.run(serial) == c.expected());
-    CHECK(c.run(threaded) == c.expected());
+  const auto check = [](const Case& c) {
+    const std::vector<std::int32_t> expected = c.expected();
+    const std::vector<float> weighed = c.weigh(serial);
+    CHECK(weighed == c.expected_history());
+    CHECK(weighed == c.weigh(threaded));
+    for (const PolicyHistory& history :
+         {PolicyHistory{c.previous.data(), nullptr}, PolicyHistory{nullptr, weighed.data()}}) {
+      CHECK(c.run(history, serial) == expected);
+      CHECK(c.run(history, threaded) == expected);
+    }
+  };
+  for (std::size_t rows = 1; rows <= 9; ++rows) {
+    for (int i = 0; i < 12; ++i) {
+      check(Case(random, rows, between(1, 70), between(1, 70), between(1, 40)));
+    }
   }
+  // Several blocks of hidden units in a part, and enough logits for threads to add up.
+  check(Case(random, 1, 16, 16 * 70 + 3, 5));
+  check(Case(random, 9, 5, 16 * 40 + 1, 130));
+  // No hidden unit is active, or all are.
+  for (const float bias : {-1e6f, 1e4f}) {
+    Case c(random, 3, 20, 50, 30);
+    std::fill(c.bias0.begin(), c.bias0.end(), bias);
+    check(c);
+  }
+  // Of any numbers: neither threads, other rows nor who weighs the history changes a bit.
+  {
+    Case c(random, 7, 100, 90, 60);
+    std::normal_distribution<float> normal;
+    for (auto* values : {&c.weight0, &c.scale0, &c.weight1, &c.previous, &c.current}) {
+      std::generate(values->begin(), values->end(), [&] { return normal(random); });
+    }
+    const std::vector<float> weighed = c.weigh(serial);
+    const std::vector<std::int32_t> actions = c.run({nullptr, weighed.data()}, serial);
+    CHECK(actions == c.run({c.previous.data(), nullptr}, threaded));
+    for (; c.rows > 1; --c.rows) {
+      const std::vector<float> fewer = c.weigh(threaded);
+      CHECK(std::equal(fewer.begin(), fewer.end(), weighed.begin()));
+    }
+  }
+  // Units that are not numbers count as inactive.
+  Case c(random, 2, 10, 20, 10), without = c;
+  c.scale0[3] = std::numeric_limits<float>::quiet_NaN();
+  without.scale0[3] = without.bias0[3] = 0;
+  CHECK(c.run({c.previous.data(), nullptr}, serial) == without.expected());
 }

@@ -92,6 +92,45 @@ def test_policy_networks_share_their_first_layer(make_model: Make, tmp_path: Pat
     first = {node.input[2] for node in networks}
     # Each gate has a normalisation of its own, merged into the layer that it shares.
     assert len(first) == len({shapes[name] for name in first}) < len(networks)
+    known = {value.name for value in proto.graph.input}
+    assert {node.input[0] for node in networks} <= known
+    # Those that share a layer weigh their previous features together.
+    made = {name: node for node in proto.graph.node for name in node.output}
+    for weight in first:
+        sharing = [node for node in networks if node.input[2] == weight]
+        shares = [node.input[7] for node in sharing]
+        previous = [node.input[0] for node in sharing]
+        history = made[shares[0]]
+        if len(sharing) > 1:
+            assert list(history.output) == shares
+            history = made[history.input[0]]
+            assert list(made[history.input[0]].input) == previous
+        else:
+            assert history.input[0] == previous[0]
+        assert history.op_type == "PolicyHistory" and history.input[1] == weight
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_policies_are_those_of_the_portable_graph(
+    shared: bool, make_model: Make, tmp_path: Path
+) -> None:
+    model = make_model(
+        "adafuse_tsn_resnet18",
+        size=64,
+        width=0.125,
+        num_segments=6,
+        num_classes=6,
+        shared_policy=shared,
+    )
+    portable, fused = tmp_path / "portable.onnx", tmp_path / "fused.onnx"
+    export(model, portable, mode="stream")
+    lower(portable, fused)
+    videos = np.random.default_rng(1).standard_normal((3, 6, 3, 64, 64), np.float32)
+    with load_engine(portable) as expected, load_engine(fused, threads=2) as engine:
+        assert_same(engine.run(videos), expected.run(videos))
+    proto, _ = read_graph(fused)
+    kinds = [node.op_type for node in proto.graph.node]
+    assert (kinds.count("PolicyHistory") < kinds.count("PolicyNetwork")) == shared
 
 
 def test_shared_rows() -> None:

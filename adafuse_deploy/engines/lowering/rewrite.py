@@ -106,6 +106,9 @@ class _Rewriter:
         self._numbers: dict[tuple[int, ...], str] = {}
         self._zeros: set[str] = set()
         self._panels: set[str] = set()
+        self._transposed: set[str] = set()
+        # Policy networks by their first layer.
+        self._sharing: dict[str, list[onnx.NodeProto]] = {}
         self._count = itertools.count()
 
     @property
@@ -129,6 +132,7 @@ class _Rewriter:
                 self._nodes.append(node)
         if self._portable_state:
             self.state.declare(self._graph, self._portable_state)
+            self._weigh_histories()
         nodes = self._nodes
         self._restore(nodes)
         nodes = _live(nodes, [value.name for value in self._graph.output])
@@ -196,8 +200,41 @@ class _Rewriter:
         scale = f"{policy}_factors"
         self._graph.initializer.append(onnx.numpy_helper.from_array(factors, scale))
         inputs = [network.previous, network.features, shared, scale, self._bias(weight, bias)]
-        inputs += [network.second[0], self._bias(*network.second)]
+        inputs += [self._by_units(network.second[0]), self._bias(*network.second)]
         self._add("PolicyNetwork", inputs, [policy], domain=DOMAIN, frames=self._frames)
+        self._sharing.setdefault(shared, []).append(self._nodes[-1])
+
+    def _by_units(self, weight: str) -> str:
+        """Return the name of a weight's form with a row per input, of which some are not read."""
+        name = f"{weight}_by_units"
+        if name not in self._transposed:
+            self._transposed.add(name)
+            values = np.ascontiguousarray(self._index.values(weight).T)
+            self._graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+        return name
+
+    def _weigh_histories(self) -> None:
+        """Let policy networks that share their first layer weigh their previous features at once.
+
+        These are known when a frame begins, so that half of the layer is read once per frame.
+        """
+        known = {value.name for value in self._graph.input}
+        others, self._nodes = self._nodes, []
+        for weight, sharing in self._sharing.items():
+            networks = [node for node in sharing if node.input[0] in known]
+            previous = [node.input[0] for node in networks]
+            if not networks:
+                continue
+            several = len(networks) > 1
+            together = self._add("Concat", previous, axis=0) if several else previous[0]
+            weighed = [self._add("PolicyHistory", [together, weight], domain=DOMAIN)]
+            if several:
+                names = [f"{node.output[0]}_history" for node in networks]
+                self._add("Split", weighed, names, axis=0, num_outputs=len(names))
+                weighed = names
+            for node, name in zip(networks, weighed, strict=True):
+                node.input.append(name)
+        self._nodes += others
 
     def _fuse_step(self, value: str) -> None:
         """Add the fused operators for a step of the inception network."""

@@ -1,0 +1,56 @@
+#include "onnxruntime/policy_history_operator.h"
+
+#include "kernels/policy_network.h"
+#include "onnxruntime/parallel_for.h"
+#include "onnxruntime/status.h"
+#include "onnxruntime/tensors.h"
+
+namespace adafuse {
+namespace {
+
+void compute(const Ort::KernelContext& context) {
+  const NamedTensor previous(context, 0, "V_previous", 2), w0(context, 1, "W0", 2);
+  require(w0.size(1) == 2 * previous.size(1), w0, previous, "it weighs both frames' features");
+  Ort::UnownedValue weighed = context.GetOutput(0, Dims{previous.dims[0], w0.dims[0]});
+  weigh_history(previous.size(1), w0.size(0), w0.value.GetTensorData<float>(),
+                previous.value.GetTensorData<float>(), previous.size(0),
+                weighed.GetTensorMutableData<float>(),
+                [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
+                  parallel_for(context, count, body);
+                });
+}
+
+void infer_shapes(OrtShapeInferContext* raw_context) {
+  Ort::ShapeInferContext context(&Ort::GetApi(), raw_context);
+  const Ort::ShapeInferContext::Shape& previous = context.GetInputShape(0);
+  const Ort::ShapeInferContext::Shape& w0 = context.GetInputShape(1);
+  if (previous.size() != 2 || w0.size() != 2 || !w0[0].IsInt()) {
+    return;
+  }
+  const bool named = !previous[0].IsInt();
+  set_output_shape(raw_context, 0, {named ? -1 : previous[0].AsInt(), w0[0].AsInt()},
+                   named ? previous[0].AsSym() : "");
+}
+
+}  // namespace
+
+OrtStatusPtr PolicyHistoryKernel::ComputeV2(OrtKernelContext* context) const {
+  return as_status("PolicyHistory", [&] { compute(Ort::KernelContext(context)); });
+}
+
+PolicyHistoryOperator::PolicyHistoryOperator(bool infers_shapes) {
+  OrtCustomOp::version = kApiVersion;
+  if (infers_shapes) {
+    OrtCustomOp::InferOutputShapeFn = [](const OrtCustomOp*, OrtShapeInferContext* context) {
+      return as_status("PolicyHistory", [context] { infer_shapes(context); });
+    };
+  }
+}
+
+OrtStatusPtr PolicyHistoryOperator::CreateKernelV2(const OrtApi& /*api*/,
+                                                   const OrtKernelInfo* /*info*/,
+                                                   void** kernel) const {
+  return as_status("PolicyHistory", [&] { *kernel = new PolicyHistoryKernel; });
+}
+
+}  // namespace adafuse
