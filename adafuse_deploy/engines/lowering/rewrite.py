@@ -223,16 +223,13 @@ class _Rewriter:
         for weight, sharing in self._sharing.items():
             networks = [node for node in sharing if node.input[0] in known]
             previous = [node.input[0] for node in networks]
-            if not networks:
+            if len(networks) < 2:
                 continue
-            several = len(networks) > 1
-            together = self._add("Concat", previous, axis=0) if several else previous[0]
-            weighed = [self._add("PolicyHistory", [together, weight], domain=DOMAIN)]
-            if several:
-                names = [f"{node.output[0]}_history" for node in networks]
-                self._add("Split", weighed, names, axis=0, num_outputs=len(names))
-                weighed = names
-            for node, name in zip(networks, weighed, strict=True):
+            together = self._add("Concat", previous, axis=0)
+            weighed = self._add("PolicyHistory", [together, weight], domain=DOMAIN)
+            names = [f"{node.output[0]}_history" for node in networks]
+            self._add("Split", [weighed], names, axis=0, num_outputs=len(names))
+            for node, name in zip(networks, names, strict=True):
                 node.input.append(name)
         self._nodes += others
 
