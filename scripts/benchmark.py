@@ -217,6 +217,12 @@ def tables(reports: dict[str, Report]) -> str:
     return "\n\n".join(sections)
 
 
+def stored(folder: Path) -> dict[str, Report]:
+    """Return the reports of a machine's folder by name."""
+    paths = {name: folder / f"{name}.json" for name in rows()}
+    return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
+
+
 def measure(options: argparse.Namespace, folder: Path) -> list[str]:
     """Measure the rows that are wanted and return those that could not be."""
     failed = []
@@ -250,22 +256,8 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="adafuse-benchmark-") as folder:
         failed = measure(options, Path(folder))
-    names = [f"{name}.json" for name in rows()]
-    write_section(
-        PAGE,
-        "tables",
-        "benchmark.py",
-        "\n\n".join(
-            tables(
-                {
-                    name[:-5]: json.loads((path / name).read_text())
-                    for name in names
-                    if (path / name).exists()
-                }
-            )
-            for path in machines.folders(*names)
-        ),
-    )
+    every = [stored(path) for path in machines.folders(*(f"{name}.json" for name in rows()))]
+    write_section(PAGE, "tables", "benchmark.py", "\n\n".join(map(tables, every)))
     if failed:
         print(f"Not measured: {', '.join(failed)}.", file=sys.stderr)
     return 1 if failed else 0

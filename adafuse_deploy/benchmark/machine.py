@@ -16,6 +16,9 @@ _INSTRUCTION_SETS = (
     "avx512_vnni",
     "avx_vnni",
     "amx_int8",
+    "asimd",
+    "asimddp",
+    "sve",
 )
 
 
@@ -27,7 +30,7 @@ def describe_machine() -> dict[str, Any]:
         for line in cpuinfo.read_text().splitlines():
             name, _, value = line.partition(":")
             entries.setdefault(name.strip(), value.strip())
-    flags = set(entries.get("flags", "").split())
+    flags = set((entries.get("flags") or entries.get("Features") or "").split())
     return {
         "processor": entries.get("model name") or platform.processor() or platform.machine(),
         "cores": os.cpu_count(),

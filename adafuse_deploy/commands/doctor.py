@@ -8,7 +8,6 @@ import os
 import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import click
 
@@ -56,18 +55,12 @@ def _python() -> list[Finding]:
 
 
 def _processor() -> list[Finding]:
-    vectors = ("avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16")
-    wanted = (*vectors, "amx_bf16", "amx_int8", "asimd", "asimddp", "sve")
-    fields: dict[str, str] = {}
-    if (information := Path("/proc/cpuinfo")).is_file():
-        for line in information.read_text().splitlines():
-            name, _, value = line.partition(":")
-            fields.setdefault(name.strip(), value.strip())
-    flags = (fields.get("flags") or fields.get("Features") or "").split()
-    known = ", ".join(flag for flag in wanted if flag in flags) or "unknown vector instructions"
-    name = fields.get("model name") or platform.processor() or platform.machine()
+    from adafuse_deploy.benchmark.machine import describe_machine
+
+    machine = describe_machine()
+    known = ", ".join(machine["instruction_sets"]) or "unknown vector instructions"
     return [
-        Finding("CPU", True, f"{name}, {_cores()} cores for this process, {known}"),
+        Finding("CPU", True, f"{machine['processor']}, {_cores()} cores for this process, {known}"),
     ]
 
 

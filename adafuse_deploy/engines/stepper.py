@@ -80,16 +80,13 @@ def _zeros(tensors: Sequence[tuple[tuple[int, ...], str]], sets: int) -> list[li
     NumPy asks for large pages where an array is large enough, as the state as a whole is.
     """
     line = 64
-    sizes = [
-        -(-math.prod(shape) * np.dtype(kind).itemsize // line) * line for shape, kind in tensors
-    ]
-    memory = np.zeros(sets * sum(sizes) + line, np.uint8)
+    used = [math.prod(shape) * np.dtype(kind).itemsize for shape, kind in tensors]
+    memory = np.zeros(sets * sum(used) + (sets * len(used) + 1) * line, np.uint8)
     begin = -memory.ctypes.data % line
     arrays: list[list[np.ndarray]] = []
     for _ in range(sets):
         arrays.append([])
-        for (shape, kind), size in zip(tensors, sizes, strict=True):
-            used = math.prod(shape) * np.dtype(kind).itemsize
-            arrays[-1].append(memory[begin : begin + used].view(kind).reshape(shape))
-            begin += size
+        for (shape, kind), size in zip(tensors, used, strict=True):
+            arrays[-1].append(memory[begin : begin + size].view(kind).reshape(shape))
+            begin += -(-size // line) * line
     return arrays

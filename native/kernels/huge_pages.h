@@ -21,8 +21,8 @@ inline void prefer_huge_pages(const void* memory, std::size_t bytes, bool writte
   const std::uintptr_t last = (begin + bytes) / kHugePage * kHugePage;
   if (first < last) {
     madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
-    constexpr int kCollapse =
-        25;  // MADV_COLLAPSE of Linux 6.1, which older C libraries do not name
+    // MADV_COLLAPSE of Linux 6.1, which older C libraries do not name.
+    constexpr int kCollapse = 25;
     if (written) {
       madvise(reinterpret_cast<void*>(first), last - first, kCollapse);
     }

@@ -147,7 +147,7 @@ const InputShape& ResidualPass::mid(std::size_t row) const {
 FrameLayout ResidualPass::mid_layout(std::size_t own, std::size_t reused) const {
   const std::size_t bytes = value_bytes(kernel_.precision);
   FrameLayout layout = mid_.layout;
-  layout.pitch = pixel_pitch(round_up(own * bytes, kLine) + reused * bytes);
+  layout.pitch = pixel_pitch(reused_offset(own) + reused * bytes);
   return layout;
 }
 
@@ -176,8 +176,9 @@ void ResidualPass::prepare_streams() {
     CompactChannels& reused = scratch_.channels[rows_ + row];
     scratch_.channels[row].assign(policy_, row, channels);
     reused.assign_reused(*policy_, row, history_->missing + row * channels);
-    scratch_.mids[row].layout = mid_layout(scratch_.channels[row].size(), reused.size());
-    prepare_reads(row, &reused, static_cast<std::ptrdiff_t>(reused_offset(row)));
+    const std::size_t own = scratch_.channels[row].size();
+    scratch_.mids[row].layout = mid_layout(own, reused.size());
+    prepare_reads(row, &reused, static_cast<std::ptrdiff_t>(reused_offset(own)));
     for (std::size_t channel = 0; channel < channels; ++channel) {
       history_->next_missing[row * channels + channel] = policy_->keeps(row, channel)    ? kStored
                                                          : policy_->reuses(row, channel) ? kReused
@@ -198,8 +199,9 @@ void ResidualPass::prepare_reads(std::size_t row, const CompactChannels* previou
   }
 }
 
-std::size_t ResidualPass::reused_offset(std::size_t row) const {
-  return round_up(scratch_.channels[row].size() * value_bytes(kernel_.precision), kLine);
+// Where in a pixel lies what is reused.
+std::size_t ResidualPass::reused_offset(std::size_t own) const {
+  return round_up(own * value_bytes(kernel_.precision), kLine);
 }
 
 const char* ResidualPass::origin_input(std::size_t origin) const {
@@ -237,7 +239,8 @@ void ResidualPass::copy_reused(std::size_t row, RowRange rows) const {
   const FrameLayout from_layout = mid_layout(count(kStored), count(kReused));
   const FrameLayout& to_layout = mid(row).layout;
   const char* const from = history_->convolution + row * y_pitch_;
-  char* const to = y(row) + reused_offset(row) + reused.computed() * bytes;
+  char* const to =
+      y(row) + reused_offset(scratch_.channels[row].size()) + reused.computed() * bytes;
   for (std::size_t y = rows.begin; y < rows.end; ++y) {
     const std::ptrdiff_t line = static_cast<std::ptrdiff_t>(y);
     for (std::size_t x = 0; x < mid_.layout.width; ++x) {
@@ -292,7 +295,9 @@ void ResidualPass::compute_channels(std::size_t origin, RowRange rows, std::size
   }
   const Panels gathered{reinterpret_cast<const char*>(panels), panel_units * kUnit, panel_begin};
   const ConvTarget target{
-      y(row) + (is_late(origin) ? reused_offset(row) : 0), mid(row).layout, {bias, scale}};
+      y(row) + (is_late(origin) ? reused_offset(scratch_.channels[row].size()) : 0),
+      mid(row).layout,
+      {bias, scale}};
   if (block_.winograd1_ && by_panels_) {
     const PatchFrame frame = scratch_.first_patches.frame(origin, &gathered, target);
     const std::size_t left = computed - panel_begin * width;

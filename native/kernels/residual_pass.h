@@ -63,7 +63,7 @@ class ResidualPass {
   std::size_t origins() const { return streams() ? 2 * rows_ : rows_; }
   bool is_late(std::size_t origin) const { return origin >= rows_; }
   const char* origin_input(std::size_t origin) const;
-  std::size_t reused_offset(std::size_t row) const;
+  std::size_t reused_offset(std::size_t own) const;
 
   // What conv1 gives for a row, and how conv2 reads it.
   char* y(std::size_t row) const { return y_ + row * y_pitch_; }

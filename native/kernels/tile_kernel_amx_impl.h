@@ -48,35 +48,29 @@ inline void barrier() {
 constexpr std::ptrdiff_t kSumPitch = kVectors * kLine;   // of Scratch::sums
 constexpr std::ptrdiff_t kWeightPitch = kPanel * kUnit;  // of a panel
 
+// The instructions name matrices in their text.
+#define EACH_SUM(instruction)                           \
+  instruction(0, scratch.sums[0][0][0], kSumPitch);     \
+  if constexpr (vectors > 1) {                          \
+    instruction(1, scratch.sums[0][0][1], kSumPitch);   \
+  }                                                     \
+  if constexpr (groups > 1) {                           \
+    instruction(2, scratch.sums[1][0][0], kSumPitch);   \
+    if constexpr (vectors > 1) {                        \
+      instruction(3, scratch.sums[1][0][1], kSumPitch); \
+    }                                                   \
+  }
 template <int groups, int vectors>
 inline void load_sums(const Scratch& scratch) {
   barrier();
-  _tile_loadd(0, scratch.sums[0][0][0], kSumPitch);
-  if constexpr (vectors > 1) {
-    _tile_loadd(1, scratch.sums[0][0][1], kSumPitch);
-  }
-  if constexpr (groups > 1) {
-    _tile_loadd(2, scratch.sums[1][0][0], kSumPitch);
-    if constexpr (vectors > 1) {
-      _tile_loadd(3, scratch.sums[1][0][1], kSumPitch);
-    }
-  }
+  EACH_SUM(_tile_loadd)
 }
-
 template <int groups, int vectors>
 inline void store_sums(Scratch& scratch) {
-  _tile_stored(0, scratch.sums[0][0][0], kSumPitch);
-  if constexpr (vectors > 1) {
-    _tile_stored(1, scratch.sums[0][0][1], kSumPitch);
-  }
-  if constexpr (groups > 1) {
-    _tile_stored(2, scratch.sums[1][0][0], kSumPitch);
-    if constexpr (vectors > 1) {
-      _tile_stored(3, scratch.sums[1][0][1], kSumPitch);
-    }
-  }
+  EACH_SUM(_tile_stored)
   barrier();
 }
+#undef EACH_SUM
 
 #define MULTIPLY(sum, input, weight)    \
   if constexpr (kQuantised) {           \
@@ -156,15 +150,13 @@ inline void multiply_some(const char* const* inputs, std::ptrdiff_t input_pitch,
 template <int groups, int vectors>
 void tile(int pixels, const Segment* segments, std::size_t count, const PerChannel& channels,
           const TileOutput& output) {
-  constexpr int last = vectors * kLanes * kValueBytes - 1;  // byte of what is written
+  static_assert(kPanel * kValueBytes <= static_cast<int>(kLine));
   Scratch scratch;
   for (int g = 0; g < groups; ++g) {
     for (int p = 0; p < pixels; ++p) {
       __builtin_prefetch(output.groups[g] + p * output.pixel_stride, 1);
-      __builtin_prefetch(output.groups[g] + p * output.pixel_stride + last, 1);
       if (output.residual[0] != nullptr) {
         __builtin_prefetch(output.residual[g] + p * output.residual_stride);
-        __builtin_prefetch(output.residual[g] + p * output.residual_stride + last);
       }
     }
   }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -105,8 +105,7 @@ class _Rewriter:
         self._channels: dict[str, int] = {}
         self._numbers: dict[tuple[int, ...], str] = {}
         self._zeros: set[str] = set()
-        self._panels: set[str] = set()
-        self._transposed: set[str] = set()
+        self._reordered: set[str] = set()
         # Policy networks by their first layer.
         self._sharing: dict[str, list[onnx.NodeProto]] = {}
         self._count = itertools.count()
@@ -186,10 +185,18 @@ class _Rewriter:
 
     def _by_panels(self, weight: str) -> str:
         """Return the name of a weight's form that kernels read without a copy."""
-        name = f"{weight}_by_panels"
-        if name not in self._panels:
-            self._panels.add(name)
-            values = by_panels(self._index.values(weight))
+        return self._reorder(weight, "by_panels", by_panels)
+
+    def _by_units(self, weight: str) -> str:
+        """Return the name of a weight's form with a row per input, of which some are not read."""
+        return self._reorder(weight, "by_units", np.transpose)
+
+    def _reorder(self, weight: str, order: str, apply: Callable[[np.ndarray], np.ndarray]) -> str:
+        """Return the name of a weight in another order, made once."""
+        name = f"{weight}_{order}"
+        if name not in self._reordered:
+            self._reordered.add(name)
+            values = np.ascontiguousarray(apply(self._index.values(weight)))
             self._graph.initializer.append(onnx.numpy_helper.from_array(values, name))
         return name
 
@@ -203,15 +210,6 @@ class _Rewriter:
         inputs += [self._by_units(network.second[0]), self._bias(*network.second)]
         self._add("PolicyNetwork", inputs, [policy], domain=DOMAIN, frames=self._frames)
         self._sharing.setdefault(shared, []).append(self._nodes[-1])
-
-    def _by_units(self, weight: str) -> str:
-        """Return the name of a weight's form with a row per input, of which some are not read."""
-        name = f"{weight}_by_units"
-        if name not in self._transposed:
-            self._transposed.add(name)
-            values = np.ascontiguousarray(self._index.values(weight).T)
-            self._graph.initializer.append(onnx.numpy_helper.from_array(values, name))
-        return name
 
     def _weigh_histories(self) -> None:
         """Let policy networks that share their first layer weigh their previous features at once.
