@@ -28,6 +28,28 @@ class Policy {
   std::size_t frames() const { return frames_; }  // of a clip
   std::size_t channels() const { return channels_; }
 
+  // One row's choices.
+  class Row {
+   public:
+    bool keeps(std::size_t channel) const { return is(own_, channel, Action::kKeep); }
+    bool lends(std::size_t channel) const {
+      return next_ != nullptr && is(next_, channel, Action::kReuse);
+    }
+
+   private:
+    friend class Policy;
+    Row(const std::int32_t* own, const std::int32_t* next) : own_(own), next_(next) {}
+    static bool is(const std::int32_t* actions, std::size_t channel, Action action) {
+      return static_cast<Action>(actions[channel]) == action;
+    }
+    const std::int32_t* own_;
+    const std::int32_t* next_;  // null behind a clip's last frame
+  };
+  Row operator[](std::size_t row) const {
+    const std::int32_t* const own = actions_ + row * channels_;
+    return {own, is_first(row + 1) ? nullptr : own + channels_};
+  }
+
   // The channel of this row is in the output as the convolution gives it.
   bool keeps(std::size_t row, std::size_t channel) const {
     return action(row, channel) == Action::kKeep;

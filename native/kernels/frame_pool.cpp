@@ -5,7 +5,6 @@
 
 #include "kernels/aligned_buffer.h"
 #include "kernels/compact_frames.h"
-#include "kernels/pixel_pool.h"
 #include "kernels/stem.h"
 
 namespace adafuse {
@@ -14,10 +13,10 @@ namespace {
 // Enough tasks for the threads of a usual machine to finish together.
 constexpr std::size_t kEnoughTasks = 32;
 
-// Places [begin, begin + count) of a frame, whole units.
+// Places [begin, begin + count) of a frame, whole units, and where they come to lie.
 struct Run {
   const char* frame;
-  std::size_t begin, count;
+  std::size_t begin, count, place;
 };
 
 struct Shared {
@@ -25,7 +24,7 @@ struct Shared {
   AlignedArray<float> sums;
 };
 struct TaskScratch {
-  AlignedArray<char> zeros, pixel;
+  AlignedArray<char> pixels;
   AlignedArray<float> sums;
   std::vector<std::uint32_t> order;     // of a pooled pixel's values in the output
   std::vector<std::uint32_t> position;  // of a channel in the pooled pixel
@@ -50,9 +49,13 @@ std::size_t FramePool::output_size(std::size_t input) const {
 void pool_frames(const FramePool& pool, std::size_t rows, std::size_t height, std::size_t width,
                  std::size_t channels, const FramePoolTensors& tensors,
                  const ParallelFor& parallel_for) {
-  const Precision precision = pool.precision;
+  const Precision precision = pool.kernel->precision;
   const std::size_t value = value_bytes(precision), group = per_unit(precision);
   const float factor = pool.scales.input / pool.scales.output;
+  const bool mean = pool.kind == FramePool::Kind::kMean;
+  const auto copy = value == 4   ? copy_in_order<std::uint32_t>
+                    : value == 2 ? copy_in_order<std::uint16_t>
+                                 : copy_in_order<std::uint8_t>;
   Shared& shared = own_shared;
   shared.input.assign(tensors.policy, rows, channels, {height, width, pool.input_border, 0},
                       precision, parallel_for);
@@ -73,8 +76,6 @@ void pool_frames(const FramePool& pool, std::size_t rows, std::size_t height, st
     const std::size_t begin = to.height * part / parts, end = to.height * (part + 1) / parts;
     char* const frame = tensors.output + shared.output.offset(row);
     to.clear_border(frame, begin, end);
-    char* const zeros = task_scratch.zeros.reserve(from.pitch);
-    std::memset(zeros, 0, from.pitch);
 
     // What is pooled: all stored channels in their order, or what this frame sees of them.
     const CompactChannels& own = shared.input[row];
@@ -82,71 +83,66 @@ void pool_frames(const FramePool& pool, std::size_t rows, std::size_t height, st
     const std::size_t stored = reorders ? own.kept() : own.size();
     const std::size_t lent = lender == nullptr ? 0 : lender->lent_begin() / group * group;
     const char* const source = tensors.input + shared.input.offset(row);
-    const Run runs[2] = {{source, 0, round_up(stored, group)},
+    // Pooling writes whole vectors, of cache lines at most.
+    const std::size_t second = round_up(stored, kLine);
+    const Run runs[2] = {{source, 0, round_up(stored, group), 0},
                          {source - from.frame_pitch(), lent,
-                          lender == nullptr ? 0 : round_up(lender->size() - lent, group)}};
-    const std::size_t values = runs[0].count + runs[1].count;
-    std::vector<std::uint32_t>& order = task_scratch.order;
+                          lender == nullptr ? 0 : round_up(lender->size() - lent, group), second}};
+    const std::size_t zero = second + round_up(runs[1].count, kLine);  // behind all others
     const CompactChannels& wanted = shared.output[row];
+    std::vector<std::uint32_t>& order = task_scratch.order;
     float* const total = sums + task * pitch;
     float* seen = total;  // sums of what is pooled
-    char* pixel = nullptr;
+    const std::size_t pixel_bytes = round_up((zero + 1) * value, kUnit);
+    char* pixels = nullptr;  // a row of them
     order.clear();
     if (reorders) {
       std::vector<std::uint32_t>& position = task_scratch.position;
-      position.assign(channels, static_cast<std::uint32_t>(values));  // a zero behind the others
+      position.assign(channels, static_cast<std::uint32_t>(zero));
       for (std::size_t place = 0; place < own.kept(); ++place) {
         position[own[place]] = static_cast<std::uint32_t>(place);
       }
       for (std::size_t place = lender == nullptr ? 0 : lender->lent_begin();
            lender != nullptr && place < lender->size(); ++place) {
-        position[(*lender)[place]] = static_cast<std::uint32_t>(runs[0].count + place - lent);
+        position[(*lender)[place]] = static_cast<std::uint32_t>(second + place - lent);
       }
       for (std::size_t place = 0; place < wanted.size(); ++place) {
         order.push_back(position[wanted[place]]);
       }
-      order.resize(round_up(order.size(), group), static_cast<std::uint32_t>(values));
-      seen = task_scratch.sums.reserve(values + 1);
-      pixel = task_scratch.pixel.reserve((values + 1) * value);
-      std::memset(pixel + values * value, 0, value);
+      order.resize(round_up(order.size(), group), static_cast<std::uint32_t>(zero));
+      seen = task_scratch.sums.reserve(zero + 1);
+      pixels = task_scratch.pixels.reserve(to.width * pixel_bytes);
+      for (std::size_t x = 0; x < to.width; ++x) {
+        std::memset(pixels + x * pixel_bytes + zero * value, 0, value);
+      }
     }
-    std::fill_n(seen, values + (reorders ? 1 : 0), 0.0f);
+    std::fill_n(seen, reorders ? zero + 1 : pitch, 0.0f);
 
     for (std::size_t y = begin; y < end; ++y) {
-      for (std::size_t x = 0; x < to.width; ++x) {
-        char* const result =
-            frame + to.offset(static_cast<std::ptrdiff_t>(y), static_cast<std::ptrdiff_t>(x));
-        std::size_t done = 0;
-        for (const Run& run : runs) {
-          const char* pixels[kWindowPixels];
-          for (std::size_t k = 0; k < kWindowPixels; ++k) {
-            // Wraps round in front of the frame.
-            const std::size_t from_y = y * pool.stride + k / kPoolWindow - pool.pad;
-            const std::size_t from_x = x * pool.stride + k % kPoolWindow - pool.pad;
-            pixels[k] = from_y < height && from_x < width
-                            ? run.frame + run.begin * value +
-                                  from.offset(static_cast<std::ptrdiff_t>(from_y),
-                                              static_cast<std::ptrdiff_t>(from_x))
-                            : zeros;
-          }
-          char* const at = (reorders ? pixel : result) + done * value;
-          if (run.count == 0) {
-            continue;
-          }
-          if (pool.kind == FramePool::Kind::kMax) {
-            take_largest(precision, pixels, kWindowPixels, run.count, at, seen + done, factor);
-          } else {
-            take_mean(precision, pixels, run.count, at, seen + done, factor);
-          }
-          done += run.count;
+      char* const result = frame + to.offset(static_cast<std::ptrdiff_t>(y), 0);
+      for (const Run& run : runs) {
+        PoolRow pooled{mean,
+                       pool.stride,
+                       pool.pad,
+                       {},
+                       static_cast<std::ptrdiff_t>(from.pitch),
+                       width,
+                       run.count,
+                       reorders ? pixels + run.place * value : result,
+                       static_cast<std::ptrdiff_t>(reorders ? pixel_bytes : to.pitch),
+                       to.width,
+                       mean ? factor / (kPoolWindow * kPoolWindow) : factor,
+                       seen + run.place};
+        for (std::size_t k = 0; k < kPoolWindow; ++k) {
+          const std::size_t from_y = y * pool.stride + k - pool.pad;  // wraps round
+          pooled.rows[k] = from_y < height ? run.frame + run.begin * value +
+                                                 from.offset(static_cast<std::ptrdiff_t>(from_y), 0)
+                                           : nullptr;
         }
-        if (reorders && group == 1) {
-          copy_in_order<std::uint32_t>(pixel, order, result);
-        } else if (reorders && group == 4) {
-          copy_in_order<std::uint8_t>(pixel, order, result);
-        } else if (reorders) {
-          copy_in_order<std::uint16_t>(pixel, order, result);
-        }
+        pool.kernel->pool(pooled);
+      }
+      for (std::size_t x = 0; reorders && x < to.width; ++x) {
+        copy(pixels + x * pixel_bytes, order, result + x * to.pitch);
       }
     }
     for (std::size_t place = 0; reorders && place < wanted.size(); ++place) {

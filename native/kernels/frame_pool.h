@@ -10,6 +10,7 @@
 #include "kernels/channel_selection.h"
 #include "kernels/frame_layout.h"
 #include "kernels/parallel_for.h"
+#include "kernels/tile_kernel.h"
 
 namespace adafuse {
 
@@ -22,7 +23,7 @@ struct FramePool {
   bool ceil;           // a last window may reach beyond the plane
   std::size_t input_border;
   std::size_t border;  // of the output
-  Precision precision;
+  const TileKernel* kernel;
   FrameScales scales = {};
 
   std::size_t output_size(std::size_t input) const;

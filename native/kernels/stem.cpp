@@ -1,10 +1,10 @@
 #include "kernels/stem.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <stdexcept>
 
-#include "kernels/pixel_pool.h"
 #include "kernels/pixel_tiles.h"
 
 namespace adafuse {
@@ -82,7 +82,6 @@ FOR_WIDE_VECTORS void spread_integers(const float* line, std::size_t count, floa
 struct TaskScratch {
   AlignedArray<char> pixels, rows;
   std::vector<PixelTile> tiles;
-  std::vector<const char*> window;
 };
 thread_local TaskScratch task_scratch;
 thread_local AlignedArray<float> shared_sums;
@@ -206,22 +205,22 @@ void Stem::convolve_row(const Plane& plane, const char* pixels, char* row) const
   }
 }
 
-void Stem::pool_row(const Plane& plane, const std::vector<const char*>& rows, char* output,
-                    float* sums) const {
-  const std::size_t stored = round_up(out_channels_, per_unit(kernel_.precision));
-  for (std::size_t x = 0; x < plane.output.width; ++x) {
-    const char* pixels[kWindowPixels];
-    std::size_t count = 0;
-    for (const char* row : rows) {
-      for (std::size_t kx = 0; kx < kPoolWindow; ++kx) {
-        const std::size_t from = x * kPoolStride + kx - pool_.pad;  // wraps round
-        if (from < plane.conv_width) {
-          pixels[count++] = row + from * plane.pitch;
-        }
-      }
-    }
-    take_largest(kernel_.precision, pixels, count, stored, output + x * plane.output.pitch, sums);
-  }
+void Stem::pool_row(const Plane& plane, const std::array<const char*, kPoolWindow>& rows,
+                    char* output, float* sums) const {
+  PoolRow row{false,
+              kPoolStride,
+              pool_.pad,
+              {},
+              static_cast<std::ptrdiff_t>(plane.pitch),
+              plane.conv_width,
+              round_up(out_channels_, per_unit(kernel_.precision)),
+              output,
+              static_cast<std::ptrdiff_t>(plane.output.pitch),
+              plane.output.width,
+              1,
+              sums};
+  std::copy(rows.begin(), rows.end(), row.rows);
+  kernel_.pool(row);
 }
 
 void Stem::run(const float* input, std::size_t rows, std::size_t height, std::size_t width,
@@ -243,7 +242,7 @@ void Stem::run(const float* input, std::size_t rows, std::size_t height, std::si
   }
   const std::size_t parts = std::clamp((kEnoughTasks + rows - 1) / rows, std::size_t{1},
                                        (layout.height + kLeastRows - 1) / kLeastRows);
-  const std::size_t stored = round_up(out_channels_, per_unit(kernel_.precision));
+  const std::size_t stored = round_up(out_channels_, kLine / sizeof(float));  // whole vectors
   float* const sums = shared_sums.reserve(rows * parts * stored);
   parallel_for(rows * parts, [&](std::size_t task) {
     const std::size_t row = task / parts, part = task % parts;
@@ -262,9 +261,8 @@ void Stem::run(const float* input, std::size_t rows, std::size_t height, std::si
     const std::size_t conv_row = plane.conv_width * plane.pitch;
     char* const ring = task_scratch.rows.reserve(kPoolWindow * conv_row + kLine);
     std::size_t done = first;
-    std::vector<const char*>& window = task_scratch.window;
     for (std::size_t y = begin; y < end; ++y) {
-      window.clear();
+      std::array<const char*, kPoolWindow> window{};
       for (std::size_t ky = 0; ky < kPoolWindow; ++ky) {
         const std::size_t from = y * kPoolStride + ky - pool_.pad;  // wraps round
         if (from >= plane.conv_height) {
@@ -275,7 +273,7 @@ void Stem::run(const float* input, std::size_t rows, std::size_t height, std::si
           convolve_row(plane, pixels + (done - first) * stride_ * plane.pixel_row,
                        ring + done % kPoolWindow * conv_row);
         }
-        window.push_back(at);
+        window[ky] = at;
       }
       pool_row(plane, window, frame + layout.offset(static_cast<std::ptrdiff_t>(y), 0), total);
     }

@@ -1,6 +1,7 @@
 // The way from pictures into the fused blocks' frames: convolution, ReLU and 3x3 max pooling.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <vector>
 
@@ -48,7 +49,7 @@ class Stem {
   char* pad_rows(const Plane& plane, const float* input, std::size_t first,
                  std::size_t count) const;
   void convolve_row(const Plane& plane, const char* pixels, char* row) const;
-  void pool_row(const Plane& plane, const std::vector<const char*>& rows, char* output,
+  void pool_row(const Plane& plane, const std::array<const char*, kPoolWindow>& rows, char* output,
                 float* sums) const;
 
   const TileKernel& kernel_;

@@ -183,11 +183,12 @@ void run(const TileSize& size, const Segment* segments, std::size_t count,
 }
 
 #include "kernels/tile_packers.h"
+#include "kernels/tile_pools.h"
 
 }  // namespace
 
 extern const TileKernel kernel;
-const TileKernel kernel{TILE_NAME, kPrecision, kLanes, kVectors, kGranule,
-                        kMaxGroup, kMaxPixels, run,    gather,   interleave};
+const TileKernel kernel{TILE_NAME,  kPrecision, kLanes, kVectors,   kGranule, kMaxGroup,
+                        kMaxPixels, run,        gather, interleave, pool_row};
 
 }  // namespace adafuse::TILE_NAMESPACE

@@ -57,7 +57,7 @@ FramePoolKernel::FramePoolKernel(const OrtKernelInfo* raw_info, bool quantized) 
            read_count(info, "ceil") != 0,
            read_count(info, "input_border"),
            read_count(info, "border"),
-           read_precision(info)};
+           tile_kernels(read_precision(info)).front()};
   if (quantized) {
     const std::vector<float> scales = read_scales(info, 2);
     pool_.scales = {scales[0], scales[1]};
@@ -74,7 +74,7 @@ OrtStatusPtr FramePoolKernel::ComputeV2(OrtKernelContext* context) const {
 void FramePoolKernel::compute(const Ort::KernelContext& context) const {
   const NamedTensor x(context, 0, "X", 4);
   const std::size_t edges = 2 * pool_.input_border;
-  const std::size_t pitch = channel_pitch(channels_, pool_.precision);
+  const std::size_t pitch = channel_pitch(channels_, pool_.kernel->precision);
   if (x.size(1) <= edges || x.size(2) <= edges || x.size(3) != pitch / kUnit) {
     throw std::invalid_argument(x.description() + " must hold frames with " +
                                 std::to_string(pool_.input_border) + " pixels of border and " +

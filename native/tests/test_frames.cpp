@@ -333,7 +333,8 @@ void convolutions_handle_uniform_policies(const TileKernel& kernel) {
   }
 }
 
-void pooling_equals_the_definition(Precision precision) {
+void pooling_equals_the_definition(const TileKernel& kernel) {
+  const Precision precision = kernel.precision;
   std::mt19937 random(3);
   for (int i = 0; i < 150; ++i) {
     const Size size{between(random, 1, 2), between(random, 1, 4), between(random, 2, 15),
@@ -344,7 +345,7 @@ void pooling_equals_the_definition(Precision precision) {
                    false,
                    between(random, 0, 1),
                    between(random, 0, 1),
-                   precision};
+                   &kernel};
     if (precision == Precision::kInt8) {
       std::uniform_real_distribution<float> scale(0.01f, 0.02f);
       pool.scales.input = scale(random);
@@ -422,7 +423,7 @@ int main() {
       std::printf("%s, %zu bytes a value\n", kernel->name, value_bytes(precision));
       convolutions_equal_the_definition(*kernel);
       convolutions_handle_uniform_policies(*kernel);
+      pooling_equals_the_definition(*kernel);
     }
-    pooling_equals_the_definition(precision);
   }
 }

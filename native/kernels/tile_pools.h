@@ -1,0 +1,55 @@
+// Included by the files that implement tile kernels, in their namespaces: pooling.
+
+// Of two neighbours the larger one, or what they add up to.
+template <bool mean>
+inline Vector pooled(Vector a, Vector b) {
+  return mean ? a + b : at_least(a, b);
+}
+
+// Walks along the row once per vector of channels.  What a column of three pixels comes to serves
+// all windows that it lies under.
+template <bool mean, int stride>
+void pool(const PoolRow& row) {
+  constexpr Vector kNothing{};  // where no row lies
+  for (std::size_t first = 0; first < row.values; first += kLanes) {
+    const std::size_t offset = first * kValueBytes;
+    const char* rows[kPoolWindow];
+    std::ptrdiff_t strides[kPoolWindow];
+    for (std::size_t k = 0; k < kPoolWindow; ++k) {
+      const bool lies = row.rows[k] != nullptr;
+      rows[k] = lies ? row.rows[k] + offset : reinterpret_cast<const char*>(&kNothing);
+      strides[k] = lies ? row.pixel_stride : 0;
+    }
+    const auto column = [&](std::size_t x) {
+      if (x >= row.width) {  // also in front of the row, where it wraps round
+        return Vector{};
+      }
+      const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(x);
+      return pooled<mean>(pooled<mean>(load_values(rows[0] + at * strides[0]),
+                                       load_values(rows[1] + at * strides[1])),
+                          load_values(rows[2] + at * strides[2]));
+    };
+    std::size_t x = 0 - row.pad;
+    Vector left = column(x);
+    Vector middle = column(x + 1);
+    char* to = row.output + offset;
+    Total total{};
+    for (std::size_t i = 0; i < row.outputs; ++i, x += stride) {
+      if constexpr (stride == 2) {
+        middle = column(x + 1);
+      }
+      const Vector right = column(x + 2);
+      total += store_values(to, row.share * pooled<mean>(pooled<mean>(left, middle), right));
+      to += row.output_stride;
+      left = stride == 2 ? right : middle;
+      middle = right;
+    }
+    store(row.sums + first, load(row.sums + first) + __builtin_convertvector(total, Vector));
+  }
+}
+
+void pool_row(const PoolRow& row) {
+  constexpr decltype(&pool<false, 1>) kPools[2][2] = {{pool<false, 1>, pool<false, 2>},
+                                                      {pool<true, 1>, pool<true, 2>}};
+  kPools[row.mean ? 1 : 0][row.stride - 1](row);
+}
