@@ -90,6 +90,7 @@ void convolve(const TileKernel& kernel, const ConvSource* sources, std::size_t c
       }
     }
   }
+  kernel.end_runs();
 }
 
 }  // namespace adafuse

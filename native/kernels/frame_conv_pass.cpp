@@ -4,6 +4,7 @@
 #include <array>
 
 #include "kernels/compact_frames.h"
+#include "kernels/compact_reads.h"
 
 namespace adafuse {
 
@@ -12,7 +13,8 @@ struct FrameConvScratch {
   CompactFrames output;
   std::array<CompactFrames, kMaxSources> inputs;
   std::array<InputShape, kMaxSources> shapes;
-  std::array<std::vector<StepList>, kMaxSources> steps;  // of a compact source: per row
+  std::array<CompactReads, kMaxSources> reads;  // of compact sources
+  std::array<StepList, kMaxSources> steps;      // of others
   PatchedFrames patches;
   AlignedArray<float> sums;
 };
@@ -122,15 +124,16 @@ void FrameConvPass::prepare() {
   for (std::size_t i = 0; i < conv_.sources_.size(); ++i) {
     const InputShape& shape = scratch_.shapes[i];
     const CompactFrames& input = scratch_.inputs[i];
-    std::vector<StepList>& steps = scratch_.steps[i];
-    const bool compact = conv_.sources_[i].compact;
-    steps.resize(std::max(steps.size(), compact ? rows_ : std::size_t{1}));
-    if (compact) {
+    if (conv_.sources_[i].compact) {
+      CompactReads& reads = scratch_.reads[i];
+      reads.resize(rows_);
       parallel_for_(rows_, [&](std::size_t row) {
-        steps[row].assign(shape, kernel_, input[row], input.previous(row));
+        reads.assign(row, frame(i, row), shape, kernel_, input[row], input.previous(row),
+                     -static_cast<std::ptrdiff_t>(shape.layout.frame_pitch()));
       });
+      reads.gather(kernel_, parallel_for_);
     } else {
-      steps[0].assign(shape, kernel_, TemporalShift{}, {false, false});
+      scratch_.steps[i].assign(shape, kernel_, TemporalShift{}, {false, false});
     }
   }
 }
@@ -184,8 +187,8 @@ Panels FrameConvPass::weights(std::size_t index, std::size_t row, std::size_t be
                         : source.compact ? source.by_input->panels()
                                          : source.all->panels();
   return source.compact && !conv_.winograd_
-             ? scratch_.steps[index][row].read_panels(kernel_, panels, begin, end,
-                                                      task_scratch.panels[index])
+             ? scratch_.reads[index].read_panels(row, kernel_, panels, begin, end,
+                                                 task_scratch.panels[index])
              : panels;
 }
 
@@ -236,9 +239,11 @@ void FrameConvPass::convolve_rows(std::size_t row, RowRange range, std::size_t b
   std::vector<ConvSource>& terms = task_scratch.terms;
   terms.clear();
   for (std::size_t i = 0; i < conv_.sources_.size(); ++i) {
-    const StepList& steps = scratch_.steps[i][conv_.sources_[i].compact ? row : 0];
-    terms.push_back({frame(i, row), scratch_.shapes[i], steps, weights(i, row, begin, end), 0,
-                     conv_.size_ == 1});
+    const Panels panels = weights(i, row, begin, end);
+    terms.push_back(conv_.sources_[i].compact
+                        ? scratch_.reads[i].source(row, panels)
+                        : ConvSource{frame(i, row), scratch_.shapes[i], scratch_.steps[i], panels});
+    terms.back().prefetches = conv_.size_ == 1;
   }
   convolve(kernel_, terms.data(), terms.size(), to, range, stored, begin, end, task_scratch.tiles);
 }

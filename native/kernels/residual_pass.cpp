@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/compact_reads.h"
+
 namespace adafuse {
 
 // What a pass shares between threads, kept by the thread that runs it from block to block.
@@ -14,7 +16,7 @@ struct Scratch {
   std::vector<CompactChannels> channels;            // per origin
   std::vector<InputShape> mids;                     // of conv2, per row
   std::vector<OriginPanel> first_panels;            // of conv1
-  std::vector<StepList> reads;                      // of conv2, per row
+  CompactReads reads;                               // of conv2, per row
   std::array<StepList, 4> first_steps, skip_steps;  // by the neighbours of a frame
   StepList narrow_steps;
   // What conv1 and conv2 read by minimal filtering, per origin and per row.
@@ -114,7 +116,7 @@ const StepList& ResidualPass::shifted(const std::array<StepList, 4>& lists, std:
 void ResidualPass::prepare() {
   scratch_.channels.resize(std::max(scratch_.channels.size(), origins()));
   scratch_.mids.assign(rows_, mid_);
-  scratch_.reads.resize(std::max(scratch_.reads.size(), rows_));
+  scratch_.reads.resize(rows_);
   scratch_.first_patches.resize(origins());
   scratch_.second_patches.resize(rows_);
   if (streams()) {
@@ -195,7 +197,13 @@ void ResidualPass::prepare_reads(std::size_t row, const CompactChannels* previou
     reads.clear();
     reads.add(y(row), mid(row), own, previous, distance, kernel_);
   } else {
-    scratch_.reads[row].assign(mid(row), kernel_, own, previous, distance);
+    scratch_.reads.assign(row, y(row), mid(row), kernel_, own, previous, distance);
+  }
+}
+
+void ResidualPass::gather_reads(const ParallelFor& parallel_for) const {
+  if (!block_.winograd2_) {
+    scratch_.reads.gather(kernel_, parallel_for);
   }
 }
 
@@ -318,8 +326,8 @@ void ResidualPass::compute_channels(std::size_t origin, RowRange rows, std::size
 
 Panels ResidualPass::read_panels(std::size_t row, std::size_t panel_begin,
                                  std::size_t panel_end) const {
-  return scratch_.reads[row].read_panels(kernel_, block_.conv2_.panels(), panel_begin, panel_end,
-                                         task_scratch.panels);
+  return scratch_.reads.read_panels(row, kernel_, block_.conv2_.panels(), panel_begin, panel_end,
+                                    task_scratch.panels);
 }
 
 ConvTarget ResidualPass::second_target(char* z, std::size_t z_first_row) const {
@@ -336,7 +344,7 @@ void ResidualPass::second_stage(std::size_t row, const Panels& conv2, RowRange r
                      task_scratch.patches);
     return;
   }
-  const ConvSource source{y(row), mid(row), scratch_.reads[row], conv2};
+  const ConvSource source = scratch_.reads.source(row, conv2);
   convolve(kernel_, &source, 1, target, rows, block_.mid_channels_, panel_begin, panel_end,
            task_scratch.tiles);
 }
@@ -375,7 +383,7 @@ void ResidualPass::last_stage(std::size_t row, const Panels& conv2, RowRange row
   if (block_.is_bottleneck()) {
     terms.push_back({z, narrow_, scratch_.narrow_steps, block_.conv3_->panels(), z_first_row});
   } else if (!block_.winograd2_) {
-    terms.push_back({y(row), mid(row), scratch_.reads[row], conv2});
+    terms.push_back(scratch_.reads.source(row, conv2));
   } else {
     if (!by_panels_) {
       convolve_patches(kernel_, scratch_.second_patches.reads(row), &conv2,
@@ -413,6 +421,7 @@ void ResidualPass::run_strips(const ParallelFor& parallel_for) {
   parallel_for(origins() * parts, [&](std::size_t task) {
     first_stage(task / parts, part_of(mid_.layout.height, task % parts), 0, all);
   });
+  gather_reads(parallel_for);
   const std::size_t z_row = narrow_.layout.row_pitch();
   // Backwards, to begin with what is still in cache; the next block then begins with what ends
   // here.
@@ -477,6 +486,7 @@ void ResidualPass::run_panels(const ParallelFor& parallel_for) {
     const std::size_t part = task % parts;
     first_stage(origin, {height * part / parts, height * (part + 1) / parts}, panel, panel + 1);
   });
+  gather_reads(parallel_for);
   if (block_.winograd2_) {
     scratch_.second_patches.transform(kernel_, output_.height, output_.width, parallel_for);
   }

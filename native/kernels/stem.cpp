@@ -277,6 +277,7 @@ void Stem::run(const float* input, std::size_t rows, std::size_t height, std::si
       }
       pool_row(plane, window, frame + layout.offset(static_cast<std::ptrdiff_t>(y), 0), total);
     }
+    kernel_.end_runs();
   });
   const float scale = scales_.output / static_cast<float>(layout.height * layout.width);
   for (std::size_t row = 0; row < rows; ++row) {

@@ -71,7 +71,7 @@ void StepList::assign(const InputShape& input, const TileKernel& kernel, const T
 }
 
 void StepList::assign(const InputShape& input, const TileKernel& kernel, const CompactChannels& own,
-                      const CompactChannels* previous, std::ptrdiff_t distance) {
+                      const CompactChannels* previous, std::ptrdiff_t distance, std::size_t chunk) {
   const Precision precision = kernel.precision;
   const std::size_t group = per_unit(precision);
   const std::size_t zeros = input.taps() * input.channels;
@@ -103,6 +103,13 @@ void StepList::assign(const InputShape& input, const TileKernel& kernel, const C
     append(own, {0, own.kept()}, 0);
     if (previous != nullptr) {
       append(*previous, {previous->lent_begin(), previous->size()}, distance);
+    }
+    const bool ends_row = (number + 1) % input.kernel == 0;
+    while (ends_row && (steps_.size() - row_begin_.back()) % chunk != 0) {
+      merged_.insert(merged_.end(), group,
+                     static_cast<std::uint32_t>(zeros * kernel.channel_row()));
+      steps_.push_back({checked(std::ptrdiff_t{steps_.back().input} + kUnit),
+                        checked(static_cast<std::ptrdiff_t>(steps_.size() * kernel.weight_row()))});
     }
   });
   // Only prefetched.

@@ -35,13 +35,10 @@ class StepList {
               Neighbours neighbours);
 
   // What a frame reads of compactly stored channels: its own and, unless null, those the previous
-  // frame lends, which lie `distance` bytes behind or just one frame before; for read_panels().
+  // frame lends, which lie `distance` bytes behind; for read_panels().  Each row of the kernel is
+  // filled up to a multiple of `chunk` steps, which read on where it ends and meet weights of zero.
   void assign(const InputShape& input, const TileKernel& kernel, const CompactChannels& own,
-              const CompactChannels* previous, std::ptrdiff_t distance);
-  void assign(const InputShape& input, const TileKernel& kernel, const CompactChannels& own,
-              const CompactChannels* previous) {
-    assign(input, kernel, own, previous, -static_cast<std::ptrdiff_t>(input.layout.frame_pitch()));
-  }
+              const CompactChannels* previous, std::ptrdiff_t distance, std::size_t chunk = 1);
 
   // Steps of the kernel's rows [first, last).
   const Step* begin(std::size_t first) const { return steps_.data() + row_begin_[first]; }

@@ -90,10 +90,15 @@ struct TileKernel {
   std::size_t granule;     // channels are computed in multiples of this
   std::size_t max_group;   // most pixels of one group
   std::size_t max_pixels;  // most pixels of a tile
+  std::size_t chunk;       // steps that are taken at once where they follow each other in memory
 
   // What `output` points to holds whole vectors.
   void (*run)(const TileSize& size, const Segment* segments, std::size_t count,
               const PerChannel& channels, const TileOutput& output);
+
+  // To be called on the same thread after some runs: matrix units go back to rest, which takes long
+  // beside a tile.
+  void (*end_runs)();
 
   // Makes a panel of the weights of chosen outputs: unit k of row i goes to place
   // k * panel_width() + i, for the whole vectors that hold `count` rows.  `rows` has

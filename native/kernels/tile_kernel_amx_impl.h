@@ -33,6 +33,7 @@ struct alignas(64) Config {
   }
 };
 static_assert(sizeof(Config) == kLine);
+thread_local int configured = 0;  // pixels that this thread's matrices have rows for
 constexpr Config kConfigs[kRows] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
 
 // Matrices on their way; compilers do not know that the instructions read and write memory.
@@ -160,7 +161,10 @@ void tile(int pixels, const Segment* segments, std::size_t count, const PerChann
       }
     }
   }
-  _tile_loadconfig(&kConfigs[pixels - 1]);
+  if (configured != pixels) {
+    _tile_loadconfig(&kConfigs[pixels - 1]);
+    configured = pixels;
+  }
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
@@ -202,7 +206,6 @@ void tile(int pixels, const Segment* segments, std::size_t count, const PerChann
     }
   }
   store_sums<groups, vectors>(scratch);
-  _tile_release();
   const bool adds = output.residual[0] != nullptr;
   const Vector lowest = Vector{} + output.lowest;
   Total total[vectors]{};
@@ -237,13 +240,21 @@ void run(const TileSize& size, const Segment* segments, std::size_t count,
                                                         count, channels, output);
 }
 
+void end_runs() {
+  if (configured != 0) {
+    _tile_release();
+    configured = 0;
+  }
+}
+
 #include "kernels/tile_packers.h"
 #include "kernels/tile_pools.h"
 
 }  // namespace
 
 extern const TileKernel kernel;
-const TileKernel kernel{TILE_NAME,  kPrecision, kLanes, kVectors,   kLanes,  kMaxGroup,
-                        kMaxPixels, run,        gather, interleave, pool_row};
+const TileKernel kernel{TILE_NAME, kPrecision, kLanes,  kVectors, kLanes,
+                        kMaxGroup, kMaxPixels, kRows,   run,      end_runs,
+                        gather,    interleave, pool_row};
 
 }  // namespace adafuse::TILE_NAMESPACE

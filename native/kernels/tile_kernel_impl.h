@@ -182,13 +182,16 @@ void run(const TileSize& size, const Segment* segments, std::size_t count,
   kTiles.of[size.pixels - 1][size.groups - 1][units - 1](segments, count, channels, output);
 }
 
+void end_runs() {}
+
 #include "kernels/tile_packers.h"
 #include "kernels/tile_pools.h"
 
 }  // namespace
 
 extern const TileKernel kernel;
-const TileKernel kernel{TILE_NAME,  kPrecision, kLanes, kVectors,   kGranule, kMaxGroup,
-                        kMaxPixels, run,        gather, interleave, pool_row};
+const TileKernel kernel{TILE_NAME, kPrecision, kLanes,  kVectors, kGranule,
+                        kMaxGroup, kMaxPixels, 1,       run,      end_runs,
+                        gather,    interleave, pool_row};
 
 }  // namespace adafuse::TILE_NAMESPACE

@@ -546,7 +546,9 @@ void computes_only_what_is_needed(const TileKernel& kernel, bool as_streams) {
     conv1 += (round_up(computed, kernel.granule) + round_up(late, kernel.granule)) * c.in_channels *
              plane;
     conv2 += read * 9 * c.mid_channels * plane;
-    conv2_most += (read + rounding) * 9 * c.mid_channels * plane;
+    // Kernels that take chunks read whole ones in each row of the convolution's kernel.
+    conv2_most += 3 * round_up(3 * (read + rounding), kernel.chunk * per_unit(kernel.precision)) *
+                  c.mid_channels * plane;
     conv3 += c.mid_channels * c.out_channels * plane;
   }
   // Kernel rows in the border above and below are left out of conv2.
