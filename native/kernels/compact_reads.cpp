@@ -25,73 +25,96 @@ void copy_units(const char* from, std::size_t units, char* to) {
 
 }  // namespace
 
-void CompactReads::resize(std::size_t rows) {
+void CompactReads::reset(std::size_t rows, bool gathers) {
+  gathers_ = gathers;
   count_ = rows;
   rows_.resize(std::max(rows_.size(), rows));
-}
-
-void CompactReads::assign(std::size_t index, const char* frame, const InputShape& shape,
-                          const TileKernel& kernel, const CompactChannels& own,
-                          const CompactChannels* previous, std::ptrdiff_t distance) {
-  Row& row = rows_[index];
-  row.frame = row.stored = frame;
-  row.shape = shape;
-  row.layout = shape.layout;
-  row.gathers = kernel.chunk > 1 && shape.kernel > 1;
-  if (row.gathers) {
-    const ChannelRun kept{0, own.kept()};
-    const ChannelRun lent = previous == nullptr
-                                ? ChannelRun{0, 0}
-                                : ChannelRun{previous->lent_begin(), previous->size()};
-    const std::size_t first = lent.first_unit(kernel.precision) * kUnit;
-    const std::size_t behind = kept.units(kernel.precision) * kUnit;
-    row.own = {0, kept.units(kernel.precision)};
-    row.lent = {distance + static_cast<std::ptrdiff_t>(first), lent.units(kernel.precision)};
-    row.shape.layout.border = shape.pad();
-    row.shape.layout.pitch = behind + row.lent.units * kUnit;
-    // Of where the lent channels would begin if the first of them were there too.
-    distance = static_cast<std::ptrdiff_t>(behind) - static_cast<std::ptrdiff_t>(first);
+  for (std::size_t i = 0; i < rows; ++i) {
+    rows_[i].runs.clear();
+    rows_[i].channels.clear();
   }
-  row.steps.assign(row.shape, kernel, own, previous, distance, row.gathers ? kernel.chunk : 1);
 }
 
-void CompactReads::gather(const TileKernel& kernel, const ParallelFor& parallel_for) {
-  if (count_ == 0 || !rows_[0].gathers) {
+void CompactReads::add(std::size_t index, const TileKernel& kernel, const char* frame,
+                       const InputShape& shape, const CompactChannels& own,
+                       const CompactChannels* previous, std::ptrdiff_t distance,
+                       std::size_t first) {
+  Row& row = rows_[index];
+  row.frame = frame;
+  row.shape = shape;
+  if (!gathers_) {
+    row.steps.assign(shape, kernel, own, previous, distance);
     return;
   }
+  add_run(row, kernel, frame, shape.layout, own, {0, own.kept()}, first);
+  if (previous != nullptr) {
+    add_run(row, kernel, frame + distance, shape.layout, *previous,
+            {previous->lent_begin(), previous->size()}, first);
+  }
+}
+
+void CompactReads::add_run(Row& row, const TileKernel& kernel, const char* frame,
+                           const FrameLayout& layout, const CompactChannels& channels,
+                           ChannelRun run, std::size_t first) {
+  const std::size_t group = per_unit(kernel.precision);
+  const std::size_t unit = run.first_unit(kernel.precision);
+  const std::size_t units = run.units(kernel.precision);
+  if (units == 0) {
+    return;
+  }
+  row.runs.push_back({frame + layout.offset(0, 0) + unit * kUnit, layout, units});
+  for (std::size_t place = unit * group; place < (unit + units) * group; ++place) {
+    const bool read = run.begin <= place && place < run.end;
+    row.channels.push_back(read ? static_cast<std::uint32_t>(first + channels[place]) : kNoChannel);
+  }
+}
+
+void CompactReads::copy(const Row& row, char* frame, RowRange range) {
+  const FrameLayout& to = row.shape.layout;
+  for (std::size_t y = range.begin; y < range.end; ++y) {
+    char* place = frame + to.offset(static_cast<std::ptrdiff_t>(y), 0);
+    for (const Run& run : row.runs) {
+      const char* from = run.from + y * run.layout.row_pitch();
+      for (std::size_t x = 0; x < to.width; ++x) {
+        copy_units(from + x * run.layout.pitch, run.units, place + x * to.pitch);
+      }
+      place += run.units * kUnit;
+    }
+  }
+}
+
+void CompactReads::gather(const TileKernel& kernel, std::size_t channels,
+                          const ParallelFor& parallel_for) {
+  if (!gathers_) {
+    return;
+  }
+  // Steps that fill up a row of the kernel read behind the last pixel, and must find numbers.
+  const std::size_t rest = kernel.chunk * kUnit;
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < count_; ++i) {
-    rows_[i].place = bytes;
-    // Steps that fill up a row of the kernel read behind the last pixel, and must find numbers.
-    bytes += round_up(rows_[i].shape.layout.frame_pitch() + kernel.chunk * kUnit, kLine);
+    Row& row = rows_[i];
+    FrameLayout& layout = row.shape.layout;
+    layout.border = row.shape.pad();
+    layout.pitch = row.channels.size() * value_bytes(kernel.precision);
+    row.shape.channels = channels;
+    row.place = bytes;
+    bytes += round_up(layout.frame_pitch() + rest, kLine);
   }
   char* const gathered = gathered_.reserve(bytes);
   const std::size_t parts = (kEnoughTasks + count_ - 1) / count_;
   parallel_for(count_ * parts, [&](std::size_t task) {
     Row& row = rows_[task / parts];
-    const FrameLayout& from = row.layout;
-    const FrameLayout& to = row.shape.layout;
-    const std::size_t part = task % parts;
-    const std::size_t begin = to.height * part / parts, end = to.height * (part + 1) / parts;
+    const std::size_t part = task % parts, height = row.shape.layout.height;
+    const RowRange range{height * part / parts, height * (part + 1) / parts};
     char* const frame = gathered + row.place;
-    to.clear_border(frame, begin, end);
-    for (std::size_t y = begin; y < end; ++y) {
-      const char* stored = row.stored + from.offset(static_cast<std::ptrdiff_t>(y), 0);
-      char* pixel = frame + to.offset(static_cast<std::ptrdiff_t>(y), 0);
-      for (std::size_t x = 0; x < to.width; ++x) {
-        copy_units(stored, row.own.units, pixel);
-        copy_units(stored + row.lent.offset, row.lent.units, pixel + row.own.units * kUnit);
-        stored += from.pitch;
-        pixel += to.pitch;
-      }
-    }
-    if (part == parts - 1) {
-      std::memset(frame + to.frame_pitch(), 0, kernel.chunk * kUnit);
+    row.shape.layout.clear_border(frame, range.begin, range.end);
+    copy(row, frame, range);
+    if (part == 0) {
+      std::memset(frame + row.shape.layout.frame_pitch(), 0, rest);
+      row.frame = frame;
+      row.steps.assign(row.shape, kernel, row.channels);
     }
   });
-  for (std::size_t i = 0; i < count_; ++i) {
-    rows_[i].frame = gathered + rows_[i].place;
-  }
 }
 
 }  // namespace adafuse

@@ -1,11 +1,12 @@
-// What convolutions read of compactly stored frames, frame by frame.
+// What convolutions read of compactly stored frames, row by row.
 //
 // Kernels that take one step at a time read channels where they lie: a run of the frame's own and
-// one that the previous frame lends.  Matrix units take many: for these, where the convolution's
-// kernel has rows, both runs of all pixels are brought side by side, so that a row is one run.
+// one that the previous frame lends.  Matrix units take many at once: for these all runs of a pixel
+// may be gathered side by side, so that a row of the convolution's kernel is one run.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "kernels/aligned_buffer.h"
@@ -17,15 +18,17 @@ namespace adafuse {
 
 class CompactReads {
  public:
-  void resize(std::size_t rows);
+  // Begins anew with lists for `rows` rows, of one tensor each or, if it `gathers`, of any number.
+  void reset(std::size_t rows, bool gathers);
 
-  // Row `row` reads what `own` keeps in `frame` and, unless null, what `previous` lends, which lies
-  // `distance` bytes behind.
-  void assign(std::size_t row, const char* frame, const InputShape& shape, const TileKernel& kernel,
-              const CompactChannels& own, const CompactChannels* previous, std::ptrdiff_t distance);
+  // Adds to what a row reads: what `own` keeps in `frame` and, unless null, what `previous` lends,
+  // which lies `distance` bytes behind.  These are the weights' inputs from `first` on.
+  void add(std::size_t row, const TileKernel& kernel, const char* frame, const InputShape& shape,
+           const CompactChannels& own, const CompactChannels* previous, std::ptrdiff_t distance,
+           std::size_t first = 0);
 
-  // Once all frames are written, and before they are read.
-  void gather(const TileKernel& kernel, const ParallelFor& parallel_for);
+  // Once all frames are written, and before they are read.  `channels`: inputs of the weights.
+  void gather(const TileKernel& kernel, std::size_t channels, const ParallelFor& parallel_for);
 
   // `weights`: what read_panels() gives.
   ConvSource source(std::size_t row, const Panels& weights) const {
@@ -38,23 +41,27 @@ class CompactReads {
   }
 
  private:
-  // Units of a pixel that lie side by side, `offset` bytes behind where it begins.
+  // Units of every pixel that lie side by side, from those of the first pixel on.
   struct Run {
-    std::ptrdiff_t offset;
+    const char* from;
+    FrameLayout layout;
     std::size_t units;
   };
   struct Row {
     const char* frame;
     InputShape shape;
     StepList steps;
-    bool gathers;  // the same for all rows
-    // Before that.
-    const char* stored;
-    FrameLayout layout;
-    Run own, lent;
-    std::size_t place;  // where they come to lie
+    // To be gathered.
+    std::vector<Run> runs;
+    std::vector<std::uint32_t> channels;  // of the units, or kNoChannel
+    std::size_t place;                    // of the frame among those gathered
   };
 
+  void add_run(Row& row, const TileKernel& kernel, const char* frame, const FrameLayout& layout,
+               const CompactChannels& channels, ChannelRun run, std::size_t first);
+  static void copy(const Row& row, char* frame, RowRange range);
+
+  bool gathers_ = false;
   std::size_t count_ = 0;
   std::vector<Row> rows_;
   AlignedArray<char> gathered_;

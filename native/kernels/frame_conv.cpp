@@ -1,5 +1,6 @@
 #include "kernels/frame_conv.h"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "kernels/frame_conv_pass.h"
@@ -16,6 +17,13 @@ std::vector<float> slice_inputs(const ConvWeights& conv, std::size_t first, std:
     weights.insert(weights.end(), from, from + count * conv.taps);
   }
   return weights;
+}
+
+// A 1x1 convolution of one tensor reads two runs, or one.
+bool pays_gathering(const std::vector<FrameSourceSpec>& sources, std::size_t size) {
+  return (sources.size() > 1 || size > 1) &&
+         std::all_of(sources.begin(), sources.end(),
+                     [](const FrameSourceSpec& source) { return source.compact; });
 }
 
 std::size_t ceil_div(std::size_t a, std::size_t b) {
@@ -35,7 +43,9 @@ FrameConv::FrameConv(const FrameConvSpec& spec, const TileKernel& kernel)
       winograd_(spec.winograd && size_ == 3 && stride_ == 1 &&
                 kernel.precision == Precision::kFloat32),
       output_scale_(spec.scales.output),
-      constants_(kernel, spec.conv, spec.scales.input, spec.scales.output) {
+      constants_(kernel, spec.conv, spec.scales.input, spec.scales.output),
+      sources_(spec.sources),
+      gathers_(kernel.chunk > 1 && pays_gathering(spec.sources, size_)) {
   if (spec.conv.taps != size_ * size_ || spec.stride == 0) {
     throw std::invalid_argument("the kernel must be 1x1 or 3x3 and the stride positive");
   }
@@ -48,30 +58,33 @@ FrameConv::FrameConv(const FrameConvSpec& spec, const TileKernel& kernel)
   if (spec.sources.empty() || spec.sources.size() > kMaxSources) {
     throw std::invalid_argument("the input must lie in 1 to 6 tensors");
   }
+  std::size_t inputs = 0;
+  for (const FrameSourceSpec& source : sources_) {
+    inputs += source.channels;
+  }
+  if (inputs != spec.conv.inputs) {
+    throw std::invalid_argument("the tensors must hold as many channels as the weights have");
+  }
+  const std::vector<FrameSourceSpec> terms =
+      gathers_ ? std::vector<FrameSourceSpec>{{inputs, true}} : sources_;
   std::size_t first = 0;
-  for (const FrameSourceSpec& source : spec.sources) {
-    if (first + source.channels > spec.conv.inputs) {
-      break;
-    }
-    const std::vector<float> weights = slice_inputs(spec.conv, first, source.channels);
-    const ConvWeights plain{weights.data(), spec.conv.bias, outputs_, source.channels,
+  for (const FrameSourceSpec& term : terms) {
+    const std::vector<float> weights = slice_inputs(spec.conv, first, term.channels);
+    const ConvWeights plain{weights.data(), spec.conv.bias, outputs_, term.channels,
                             spec.conv.taps};
     const std::optional<WinogradWeights> transformed =
         winograd_ ? std::optional<WinogradWeights>(plain) : std::nullopt;
     const ConvWeights& part = transformed ? transformed->conv() : plain;
-    Source& packed = sources_.emplace_back(
-        Source{source.channels, source.compact, std::nullopt, std::nullopt, std::nullopt});
+    Term& packed = terms_.emplace_back(
+        Term{term.channels, term.compact, std::nullopt, std::nullopt, std::nullopt});
     if (spec.compact) {
       packed.by_output.emplace(kernel, part, TemporalShift{});
-    } else if (source.compact) {
+    } else if (term.compact) {
       packed.by_input.emplace(kernel, part);
     } else {
       packed.all.emplace(kernel, part, TemporalShift{});
     }
-    first += source.channels;
-  }
-  if (sources_.size() != spec.sources.size() || first != spec.conv.inputs) {
-    throw std::invalid_argument("the tensors must hold as many channels as the weights have");
+    first += term.channels;
   }
 }
 

@@ -63,8 +63,9 @@ class FrameConv {
            const ParallelFor& parallel_for) const;
 
  private:
-  // Packed for what is chosen at run time: outputs, inputs or nothing.
-  struct Source {
+  // The weights for a source, or for all of them if what is read is gathered; packed for what is
+  // chosen at run time: outputs, inputs or nothing.
+  struct Term {
     std::size_t channels;
     bool compact;
     std::optional<PanelWeights> all;
@@ -83,8 +84,10 @@ class FrameConv {
   bool compact_;
   bool winograd_;
   float output_scale_;
-  std::vector<Source> sources_;
   SumConstants constants_;
+  std::vector<FrameSourceSpec> sources_;
+  bool gathers_;
+  std::vector<Term> terms_;
 };
 
 }  // namespace adafuse

@@ -13,7 +13,7 @@ struct FrameConvScratch {
   CompactFrames output;
   std::array<CompactFrames, kMaxSources> inputs;
   std::array<InputShape, kMaxSources> shapes;
-  std::array<CompactReads, kMaxSources> reads;  // of compact sources
+  std::array<CompactReads, kMaxSources> reads;  // of compact terms
   std::array<StepList, kMaxSources> steps;      // of others
   PatchedFrames patches;
   AlignedArray<float> sums;
@@ -121,20 +121,24 @@ void FrameConvPass::prepare() {
     });
     return;
   }
-  for (std::size_t i = 0; i < conv_.sources_.size(); ++i) {
-    const InputShape& shape = scratch_.shapes[i];
-    const CompactFrames& input = scratch_.inputs[i];
-    if (conv_.sources_[i].compact) {
-      CompactReads& reads = scratch_.reads[i];
-      reads.resize(rows_);
-      parallel_for_(rows_, [&](std::size_t row) {
-        reads.assign(row, frame(i, row), shape, kernel_, input[row], input.previous(row),
-                     -static_cast<std::ptrdiff_t>(shape.layout.frame_pitch()));
-      });
-      reads.gather(kernel_, parallel_for_);
-    } else {
-      scratch_.steps[i].assign(shape, kernel_, TemporalShift{}, {false, false});
+  for (std::size_t i = 0; i < conv_.terms_.size(); ++i) {
+    CompactReads& reads = scratch_.reads[i];
+    if (!conv_.terms_[i].compact) {
+      scratch_.steps[i].assign(scratch_.shapes[i], kernel_, TemporalShift{}, {false, false});
+      continue;
     }
+    reads.reset(rows_, conv_.gathers_);
+    parallel_for_(rows_, [&](std::size_t row) {
+      std::size_t first = 0;
+      for (std::size_t k = i; k < (conv_.gathers_ ? conv_.sources_.size() : i + 1); ++k) {
+        const InputShape& shape = scratch_.shapes[k];
+        const CompactFrames& input = scratch_.inputs[k];
+        reads.add(row, kernel_, frame(k, row), shape, input[row], input.previous(row),
+                  -static_cast<std::ptrdiff_t>(shape.layout.frame_pitch()), first);
+        first += shape.channels;
+      }
+    });
+    reads.gather(kernel_, conv_.terms_[i].channels, parallel_for_);
   }
 }
 
@@ -146,8 +150,8 @@ std::size_t FrameConvPass::panels_of(std::size_t row) const {
 // one.
 Panels FrameConvPass::gather(std::size_t index, std::size_t row, std::size_t begin,
                              std::size_t end) const {
-  const FrameConv::Source& source = conv_.sources_[index];
-  const OutputWeights& weights = *source.by_output;
+  const FrameConv::Term& term = conv_.terms_[index];
+  const OutputWeights& weights = *term.by_output;
   const CompactChannels& outputs = scratch_.output[row];
   const std::size_t width = kernel_.panel_width();
   const std::size_t units = weights.units() * width;
@@ -164,17 +168,17 @@ Panels FrameConvPass::gather(std::size_t index, std::size_t row, std::size_t beg
     kernel_.gather(task_scratch.gathered.data(), count, weights.depth(),
                    panels + (panel - begin) * units);
   }
-  if (!source.compact || per_unit(kernel_.precision) == 1) {
+  if (!term.compact || per_unit(kernel_.precision) == 1) {
     return {reinterpret_cast<const char*>(panels), units * kUnit, begin};
   }
   const auto split = kernel_.precision == Precision::kInt8 ? split_units<std::uint8_t>
                                                            : split_units<std::uint16_t>;
   const std::size_t taps = conv_.size_ * conv_.size_;
-  const std::size_t bytes = (taps * source.channels + 1) * kernel_.channel_row();
+  const std::size_t bytes = (taps * term.channels + 1) * kernel_.channel_row();
   char* const rows =
       reinterpret_cast<char*>(task_scratch.channels[index].reserve((end - begin) * bytes / kUnit));
   for (std::size_t panel = begin; panel < end; ++panel) {
-    split(panels + (panel - begin) * units, taps, source.channels, width,
+    split(panels + (panel - begin) * units, taps, term.channels, width,
           rows + (panel - begin) * bytes);
   }
   return {rows, bytes, begin};
@@ -182,11 +186,11 @@ Panels FrameConvPass::gather(std::size_t index, std::size_t row, std::size_t beg
 
 Panels FrameConvPass::weights(std::size_t index, std::size_t row, std::size_t begin,
                               std::size_t end) const {
-  const FrameConv::Source& source = conv_.sources_[index];
-  const Panels panels = conv_.compact_   ? gather(index, row, begin, end)
-                        : source.compact ? source.by_input->panels()
-                                         : source.all->panels();
-  return source.compact && !conv_.winograd_
+  const FrameConv::Term& term = conv_.terms_[index];
+  const Panels panels = conv_.compact_ ? gather(index, row, begin, end)
+                        : term.compact ? term.by_input->panels()
+                                       : term.all->panels();
+  return term.compact && !conv_.winograd_
              ? scratch_.reads[index].read_panels(row, kernel_, panels, begin, end,
                                                  task_scratch.panels[index])
              : panels;
@@ -229,7 +233,7 @@ void FrameConvPass::convolve_rows(std::size_t row, RowRange range, std::size_t b
   const std::size_t stored = scratch_.output[row].size();
   if (conv_.winograd_) {
     Panels panels[kMaxSources];
-    for (std::size_t i = 0; i < conv_.sources_.size(); ++i) {
+    for (std::size_t i = 0; i < conv_.terms_.size(); ++i) {
       panels[i] = weights(i, row, begin, end);
     }
     convolve_patches(kernel_, scratch_.patches.reads(row), panels, to, true, range, layout.height,
@@ -238,9 +242,9 @@ void FrameConvPass::convolve_rows(std::size_t row, RowRange range, std::size_t b
   }
   std::vector<ConvSource>& terms = task_scratch.terms;
   terms.clear();
-  for (std::size_t i = 0; i < conv_.sources_.size(); ++i) {
+  for (std::size_t i = 0; i < conv_.terms_.size(); ++i) {
     const Panels panels = weights(i, row, begin, end);
-    terms.push_back(conv_.sources_[i].compact
+    terms.push_back(conv_.terms_[i].compact
                         ? scratch_.reads[i].source(row, panels)
                         : ConvSource{frame(i, row), scratch_.shapes[i], scratch_.steps[i], panels});
     terms.back().prefetches = conv_.size_ == 1;
@@ -259,7 +263,7 @@ void FrameConvPass::convolve_frames(std::size_t first, std::size_t last, std::si
       layout.clear_border(tensors_.output + scratch_.output.offset(row), 0, layout.height);
     }
     if (panel < panels_of(row)) {
-      for (std::size_t i = 0; i < conv_.sources_.size(); ++i) {
+      for (std::size_t i = 0; i < conv_.terms_.size(); ++i) {
         panels[i] = weights(i, row, panel, panel + 1);
       }
       frames.push_back(

@@ -116,7 +116,7 @@ const StepList& ResidualPass::shifted(const std::array<StepList, 4>& lists, std:
 void ResidualPass::prepare() {
   scratch_.channels.resize(std::max(scratch_.channels.size(), origins()));
   scratch_.mids.assign(rows_, mid_);
-  scratch_.reads.resize(rows_);
+  scratch_.reads.reset(rows_, kernel_.chunk > 1);
   scratch_.first_patches.resize(origins());
   scratch_.second_patches.resize(rows_);
   if (streams()) {
@@ -197,13 +197,13 @@ void ResidualPass::prepare_reads(std::size_t row, const CompactChannels* previou
     reads.clear();
     reads.add(y(row), mid(row), own, previous, distance, kernel_);
   } else {
-    scratch_.reads.assign(row, y(row), mid(row), kernel_, own, previous, distance);
+    scratch_.reads.add(row, kernel_, y(row), mid(row), own, previous, distance);
   }
 }
 
 void ResidualPass::gather_reads(const ParallelFor& parallel_for) const {
   if (!block_.winograd2_) {
-    scratch_.reads.gather(kernel_, parallel_for);
+    scratch_.reads.gather(kernel_, block_.mid_channels_, parallel_for);
   }
 }
 

@@ -71,7 +71,7 @@ void StepList::assign(const InputShape& input, const TileKernel& kernel, const T
 }
 
 void StepList::assign(const InputShape& input, const TileKernel& kernel, const CompactChannels& own,
-                      const CompactChannels* previous, std::ptrdiff_t distance, std::size_t chunk) {
+                      const CompactChannels* previous, std::ptrdiff_t distance) {
   const Precision precision = kernel.precision;
   const std::size_t group = per_unit(precision);
   const std::size_t zeros = input.taps() * input.channels;
@@ -104,12 +104,32 @@ void StepList::assign(const InputShape& input, const TileKernel& kernel, const C
     if (previous != nullptr) {
       append(*previous, {previous->lent_begin(), previous->size()}, distance);
     }
-    const bool ends_row = (number + 1) % input.kernel == 0;
-    while (ends_row && (steps_.size() - row_begin_.back()) % chunk != 0) {
-      merged_.insert(merged_.end(), group,
-                     static_cast<std::uint32_t>(zeros * kernel.channel_row()));
-      steps_.push_back({checked(std::ptrdiff_t{steps_.back().input} + kUnit),
-                        checked(static_cast<std::ptrdiff_t>(steps_.size() * kernel.weight_row()))});
+  });
+  // Only prefetched.
+  merged_.insert(merged_.end(), kStepsAhead * group, 0);
+}
+
+void StepList::assign(const InputShape& input, const TileKernel& kernel,
+                      const std::vector<std::uint32_t>& channels) {
+  const std::size_t group = per_unit(kernel.precision);
+  const std::size_t row = input.kernel * channels.size() / group;  // units
+  const std::size_t depth = round_up(row, kernel.chunk);
+  const std::size_t zeros = input.taps() * input.channels;
+  checked(static_cast<std::ptrdiff_t>(zeros * kernel.channel_row()));
+  assign_taps(input, [&](std::ptrdiff_t tap, std::size_t number) {
+    const auto merge = [&](std::size_t of) {
+      merged_.push_back(static_cast<std::uint32_t>(of * kernel.channel_row()));
+    };
+    for (const std::uint32_t channel : channels) {
+      merge(channel == kNoChannel ? zeros : number * input.channels + channel);
+    }
+    if (number % input.kernel == 0) {  // the other taps of the row follow
+      append_run(tap, depth, steps_.size() * kernel.weight_row(), kernel.weight_row());
+    }
+    if ((number + 1) % input.kernel == 0) {
+      for (std::size_t i = row * group; i < depth * group; ++i) {
+        merge(zeros);
+      }
     }
   });
   // Only prefetched.

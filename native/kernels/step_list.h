@@ -28,6 +28,9 @@ struct InputShape {
   std::size_t taps() const { return kernel * kernel; }
 };
 
+// In place of a channel: weights of zero.
+constexpr std::uint32_t kNoChannel = static_cast<std::uint32_t>(-1);
+
 class StepList {
  public:
   // Every channel of a frame, shifted; for PanelWeights or OutputWeights.
@@ -35,10 +38,15 @@ class StepList {
               Neighbours neighbours);
 
   // What a frame reads of compactly stored channels: its own and, unless null, those the previous
-  // frame lends, which lie `distance` bytes behind; for read_panels().  Each row of the kernel is
-  // filled up to a multiple of `chunk` steps, which read on where it ends and meet weights of zero.
+  // frame lends, which lie `distance` bytes behind; for read_panels().
   void assign(const InputShape& input, const TileKernel& kernel, const CompactChannels& own,
-              const CompactChannels* previous, std::ptrdiff_t distance, std::size_t chunk = 1);
+              const CompactChannels* previous, std::ptrdiff_t distance);
+
+  // What was gathered: `channels`, whole units, side by side and pixel by pixel; for read_panels().
+  // In each row of the convolution's kernel, steps read on until they are whole chunks; what they
+  // find there meets weights of zero.
+  void assign(const InputShape& input, const TileKernel& kernel,
+              const std::vector<std::uint32_t>& channels);
 
   // Steps of the kernel's rows [first, last).
   const Step* begin(std::size_t first) const { return steps_.data() + row_begin_[first]; }
