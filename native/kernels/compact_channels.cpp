@@ -1,33 +1,33 @@
 #include "kernels/compact_channels.h"
 
+#include <algorithm>
 #include <numeric>
 
 namespace adafuse {
 
 void CompactChannels::assign(const Policy* policy, std::size_t row, std::size_t channels) {
-  order_.resize(channels);
   if (policy == nullptr) {
+    order_.resize(channels);
     std::iota(order_.begin(), order_.end(), 0);
     computed_ = kept_ = lent_begin_ = channels;
     return;
   }
-  // Counted and then put in their places, without a branch: choices follow no pattern.
+  // Without a branch, as choices follow no pattern: one list for each kind of channel.
+  order_.resize(4 * channels);
+  std::uint32_t* const only_kept = order_.data();
+  std::uint32_t* const lists[] = {only_kept + 3 * channels, only_kept, only_kept + 2 * channels,
+                                  only_kept + channels};
+  std::size_t sizes[4] = {};
   const Policy::Row choices = (*policy)[row];
-  const auto kind = [&](std::size_t channel) {
-    const bool keeps = choices.keeps(channel), lends = choices.lends(channel);
-    return keeps ? (lends ? 1 : 0) : (lends ? 2 : 3);
-  };
-  std::size_t counts[4] = {};
   for (std::size_t channel = 0; channel < channels; ++channel) {
-    ++counts[kind(channel)];
+    const unsigned kind = unsigned{choices.keeps(channel)} | unsigned{choices.lends(channel)} << 1;
+    lists[kind][sizes[kind]++] = static_cast<std::uint32_t>(channel);
   }
-  lent_begin_ = counts[0];
-  kept_ = counts[0] + counts[1];
-  computed_ = kept_ + counts[2];
-  std::size_t places[4] = {0, lent_begin_, kept_, computed_};
-  for (std::size_t channel = 0; channel < channels; ++channel) {
-    order_[places[kind(channel)]++] = static_cast<std::uint32_t>(channel);
-  }
+  lent_begin_ = sizes[1];
+  kept_ = lent_begin_ + sizes[3];
+  computed_ = kept_ + sizes[2];
+  std::copy_n(lists[3], sizes[3], only_kept + lent_begin_);
+  std::copy_n(lists[2], sizes[2], only_kept + kept_);
   order_.resize(computed_);
 }
 

@@ -5,19 +5,35 @@
 namespace adafuse {
 
 void CompactFrames::assign(const Policy* policy, std::size_t rows, std::size_t channels,
-                           const FrameLayout& plane, Precision precision,
-                           const ParallelFor& parallel_for) {
+                           const FrameLayout& plane) {
+  policy_ = policy;
   rows_ = rows;
   frames_ = policy == nullptr ? 1 : policy->frames();
   channels_ = channels;
   layout_ = plane;
   order_.resize(std::max(order_.size(), rows));
-  parallel_for(rows, [&](std::size_t row) { order_[row].assign(policy, row, channels); });
-  std::size_t most = 0;
-  for (std::size_t row = 0; row < rows; ++row) {
-    most = std::max(most, order_[row].size());
+}
+
+void CompactFrames::order(const std::vector<CompactFrames*>& all, Precision precision,
+                          const ParallelFor& parallel_for) {
+  std::size_t tasks = 0;
+  for (const CompactFrames* frames : all) {
+    tasks = std::max(tasks, frames->rows_);
   }
-  layout_.pitch = channel_pitch(most, precision);
+  parallel_for(tasks, [&](std::size_t row) {
+    for (CompactFrames* frames : all) {
+      if (row < frames->rows_) {
+        frames->order_[row].assign(frames->policy_, row, frames->channels_);
+      }
+    }
+  });
+  for (CompactFrames* frames : all) {
+    std::size_t most = 0;
+    for (std::size_t row = 0; row < frames->rows_; ++row) {
+      most = std::max(most, frames->order_[row].size());
+    }
+    frames->layout_.pitch = channel_pitch(most, precision);
+  }
 }
 
 void CompactFrames::fuse_means(

@@ -13,11 +13,16 @@ namespace adafuse {
 
 class CompactFrames {
  public:
-  // Orders the channels of `rows` frames; without a policy all are stored.  Pixels lie as close as
-  // the frame with the most channels allows, so writers and readers agree on the layout by the
-  // policy alone and the memory for all channels is enough.
+  // Begins with `rows` frames of planes that have `channels` channels, of which, unless there is no
+  // policy, only what is computed is stored; order() does the rest.
   void assign(const Policy* policy, std::size_t rows, std::size_t channels,
-              const FrameLayout& plane, Precision precision, const ParallelFor& parallel_for);
+              const FrameLayout& plane);
+
+  // Orders the channels of all these frames.  Pixels lie as close as the frame with the most
+  // channels allows, so writers and readers agree on the layout by the policy alone and the memory
+  // for all channels is enough.
+  static void order(const std::vector<CompactFrames*>& all, Precision precision,
+                    const ParallelFor& parallel_for);
 
   const CompactChannels& operator[](std::size_t row) const { return order_[row]; }
   // Those of the previous frame where that may lend channels, or null.
@@ -33,6 +38,7 @@ class CompactFrames {
                   float* means) const;
 
  private:
+  const Policy* policy_ = nullptr;  // while they are ordered
   std::size_t rows_ = 0;
   std::size_t frames_ = 1;
   std::size_t channels_ = 0;

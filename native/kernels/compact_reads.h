@@ -16,19 +16,26 @@
 
 namespace adafuse {
 
+// Compactly stored channels that a row reads.
+struct CompactSource {
+  const char* frame;
+  const InputShape& shape;
+  const CompactChannels& own;       // what it keeps of them is read
+  const CompactChannels* previous;  // and what these lend, or null
+  std::ptrdiff_t distance;          // bytes from `frame` to the previous one
+};
+
 class CompactReads {
  public:
-  // Begins anew with lists for `rows` rows, of one tensor each or, if it `gathers`, of any number.
+  // Begins anew with `rows` rows that read one source each or, if it `gathers`, any number.
   void reset(std::size_t rows, bool gathers);
 
-  // Adds to what a row reads: what `own` keeps in `frame` and, unless null, what `previous` lends,
-  // which lies `distance` bytes behind.  These are the weights' inputs from `first` on.
-  void add(std::size_t row, const TileKernel& kernel, const char* frame, const InputShape& shape,
-           const CompactChannels& own, const CompactChannels* previous, std::ptrdiff_t distance,
-           std::size_t first = 0);
+  // The weights have the channels of a row's sources one after another.  What the source refers to
+  // must last.
+  void add(std::size_t row, const CompactSource& source);
 
-  // Once all frames are written, and before they are read.  `channels`: inputs of the weights.
-  void gather(const TileKernel& kernel, std::size_t channels, const ParallelFor& parallel_for);
+  // Once all frames are written, and before they are read.
+  void finish(const TileKernel& kernel, const ParallelFor& parallel_for);
 
   // `weights`: what read_panels() gives.
   ConvSource source(std::size_t row, const Panels& weights) const {
@@ -41,25 +48,27 @@ class CompactReads {
   }
 
  private:
-  // Units of every pixel that lie side by side, from those of the first pixel on.
+  // Places of a pixel that lie side by side.
   struct Run {
-    const char* from;
-    FrameLayout layout;
-    std::size_t units;
+    const char* frame;
+    const FrameLayout* layout;
+    const CompactChannels* channels;
+    ChannelRun places;
+    std::size_t first;  // channel of the weights
   };
   struct Row {
+    std::vector<CompactSource> sources;
     const char* frame;
     InputShape shape;
     StepList steps;
-    // To be gathered.
+    // What is gathered.
     std::vector<Run> runs;
-    std::vector<std::uint32_t> channels;  // of the units, or kNoChannel
-    std::size_t place;                    // of the frame among those gathered
+    std::vector<std::uint32_t> channels;
+    std::size_t place;  // among all gathered frames
   };
 
-  void add_run(Row& row, const TileKernel& kernel, const char* frame, const FrameLayout& layout,
-               const CompactChannels& channels, ChannelRun run, std::size_t first);
-  static void copy(const Row& row, char* frame, RowRange range);
+  void find_runs(Row& row, const TileKernel& kernel);
+  static void gather(const Row& row, Precision precision, char* frame, RowRange range);
 
   bool gathers_ = false;
   std::size_t count_ = 0;

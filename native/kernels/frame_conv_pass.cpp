@@ -96,14 +96,18 @@ const char* FrameConvPass::frame(std::size_t source, std::size_t row) const {
 }
 
 void FrameConvPass::prepare() {
-  const Precision precision = kernel_.precision;
   scratch_.output.assign(tensors_.policy, rows_, conv_.outputs_,
-                         conv_.output_layout(height_, width_), precision, parallel_for_);
+                         conv_.output_layout(height_, width_));
+  std::vector<CompactFrames*> all{&scratch_.output};
   for (std::size_t i = 0; i < conv_.sources_.size(); ++i) {
-    const std::size_t channels = conv_.sources_[i].channels;
-    scratch_.inputs[i].assign(tensors_.sources[i].policy, rows_, channels,
-                              conv_.input_layout(i, height_, width_), precision, parallel_for_);
-    scratch_.shapes[i] = {scratch_.inputs[i].layout(), channels, conv_.size_, conv_.stride_};
+    scratch_.inputs[i].assign(tensors_.sources[i].policy, rows_, conv_.sources_[i].channels,
+                              conv_.input_layout(i, height_, width_));
+    all.push_back(&scratch_.inputs[i]);
+  }
+  CompactFrames::order(all, kernel_.precision, parallel_for_);
+  for (std::size_t i = 0; i < conv_.sources_.size(); ++i) {
+    scratch_.shapes[i] = {scratch_.inputs[i].layout(), conv_.sources_[i].channels, conv_.size_,
+                          conv_.stride_};
   }
   if (conv_.winograd_) {
     scratch_.patches.resize(rows_);
@@ -128,17 +132,15 @@ void FrameConvPass::prepare() {
       continue;
     }
     reads.reset(rows_, conv_.gathers_);
-    parallel_for_(rows_, [&](std::size_t row) {
-      std::size_t first = 0;
+    for (std::size_t row = 0; row < rows_; ++row) {
       for (std::size_t k = i; k < (conv_.gathers_ ? conv_.sources_.size() : i + 1); ++k) {
         const InputShape& shape = scratch_.shapes[k];
         const CompactFrames& input = scratch_.inputs[k];
-        reads.add(row, kernel_, frame(k, row), shape, input[row], input.previous(row),
-                  -static_cast<std::ptrdiff_t>(shape.layout.frame_pitch()), first);
-        first += shape.channels;
+        reads.add(row, {frame(k, row), shape, input[row], input.previous(row),
+                        -static_cast<std::ptrdiff_t>(shape.layout.frame_pitch())});
       }
-    });
-    reads.gather(kernel_, conv_.terms_[i].channels, parallel_for_);
+    }
+    reads.finish(kernel_, parallel_for_);
   }
 }
 

@@ -57,12 +57,11 @@ void pool_frames(const FramePool& pool, std::size_t rows, std::size_t height, st
                     : value == 2 ? copy_in_order<std::uint16_t>
                                  : copy_in_order<std::uint8_t>;
   Shared& shared = own_shared;
-  shared.input.assign(tensors.policy, rows, channels, {height, width, pool.input_border, 0},
-                      precision, parallel_for);
   const bool reorders = tensors.output_policy != nullptr;
+  shared.input.assign(tensors.policy, rows, channels, {height, width, pool.input_border, 0});
   shared.output.assign(reorders ? tensors.output_policy : tensors.policy, rows, channels,
-                       {pool.output_size(height), pool.output_size(width), pool.border, 0},
-                       precision, parallel_for);
+                       {pool.output_size(height), pool.output_size(width), pool.border, 0});
+  CompactFrames::order({&shared.input, &shared.output}, precision, parallel_for);
   const FrameLayout& from = shared.input.layout();
   const FrameLayout& to = shared.output.layout();
   if (rows * to.height * to.width == 0) {

@@ -197,13 +197,13 @@ void ResidualPass::prepare_reads(std::size_t row, const CompactChannels* previou
     reads.clear();
     reads.add(y(row), mid(row), own, previous, distance, kernel_);
   } else {
-    scratch_.reads.add(row, kernel_, y(row), mid(row), own, previous, distance);
+    scratch_.reads.add(row, {y(row), mid(row), own, previous, distance});
   }
 }
 
-void ResidualPass::gather_reads(const ParallelFor& parallel_for) const {
+void ResidualPass::finish_reads(const ParallelFor& parallel_for) const {
   if (!block_.winograd2_) {
-    scratch_.reads.gather(kernel_, block_.mid_channels_, parallel_for);
+    scratch_.reads.finish(kernel_, parallel_for);
   }
 }
 
@@ -421,7 +421,7 @@ void ResidualPass::run_strips(const ParallelFor& parallel_for) {
   parallel_for(origins() * parts, [&](std::size_t task) {
     first_stage(task / parts, part_of(mid_.layout.height, task % parts), 0, all);
   });
-  gather_reads(parallel_for);
+  finish_reads(parallel_for);
   const std::size_t z_row = narrow_.layout.row_pitch();
   // Backwards, to begin with what is still in cache; the next block then begins with what ends
   // here.
@@ -486,7 +486,7 @@ void ResidualPass::run_panels(const ParallelFor& parallel_for) {
     const std::size_t part = task % parts;
     first_stage(origin, {height * part / parts, height * (part + 1) / parts}, panel, panel + 1);
   });
-  gather_reads(parallel_for);
+  finish_reads(parallel_for);
   if (block_.winograd2_) {
     scratch_.second_patches.transform(kernel_, output_.height, output_.width, parallel_for);
   }

@@ -29,7 +29,7 @@ class ResidualPass {
   void prepare_streams();
   // `previous`: the channels that lie `distance` bytes behind the row's own, or null.
   void prepare_reads(std::size_t row, const CompactChannels* previous, std::ptrdiff_t distance);
-  void gather_reads(const ParallelFor& parallel_for) const;
+  void finish_reads(const ParallelFor& parallel_for) const;
   void first_stage(std::size_t origin, RowRange rows, std::size_t panel_begin,
                    std::size_t panel_end) const;
   void compute_channels(std::size_t origin, RowRange rows, std::size_t panel_begin,

@@ -17,15 +17,22 @@ constexpr std::size_t kEnoughTasks = 32;
 // Rows of a task at least: one of the convolved rows under them is convolved for two tasks.
 constexpr std::size_t kLeastRows = 7;
 
+// Values of a row of the kernel, up to the steps that are taken at once: those behind it meet
+// weights of zero.
+std::size_t row_values(const TileKernel& kernel, std::size_t inputs, std::size_t size) {
+  return round_up(size * inputs, kernel.chunk * per_unit(kernel.precision));
+}
+
 // A kernel's row over neighbouring pixels is one run of values: its pixels become channels.
-std::vector<float> rows_as_taps(const ConvWeights& conv, std::size_t size) {
-  std::vector<float> weights;
+std::vector<float> rows_as_taps(const ConvWeights& conv, std::size_t size, std::size_t values) {
+  std::vector<float> weights(conv.outputs * values * size);
   for (std::size_t output = 0; output < conv.outputs; ++output) {
     const float* const filter = conv.weight + output * conv.inputs * conv.taps;
+    float* to = weights.data() + output * values * size;
     for (std::size_t x = 0; x < size; ++x) {
       for (std::size_t input = 0; input < conv.inputs; ++input) {
         for (std::size_t y = 0; y < size; ++y) {
-          weights.push_back(filter[(input * size + y) * size + x]);
+          *to++ = filter[(input * size + y) * size + x];
         }
       }
     }
@@ -49,8 +56,9 @@ std::size_t kernel_size(const ConvWeights& conv) {
 
 PanelWeights pack(const TileKernel& kernel, const ConvWeights& conv) {
   const std::size_t size = kernel_size(conv);
-  const std::vector<float> weights = rows_as_taps(conv, size);
-  return {kernel, {weights.data(), conv.bias, conv.outputs, size * conv.inputs, size}, {}};
+  const std::size_t values = row_values(kernel, conv.inputs, size);
+  const std::vector<float> weights = rows_as_taps(conv, size, values);
+  return {kernel, {weights.data(), conv.bias, conv.outputs, values, size}, {}};
 }
 
 #if defined(__x86_64__)
@@ -136,8 +144,7 @@ FrameLayout Stem::output_layout(std::size_t height, std::size_t width) const {
 }
 
 std::vector<Step> Stem::steps(std::size_t pixel_row) const {
-  const std::size_t group = per_unit(kernel_.precision);
-  const std::size_t units = (size_ * in_channels_ + group - 1) / group;
+  const std::size_t units = row_values(kernel_, in_channels_, size_) / per_unit(kernel_.precision);
   std::vector<Step> steps;
   for (std::size_t ky = 0; ky < size_; ++ky) {
     for (std::size_t unit = 0; unit < units; ++unit) {

@@ -82,8 +82,10 @@ const Policy* pointer(const std::vector<Policy>& policy) {
 CompactFrames order(const Features& features, const Size& size, std::size_t border,
                     Precision precision) {
   CompactFrames frames;
-  frames.assign(pointer(features.policy(size)), size.rows(), features.channels,
-                {size.height, size.width, border, 0}, precision, serial);
+  const std::vector<Policy> policy = features.policy(size);
+  frames.assign(pointer(policy), size.rows(), features.channels,
+                {size.height, size.width, border, 0});
+  CompactFrames::order({&frames}, precision, serial);
   return frames;
 }
 
