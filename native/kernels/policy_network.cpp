@@ -31,14 +31,15 @@ void in_parts(std::size_t count, const ParallelFor& parallel_for, const Body& bo
 }
 
 // The first layer for the units from `begin` to `end`: (rows, hidden) in `units`.
-void find_units(const PolicyNetwork& network, const PolicyHistory& history, const float* features,
-                std::size_t rows, std::size_t begin, std::size_t end, float* weighed,
-                float* units) {
-  const RowProducts& kernel = row_products();
+template <typename Weight>
+void find_units(const PolicyNetwork<Weight>& network, const PolicyHistory& history,
+                const float* features, std::size_t rows, std::size_t begin, std::size_t end,
+                float* weighed, float* units) {
+  const RowProducts<Weight>& kernel = row_products<Weight>();
   const std::size_t width = network.features, hidden = network.hidden;
   for (std::size_t first = begin; first < end; first += kRowsAtOnce) {
     const std::size_t count = std::min(kRowsAtOnce, end - first);
-    const float* const weights = network.weight0 + first * 2 * width;
+    const Weight* const weights = network.weight0 + first * 2 * width;
     if (history.weighed == nullptr) {
       kernel.multiply(weights, 2 * width, count, history.features, rows, width, weighed + first,
                       hidden);
@@ -57,10 +58,11 @@ void find_units(const PolicyNetwork& network, const PolicyHistory& history, cons
 }
 
 // Adds what at most kUnitsAtOnce units from `begin` to `end` weigh to the logits of a row.
-void add_logits(const PolicyNetwork& network, const float* units, std::size_t begin,
+template <typename Weight>
+void add_logits(const PolicyNetwork<Weight>& network, const float* units, std::size_t begin,
                 std::size_t end, float* logits) {
   const std::size_t outputs = kActions * network.channels;
-  const float* weights[kUnitsAtOnce];
+  const Weight* weights[kUnitsAtOnce];
   float factors[kUnitsAtOnce];
   std::size_t active = 0;
   for (std::size_t i = begin; i < end; ++i) {
@@ -68,13 +70,14 @@ void add_logits(const PolicyNetwork& network, const float* units, std::size_t be
     factors[active] = units[i];
     active += units[i] != 0;
   }
-  row_products().accumulate(weights, factors, active, outputs, logits);
+  row_products<Weight>().accumulate(weights, factors, active, outputs, logits);
 }
 
 // The actions of the channels from `begin` to `end` of a row, whose logits are in `parts` matrices
 // (rows, 3 * channels).
-void choose(const PolicyNetwork& network, const float* partial, std::size_t parts, std::size_t rows,
-            std::size_t row, std::size_t begin, std::size_t end, float* logits,
+template <typename Weight>
+void choose(const PolicyNetwork<Weight>& network, const float* partial, std::size_t parts,
+            std::size_t rows, std::size_t row, std::size_t begin, std::size_t end, float* logits,
             std::int32_t* actions) {
   const std::size_t outputs = kActions * network.channels;
   const std::size_t first = begin * kActions, last = end * kActions;
@@ -86,7 +89,7 @@ void choose(const PolicyNetwork& network, const float* partial, std::size_t part
   }
   float* const sums = logits + row * outputs;
   std::copy(network.bias1 + first, network.bias1 + last, sums + first);
-  row_products().accumulate(weights, factors, parts, last - first, sums + first);
+  row_products<float>().accumulate(weights, factors, parts, last - first, sums + first);
   for (std::size_t channel = begin; channel < end; ++channel) {
     const float* const of = sums + channel * kActions;
     actions[row * network.channels + channel] =
@@ -98,8 +101,10 @@ thread_local AlignedArray<float> shared_values;
 
 }  // namespace
 
-void decide(const PolicyNetwork& network, const PolicyHistory& history, const float* features,
-            std::size_t rows, std::int32_t* actions, const ParallelFor& parallel_for) {
+template <typename Weight>
+void decide(const PolicyNetwork<Weight>& network, const PolicyHistory& history,
+            const float* features, std::size_t rows, std::int32_t* actions,
+            const ParallelFor& parallel_for) {
   const std::size_t hidden = network.hidden, outputs = kActions * network.channels;
   const std::size_t parts = parts_of(hidden);
   float* const units = shared_values.reserve(rows * (2 * hidden + (parts + 1) * outputs));
@@ -129,10 +134,11 @@ void decide(const PolicyNetwork& network, const PolicyHistory& history, const fl
   }
 }
 
-void weigh_history(std::size_t features, std::size_t hidden, const float* weight0,
+template <typename Weight>
+void weigh_history(std::size_t features, std::size_t hidden, const Weight* weight0,
                    const float* previous, std::size_t rows, float* weighed,
                    const ParallelFor& parallel_for) {
-  const RowProducts& kernel = row_products();
+  const RowProducts<Weight>& kernel = row_products<Weight>();
   in_parts(hidden, parallel_for, [&](std::size_t /*part*/, std::size_t begin, std::size_t end) {
     for (std::size_t first = begin; first < end; first += kRowsAtOnce) {
       kernel.multiply(weight0 + first * 2 * features, 2 * features,
@@ -141,5 +147,14 @@ void weigh_history(std::size_t features, std::size_t hidden, const float* weight
     }
   });
 }
+
+#define INSTANTIATE(Weight)                                                                       \
+  template void decide(const PolicyNetwork<Weight>&, const PolicyHistory&, const float*,          \
+                       std::size_t, std::int32_t*, const ParallelFor&);                           \
+  template void weigh_history(std::size_t, std::size_t, const Weight*, const float*, std::size_t, \
+                              float*, const ParallelFor&);
+INSTANTIATE(float)
+INSTANTIATE(BFloat16)
+#undef INSTANTIATE
 
 }  // namespace adafuse

@@ -10,16 +10,18 @@
 #include <cstdint>
 
 #include "kernels/parallel_for.h"
+#include "kernels/precision.h"
 
 namespace adafuse {
 
+template <typename Weight>  // float or BFloat16
 struct PolicyNetwork {
   std::size_t features, hidden, channels;
-  const float* weight0;  // (hidden, 2 * features): of the previous features, then of these
-  const float* scale0;   // (hidden): what the sums over weight0 are multiplied by
-  const float* bias0;    // (hidden); ReLU stands behind
-  const float* weight1;  // (hidden, 3 * channels): three actions per channel
-  const float* bias1;    // (3 * channels)
+  const Weight* weight0;  // (hidden, 2 * features): of the previous features, then of these
+  const float* scale0;    // (hidden): what the sums over weight0 are multiplied by
+  const float* bias0;     // (hidden); ReLU stands behind
+  const Weight* weight1;  // (hidden, 3 * channels): three actions per channel
+  const float* bias1;     // (3 * channels)
 };
 
 // The previous frames' pooled features (rows, features), or their share (rows, hidden) of the sums
@@ -32,12 +34,15 @@ struct PolicyHistory {
 // Writes the likeliest action of every channel, (rows, channels), for pooled features
 // (rows, features) and those of the frames before.  The result does not depend on how
 // `parallel_for` spreads the work, nor on which of both the history is.
-void decide(const PolicyNetwork& network, const PolicyHistory& history, const float* features,
-            std::size_t rows, std::int32_t* actions, const ParallelFor& parallel_for);
+template <typename Weight>
+void decide(const PolicyNetwork<Weight>& network, const PolicyHistory& history,
+            const float* features, std::size_t rows, std::int32_t* actions,
+            const ParallelFor& parallel_for);
 
 // Writes the previous features' share (rows, hidden) of the sums over weight0
 // (hidden, 2 * features); rows may belong to any networks that share it.
-void weigh_history(std::size_t features, std::size_t hidden, const float* weight0,
+template <typename Weight>
+void weigh_history(std::size_t features, std::size_t hidden, const Weight* weight0,
                    const float* previous, std::size_t rows, float* weighed,
                    const ParallelFor& parallel_for);
 

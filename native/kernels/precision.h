@@ -14,6 +14,10 @@ enum class Precision { kFloat32, kBFloat16, kInt8 };
 
 constexpr std::size_t kUnit = 4;  // bytes
 
+struct BFloat16 {
+  std::uint16_t bits;
+};
+
 constexpr std::size_t value_bytes(Precision precision) {
   switch (precision) {
     case Precision::kFloat32:

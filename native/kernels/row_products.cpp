@@ -4,9 +4,9 @@
 
 namespace adafuse {
 
-#define DECLARE(name)              \
-  namespace name {                 \
-  extern const RowProducts kernel; \
+#define DECLARE(name)            \
+  namespace name {               \
+  extern const RowKernel kernel; \
   }
 #if defined(__x86_64__)
 DECLARE(row_products_avx512)
@@ -15,7 +15,7 @@ DECLARE(row_products_avx2)
 DECLARE(row_products_baseline)
 #undef DECLARE
 
-const RowProducts& row_products() {
+const RowKernel& row_kernel() {
 #if defined(__x86_64__)
   if (avx512_allowed() && __builtin_cpu_supports("avx512f")) {
     return row_products_avx512::kernel;

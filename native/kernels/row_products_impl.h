@@ -3,6 +3,10 @@
 // ROWS_NAME, _LANES and _INPUTS.
 //
 // Nothing of the C++ library may be used here, see tile_kernel_impl.h.
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
 #include "kernels/row_products.h"
 
 namespace adafuse::ROWS_NAMESPACE {
@@ -13,6 +17,30 @@ constexpr std::size_t kInputs = ROWS_INPUTS;  // that share rows once they are r
 using Vector
     [[gnu::vector_size(kLanes * sizeof(float)), gnu::aligned(sizeof(float)), gnu::may_alias]] =
         float;
+
+Vector load(const float* values) {
+  return *reinterpret_cast<const Vector*>(values);
+}
+Vector load(const BFloat16* values) {
+  using Wide [[gnu::vector_size(sizeof(Vector))]] = std::uint32_t;
+#if defined(__AVX512F__)  // which the compiler would do in halves
+  const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(values));
+  return (Vector)((Wide)_mm512_maskz_cvtepu16_epi32(0xffff, half) << 16);
+#else
+  using Narrow [[gnu::vector_size(kLanes * sizeof(BFloat16)), gnu::aligned(sizeof(BFloat16)),
+                 gnu::may_alias]] = std::uint16_t;
+  return (Vector)(__builtin_convertvector(*reinterpret_cast<const Narrow*>(values), Wide) << 16);
+#endif
+}
+float number(float value) {
+  return value;
+}
+float number(BFloat16 value) {
+  const std::uint32_t bits = std::uint32_t{value.bits} << 16;
+  float result;
+  __builtin_memcpy(&result, &bits, sizeof(result));
+  return result;
+}
 
 float sum_of(Vector v) {
   using Indices [[gnu::vector_size(sizeof(Vector))]] = int;
@@ -28,12 +56,12 @@ float sum_of(Vector v) {
 }
 
 // The products with `inputs` of them; the rows that follow are prefetched `ahead` or not.
-template <std::size_t inputs>
-void multiply_few(const float* weights, std::size_t pitch, std::size_t rows, bool ahead,
+template <std::size_t inputs, typename Weight>
+void multiply_few(const Weight* weights, std::size_t pitch, std::size_t rows, bool ahead,
                   const float* input, std::size_t width, float* products,
                   std::size_t product_pitch) {
   // Where there are fewer rows, the last is read again.
-  const float* row[kRowsAtOnce];
+  const Weight* row[kRowsAtOnce];
   for (std::size_t r = 0; r < kRowsAtOnce; ++r) {
     row[r] = weights + (r < rows ? r : rows - 1) * pitch;
   }
@@ -44,14 +72,14 @@ void multiply_few(const float* weights, std::size_t pitch, std::size_t rows, boo
     Vector x[inputs];
 #pragma GCC unroll 4
     for (std::size_t n = 0; n < inputs; ++n) {
-      x[n] = *reinterpret_cast<const Vector*>(input + n * width + i);
+      x[n] = load(input + n * width + i);
     }
 #pragma GCC unroll 4
     for (std::size_t r = 0; r < kRowsAtOnce; ++r) {
       if (ahead) {
         __builtin_prefetch(row[r] + next + i, 0, 2);
       }
-      const Vector w = *reinterpret_cast<const Vector*>(row[r] + i);
+      const Vector w = load(row[r] + i);
 #pragma GCC unroll 4
       for (std::size_t n = 0; n < inputs; ++n) {
         sums[n][r] += w * x[n];
@@ -64,7 +92,7 @@ void multiply_few(const float* weights, std::size_t pitch, std::size_t rows, boo
     for (std::size_t r = 0; r < kRowsAtOnce; ++r) {
       float product = sum_of(sums[n][r]);
       for (std::size_t rest = whole; rest < width; ++rest) {
-        product += row[r][rest] * input[n * width + rest];
+        product += number(row[r][rest]) * input[n * width + rest];
       }
       if (r < rows) {
         products[n * product_pitch + r] = product;
@@ -73,7 +101,8 @@ void multiply_few(const float* weights, std::size_t pitch, std::size_t rows, boo
   }
 }
 
-void multiply(const float* weights, std::size_t pitch, std::size_t rows, const float* inputs,
+template <typename Weight>
+void multiply(const Weight* weights, std::size_t pitch, std::size_t rows, const float* inputs,
               std::size_t count, std::size_t width, float* products, std::size_t product_pitch) {
   for (std::size_t n = 0; n < count;) {
     const auto some = [&](auto multiply_some, std::size_t inputs_at_once) {
@@ -82,20 +111,20 @@ void multiply(const float* weights, std::size_t pitch, std::size_t rows, const f
       n += inputs_at_once;
     };
     if (count - n >= kInputs) {
-      some(multiply_few<kInputs>, kInputs);
+      some(multiply_few<kInputs, Weight>, kInputs);
     } else if (count - n >= 2) {
-      some(multiply_few<2>, 2);
+      some(multiply_few<2, Weight>, 2);
     } else {
-      some(multiply_few<1>, 1);
+      some(multiply_few<1, Weight>, 1);
     }
   }
 }
 
 // Sums are read and written once for `rows` rows; `next` ones, at most, are prefetched meanwhile.
-template <int rows>
-void accumulate_few(const float* const* row, const float* factors, std::size_t next,
+template <int rows, typename Weight>
+void accumulate_few(const Weight* const* row, const float* factors, std::size_t next,
                     std::size_t width, float* sums) {
-  const float* ahead[kRowsAtOnce];
+  const Weight* ahead[kRowsAtOnce];
   for (std::size_t r = 0; r < kRowsAtOnce; ++r) {
     ahead[r] = row[r < next ? rows + r : 0];
   }
@@ -106,18 +135,19 @@ void accumulate_few(const float* const* row, const float* factors, std::size_t n
 #pragma GCC unroll 4
     for (int r = 0; r < rows; ++r) {
       __builtin_prefetch(ahead[r] + i, 0, 2);
-      sum += factors[r] * *reinterpret_cast<const Vector*>(row[r] + i);
+      sum += factors[r] * load(row[r] + i);
     }
     *to = sum;
   }
   for (std::size_t rest = whole; rest < width; ++rest) {
     for (int r = 0; r < rows; ++r) {
-      sums[rest] += factors[r] * row[r][rest];
+      sums[rest] += factors[r] * number(row[r][rest]);
     }
   }
 }
 
-void accumulate(const float* const* rows, const float* factors, std::size_t count,
+template <typename Weight>
+void accumulate(const Weight* const* rows, const float* factors, std::size_t count,
                 std::size_t width, float* sums) {
   static_assert(kRowsAtOnce == 4);
   for (; count > kRowsAtOnce; count -= kRowsAtOnce, rows += kRowsAtOnce, factors += kRowsAtOnce) {
@@ -137,7 +167,8 @@ void accumulate(const float* const* rows, const float* factors, std::size_t coun
 
 }  // namespace
 
-extern const RowProducts kernel;
-const RowProducts kernel{ROWS_NAME, multiply, accumulate};
+extern const RowKernel kernel;
+const RowKernel kernel{
+    ROWS_NAME, {multiply<float>, accumulate<float>}, {multiply<BFloat16>, accumulate<BFloat16>}};
 
 }  // namespace adafuse::ROWS_NAMESPACE

@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "kernels/huge_pages.h"
+#include "kernels/precision.h"
 #include "onnxruntime/tensors.h"
 
 namespace adafuse {
@@ -50,13 +51,15 @@ std::optional<ConstantConv> read_conv(const Ort::ConstKernelInfo& info, std::siz
   if (!weight_value || !bias_value || scale_value.has_value() != quantized) {
     return std::nullopt;
   }
-  if (!quantized) {  // read where they are, in every run
-    const std::size_t count = weight_value->GetTensorTypeAndShapeInfo().GetElementCount();
-    prefer_huge_pages(weight_value->GetTensorData<float>(), count * sizeof(float), true);
-  }
+  const auto weight_info = weight_value->GetTensorTypeAndShapeInfo();
+  const std::size_t rank = weight_info.GetDimensionsCount(), count = weight_info.GetElementCount();
   const NamedTensor bias(*bias_value, "B" + suffix, 1);
-  if (!quantized && weight_value->GetTensorTypeAndShapeInfo().GetDimensionsCount() == 3) {
-    return stored_by_panels({*weight_value, "W" + suffix, 3}, bias);
+  if (!quantized && weight_info.GetElementType() == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) {
+    // Read where they are, in every run.
+    prefer_huge_pages(weight_value->GetTensorRawData(), count * sizeof(float), true);
+    if (rank == 3) {
+      return stored_by_panels({*weight_value, "W" + suffix, 3}, bias);
+    }
   }
   const NamedTensor weight(*weight_value, "W" + suffix, 4);
   require(bias.size(0) == weight.size(0), bias, weight, "one bias per output channel");
@@ -70,9 +73,16 @@ std::optional<ConstantConv> read_conv(const Ort::ConstKernelInfo& info, std::siz
     const NamedTensor scale(*scale_value, "S" + suffix, 1);
     require(scale.size(0) == weight.size(0), scale, weight, "one scale per output channel");
     const std::int8_t* const integers = weight.value.GetTensorData<std::int8_t>();
-    conv.integers.assign(integers, integers + weight.size(0) * weight.size(1) * conv.weights.taps);
-    conv.weights.weight = conv.integers.data();
+    conv.values.assign(integers, integers + count);
+    conv.weights.weight = conv.values.data();
     conv.weights.scale = scale.value.GetTensorData<float>();
+  } else if (holds_bfloat16(weight)) {
+    const char* const halves = static_cast<const char*>(weight.value.GetTensorRawData());
+    conv.values.reserve(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      conv.values.push_back(decode(Precision::kBFloat16, halves, i));
+    }
+    conv.weights.weight = conv.values.data();
   } else {
     conv.weights.weight = weight.value.GetTensorData<float>();
     conv.weights.lasting = true;  // constants live as long as the session

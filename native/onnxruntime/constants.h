@@ -13,7 +13,7 @@ namespace adafuse {
 
 // A convolution with a square kernel, held while its weights are packed.
 struct ConstantConv {
-  std::vector<float> integers;  // weights that were int8
+  std::vector<float> values;  // of weights that are not float32
   ConvWeights weights;
 };
 
@@ -22,10 +22,10 @@ constexpr std::size_t inputs_per_conv(bool quantized) {
   return quantized ? 3 : 2;
 }
 
-// The convolution whose weights are input `index`, followed by biases and, if `quantized`, by what
-// an integer of one stands for per output; called W, B and S with `suffix` in messages.  Weights
-// are (outputs, inputs, k, k) or, in float32, (panels, taps, inputs * kStoredPanel).  Nothing when
-// any is absent.
+// The convolution whose weights, float32 or bfloat16, are input `index`, followed by biases and, if
+// `quantized`, by what an integer of one stands for per output; called W, B and S with `suffix` in
+// messages.  Weights are (outputs, inputs, k, k) or, in float32, (panels, taps, inputs *
+// kStoredPanel).  Nothing when any is absent.
 std::optional<ConstantConv> read_conv(const Ort::ConstKernelInfo& info, std::size_t index,
                                       const std::string& suffix, bool quantized);
 

@@ -131,8 +131,8 @@ FrameConvOperator::FrameConvOperator(const FrameConvSignature& signature, bool i
 }
 
 ONNXTensorElementDataType FrameConvOperator::GetInputType(std::size_t index) const {
-  if (signature_.quantized && index == FrameConvSignature::kWeight) {
-    return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8;
+  if (index == FrameConvSignature::kWeight) {
+    return signature_.quantized ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8 : kFloatingPoint;
   }
   const std::size_t first = signature_.policy();
   const bool policy = index == first || (index > first && (index - first) % 2 == 1);

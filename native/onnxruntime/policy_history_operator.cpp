@@ -12,12 +12,18 @@ void compute(const Ort::KernelContext& context) {
   const NamedTensor previous(context, 0, "V_previous", 2), w0(context, 1, "W0", 2);
   require(w0.size(1) == 2 * previous.size(1), w0, previous, "it weighs both frames' features");
   Ort::UnownedValue weighed = context.GetOutput(0, Dims{previous.dims[0], w0.dims[0]});
-  weigh_history(previous.size(1), w0.size(0), w0.value.GetTensorData<float>(),
-                previous.value.GetTensorData<float>(), previous.size(0),
-                weighed.GetTensorMutableData<float>(),
-                [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
-                  parallel_for(context, count, body);
-                });
+  const auto run = [&](auto weight0) {
+    weigh_history(previous.size(1), w0.size(0), weight0, previous.value.GetTensorData<float>(),
+                  previous.size(0), weighed.GetTensorMutableData<float>(),
+                  [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
+                    parallel_for(context, count, body);
+                  });
+  };
+  if (holds_bfloat16(w0)) {
+    run(static_cast<const BFloat16*>(w0.value.GetTensorRawData()));
+  } else {
+    run(w0.value.GetTensorData<float>());
+  }
 }
 
 void infer_shapes(OrtShapeInferContext* raw_context) {

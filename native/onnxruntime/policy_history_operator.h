@@ -2,11 +2,12 @@
 //
 //   PolicyHistory(V_previous, W0) -> P
 //
-// V_previous (M, F), the previous features of any policy networks that share W0 (H, 2F), and
-// P (M, H) are float32.  weigh_history() says what it computes.
+// V_previous (M, F), the previous features of any policy networks that share W0 (H, 2F), float32 or
+// bfloat16, and P (M, H) are float32.  weigh_history() says what it computes.
 #pragma once
 
 #include "onnxruntime/api.h"
+#include "onnxruntime/tensors.h"
 
 namespace adafuse {
 
@@ -24,8 +25,8 @@ class PolicyHistoryOperator
   const char* GetName() const { return "PolicyHistory"; }
   const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
   std::size_t GetInputTypeCount() const { return 2; }
-  ONNXTensorElementDataType GetInputType(std::size_t /*index*/) const {
-    return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+  ONNXTensorElementDataType GetInputType(std::size_t index) const {
+    return index == 1 ? kFloatingPoint : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
   }
   std::size_t GetOutputTypeCount() const { return 1; }
   ONNXTensorElementDataType GetOutputType(std::size_t /*index*/) const {

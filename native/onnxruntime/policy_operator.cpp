@@ -4,6 +4,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 #include "kernels/policy_network.h"
 #include "onnxruntime/constants.h"
@@ -44,12 +45,26 @@ void compute(const Ort::KernelContext& context, std::int64_t frames) {
   const auto values = [](const NamedTensor& tensor) { return tensor.value.GetTensorData<float>(); };
   const PolicyHistory history =
       weighed ? PolicyHistory{nullptr, values(*weighed)} : PolicyHistory{values(previous), nullptr};
-  decide({features.size(1), w0.size(0), w1.size(1) / 3, values(w0), values(s0), values(b0),
-          values(w1), values(b1)},
-         history, values(features), features.size(0), policy.GetTensorMutableData<std::int32_t>(),
-         [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
-           parallel_for(context, count, body);
-         });
+  const bool halves = holds_bfloat16(w0);
+  if (halves != holds_bfloat16(w1)) {
+    throw std::invalid_argument("W0 and W1 must have the same type.");
+  }
+  const auto run = [&](auto weight0, auto weight1) {
+    decide(
+        PolicyNetwork<std::remove_const_t<std::remove_pointer_t<decltype(weight0)>>>{
+            features.size(1), w0.size(0), w1.size(1) / 3, weight0, values(s0), values(b0), weight1,
+            values(b1)},
+        history, values(features), features.size(0), policy.GetTensorMutableData<std::int32_t>(),
+        [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
+          parallel_for(context, count, body);
+        });
+  };
+  if (halves) {
+    run(static_cast<const BFloat16*>(w0.value.GetTensorRawData()),
+        static_cast<const BFloat16*>(w1.value.GetTensorRawData()));
+  } else {
+    run(values(w0), values(w1));
+  }
 }
 
 void infer_shapes(OrtShapeInferContext* raw_context) {
@@ -90,6 +105,10 @@ PolicyOperator::PolicyOperator(bool infers_shapes) {
 
 std::size_t PolicyOperator::GetInputTypeCount() const {
   return kInputs;
+}
+
+ONNXTensorElementDataType PolicyOperator::GetInputType(std::size_t index) const {
+  return index == kW0 || index == kW1 ? kFloatingPoint : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
 }
 
 OrtCustomOpInputOutputCharacteristic PolicyOperator::GetInputCharacteristic(

@@ -2,9 +2,10 @@
 //
 //   PolicyNetwork(V_previous, V, W0, S0, B0, W1, B1, P?) -> policy
 //
-// V and V_previous (N * T, F) are float32, as are W0 (H, 2F), S0 and B0 (H), W1 (H, 3C), B1 (3C)
-// and P (N * T, H), what PolicyHistory gives for V_previous, which is not read then; policy
-// (N, T, C) is int32.  The attribute frames is T.  decide() says what it computes.
+// V and V_previous (N * T, F) are float32, as are S0 and B0 (H), B1 (3C) and P (N * T, H), what
+// PolicyHistory gives for V_previous, which is not read then; W0 (H, 2F) and W1 (H, 3C) are float32
+// or bfloat16; policy (N, T, C) is int32.  The attribute frames is T.  decide() says what it
+// computes.
 #pragma once
 
 #include <cstdint>
@@ -30,9 +31,7 @@ class PolicyOperator : public Ort::CustomOpBase<PolicyOperator, PolicyKernel, tr
   const char* GetName() const { return "PolicyNetwork"; }
   const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
   std::size_t GetInputTypeCount() const;
-  ONNXTensorElementDataType GetInputType(std::size_t /*index*/) const {
-    return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
-  }
+  ONNXTensorElementDataType GetInputType(std::size_t index) const;
   OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(std::size_t index) const;
   std::size_t GetOutputTypeCount() const { return 1; }
   ONNXTensorElementDataType GetOutputType(std::size_t /*index*/) const {

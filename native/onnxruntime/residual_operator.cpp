@@ -172,8 +172,8 @@ ResidualOperator::ResidualOperator(const ResidualSignature& signature, bool infe
 }
 
 ONNXTensorElementDataType ResidualOperator::GetInputType(std::size_t index) const {
-  if (signature_.quantized && signature_.is_weight(index)) {
-    return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8;
+  if (signature_.is_weight(index)) {
+    return signature_.quantized ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8 : kFloatingPoint;
   }
   return index == signature_.policy() || (signature_.streams && index == signature_.missing())
              ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32

@@ -14,6 +14,7 @@
 #include "kernels/stem.h"
 #include "onnxruntime/api.h"
 #include "onnxruntime/constants.h"
+#include "onnxruntime/tensors.h"
 
 namespace adafuse {
 
@@ -36,8 +37,10 @@ class StemOperator : public Ort::CustomOpBase<StemOperator, StemKernel, true> {
   const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
   std::size_t GetInputTypeCount() const { return 1 + inputs_per_conv(quantized_); }
   ONNXTensorElementDataType GetInputType(std::size_t index) const {
-    return quantized_ && index == 1 ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8
-                                    : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+    if (index == 1) {
+      return quantized_ ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8 : kFloatingPoint;
+    }
+    return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
   }
   std::size_t GetOutputTypeCount() const { return 2; }
   ONNXTensorElementDataType GetOutputType(std::size_t /*index*/) const {

@@ -21,6 +21,15 @@ NamedTensor::NamedTensor(Ort::ConstValue value, std::string name, std::size_t ra
   }
 }
 
+bool holds_bfloat16(const NamedTensor& weights) {
+  const ONNXTensorElementDataType type = weights.value.GetTensorTypeAndShapeInfo().GetElementType();
+  if (type != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT &&
+      type != ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16) {
+    throw std::invalid_argument(weights.description() + " must be float32 or bfloat16.");
+  }
+  return type == ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16;
+}
+
 void require(bool condition, const NamedTensor& a, const NamedTensor& b, const char* rule) {
   if (!condition) {
     throw std::invalid_argument(a.description() + " does not fit " + b.description() + ": " + rule +

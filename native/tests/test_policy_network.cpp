@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <limits>
 #include <random>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/policy_network.h"
@@ -11,6 +12,19 @@
 using namespace adafuse;
 
 namespace {
+
+template <typename Weight>
+std::vector<Weight> stored(const std::vector<float>& weights) {
+  std::vector<Weight> result;
+  for (const float weight : weights) {
+    if constexpr (std::is_same_v<Weight, float>) {
+      result.push_back(weight);
+    } else {
+      result.push_back({to_bfloat16(weight)});
+    }
+  }
+  return result;
+}
 
 struct Case {
   std::size_t rows, features, hidden, channels;
@@ -34,18 +48,21 @@ struct Case {
     draw(current, rows * features);
   }
 
+  template <typename Weight>
   std::vector<float> weigh(const ParallelFor& parallel_for) const {
     std::vector<float> weighed(rows * hidden, -1);
-    weigh_history(features, hidden, weight0.data(), previous.data(), rows, weighed.data(),
-                  parallel_for);
+    weigh_history(features, hidden, stored<Weight>(weight0).data(), previous.data(), rows,
+                  weighed.data(), parallel_for);
     return weighed;
   }
 
+  template <typename Weight>
   std::vector<std::int32_t> run(const PolicyHistory& history,
                                 const ParallelFor& parallel_for) const {
     std::vector<std::int32_t> actions(rows * channels, -1);
-    decide({features, hidden, channels, weight0.data(), scale0.data(), bias0.data(), weight1.data(),
-            bias1.data()},
+    const std::vector<Weight> w0 = stored<Weight>(weight0), w1 = stored<Weight>(weight1);
+    decide(PolicyNetwork<Weight>{features, hidden, channels, w0.data(), scale0.data(), bias0.data(),
+                                 w1.data(), bias1.data()},
            history, current.data(), rows, actions.data(), parallel_for);
     return actions;
   }
@@ -97,22 +114,21 @@ struct Case {
   }
 };
 
-}  // namespace
-
-int main() {
+template <typename Weight>
+void equals_the_definition() {
   std::mt19937 random(1);
   const auto between = [&](std::size_t least, std::size_t most) {
     return std::uniform_int_distribution<std::size_t>(least, most)(random);
   };
   const auto check = [](const Case& c) {
     const std::vector<std::int32_t> expected = c.expected();
-    const std::vector<float> weighed = c.weigh(serial);
+    const std::vector<float> weighed = c.weigh<Weight>(serial);
     CHECK(weighed == c.expected_history());
-    CHECK(weighed == c.weigh(threaded));
+    CHECK(weighed == c.weigh<Weight>(threaded));
     for (const PolicyHistory& history :
          {PolicyHistory{c.previous.data(), nullptr}, PolicyHistory{nullptr, weighed.data()}}) {
-      CHECK(c.run(history, serial) == expected);
-      CHECK(c.run(history, threaded) == expected);
+      CHECK(c.run<Weight>(history, serial) == expected);
+      CHECK(c.run<Weight>(history, threaded) == expected);
     }
   };
   for (std::size_t rows = 1; rows <= 9; ++rows) {
@@ -136,11 +152,11 @@ int main() {
     for (auto* values : {&c.weight0, &c.scale0, &c.weight1, &c.previous, &c.current}) {
       std::generate(values->begin(), values->end(), [&] { return normal(random); });
     }
-    const std::vector<float> weighed = c.weigh(serial);
-    const std::vector<std::int32_t> actions = c.run({nullptr, weighed.data()}, serial);
-    CHECK(actions == c.run({c.previous.data(), nullptr}, threaded));
+    const std::vector<float> weighed = c.weigh<Weight>(serial);
+    const std::vector<std::int32_t> actions = c.run<Weight>({nullptr, weighed.data()}, serial);
+    CHECK(actions == c.run<Weight>({c.previous.data(), nullptr}, threaded));
     for (; c.rows > 1; --c.rows) {
-      const std::vector<float> fewer = c.weigh(threaded);
+      const std::vector<float> fewer = c.weigh<Weight>(threaded);
       CHECK(std::equal(fewer.begin(), fewer.end(), weighed.begin()));
     }
   }
@@ -148,5 +164,12 @@ int main() {
   Case c(random, 2, 10, 20, 10), without = c;
   c.scale0[3] = std::numeric_limits<float>::quiet_NaN();
   without.scale0[3] = without.bias0[3] = 0;
-  CHECK(c.run({c.previous.data(), nullptr}, serial) == without.expected());
+  CHECK(c.run<Weight>({c.previous.data(), nullptr}, serial) == without.expected());
+}
+
+}  // namespace
+
+int main() {
+  equals_the_definition<float>();
+  equals_the_definition<BFloat16>();
 }

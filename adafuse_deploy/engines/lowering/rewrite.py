@@ -29,7 +29,7 @@ from adafuse_deploy.engines.lowering.quantised import Quantisation, take_quantis
 from adafuse_deploy.engines.lowering.shifts import Shift, find_shift
 from adafuse_deploy.engines.lowering.stems import find_stem
 from adafuse_deploy.engines.lowering.streams import FusedState
-from adafuse_deploy.engines.lowering.weights import by_panels, pays_winograd
+from adafuse_deploy.engines.lowering.weights import bfloat16, by_panels, pays_winograd
 from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.ops.domain import DOMAIN, VERSION
 
@@ -191,13 +191,20 @@ class _Rewriter:
         """Return the name of a weight's form with a row per input, of which some are not read."""
         return self._reorder(weight, "by_units", np.transpose)
 
+    def _as_stored(self, weight: str) -> str:
+        """Return the name of a weight in the type that the engine's file has weights in."""
+        if self._precision != "bf16":
+            return weight
+        return self._reorder(weight, "bf16", np.asarray)
+
     def _reorder(self, weight: str, order: str, apply: Callable[[np.ndarray], np.ndarray]) -> str:
         """Return the name of a weight in another order, made once."""
         name = f"{weight}_{order}"
         if name not in self._reordered:
             self._reordered.add(name)
             values = np.ascontiguousarray(apply(self._index.values(weight)))
-            self._graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+            store = bfloat16 if self._precision == "bf16" else onnx.numpy_helper.from_array
+            self._graph.initializer.append(store(values, name))
         return name
 
     def _decide(self, network: PolicyNetwork, policy: str) -> None:
@@ -206,6 +213,7 @@ class _Rewriter:
         shared, factors = self._rows.find(weight, self._index.values(weight))
         scale = f"{policy}_factors"
         self._graph.initializer.append(onnx.numpy_helper.from_array(factors, scale))
+        shared = self._as_stored(shared)
         inputs = [network.previous, network.features, shared, scale, self._bias(weight, bias)]
         inputs += [self._by_units(network.second[0]), self._bias(*network.second)]
         self._add("PolicyNetwork", inputs, [policy], domain=DOMAIN, frames=self._frames)
@@ -318,7 +326,7 @@ class _Rewriter:
                 integers = self._quantisation.weights[weight]
                 complete += [integers.integers, bias, integers.scale]
             else:
-                complete += [weight, bias]
+                complete += [self._as_stored(weight), bias]
         return complete
 
     def _bias(self, weight: str, bias: str) -> str:

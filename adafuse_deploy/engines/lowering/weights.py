@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 
 PANEL = 32
 """Output channels side by side: what a kernel for AVX-512 computes at a time."""
@@ -17,6 +18,18 @@ def pays_winograd(plane: tuple[int, int] | None) -> bool:
     of four: on small frames weights are used too seldom, and the last pixels lie beyond the edge.
     """
     return plane is not None and plane[0] * plane[1] >= _SMALLEST_PLANE
+
+
+def bfloat16(values: np.ndarray, name: str) -> onnx.TensorProto:
+    """Return float32 ``values`` as a bfloat16 tensor, rounded to the nearest, ties to even."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    halves = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+    return onnx.TensorProto(
+        name=name,
+        data_type=onnx.TensorProto.BFLOAT16,
+        dims=values.shape,
+        raw_data=halves.astype("<u2").tobytes(),
+    )
 
 
 def by_panels(weight: np.ndarray) -> np.ndarray:
