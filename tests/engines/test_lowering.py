@@ -24,6 +24,7 @@ from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import create_model
 from adafuse_deploy.ops import library
+from adafuse_deploy.ops.domain import DOMAIN
 from tests.golden import FOLDER, FULL, compare_with_official, golden_clip, load
 from tests.support import assert_same, run_cli
 
@@ -204,6 +205,10 @@ def test_bfloat16_graphs(tiny_graph: Path, tmp_path: Path) -> None:
     path = tmp_path / "tiny.bf16.onnx"
     metadata, _ = lower(tiny_graph, path, precision="bf16")
     assert metadata.precision == "bf16"
+    graph = onnx.load(path).graph
+    read = {name for node in graph.node if node.domain == DOMAIN for name in node.input}
+    weights = [t for t in graph.initializer if len(t.dims) > 1 and t.name in read]
+    assert {tensor.data_type for tensor in weights} == {onnx.TensorProto.BFLOAT16}
     clip = np.random.default_rng(1).standard_normal((2, *metadata.input_shape), np.float32)
     with adafuse_deploy.load_engine(path) as engine, adafuse_deploy.load_engine(tiny_graph) as full:
         got, expected = engine.run(clip), full.run(clip)
