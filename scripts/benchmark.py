@@ -26,6 +26,7 @@ from adafuse_deploy.benchmark.machine import describe_machine
 
 PAGE = machines.BENCHMARKS / "README.md"
 PRECISIONS = ("fp32", "bf16", "int8")
+STREAM_PRECISIONS = ("fp32", "bf16")
 MIXES = ("dense", "sthv1", "sthv2", "jester")
 EXTRA_MIX = "minikinetics"
 FAST_PEERS = ("--peers", "openvino,onnxruntime")
@@ -68,8 +69,11 @@ def rows() -> dict[str, list[str]]:
             *("--model", graph, "--data", "videos/list.txt", "--precision", precision)
         ]
     for depth in (50, 18):
-        arch = f"adafuse_tsn_resnet{depth}"
-        table[f"stream-resnet{depth}-sthv2-fp32"] = ["--stream", "--arch", arch, *FAST_PEERS]
+        for precision in STREAM_PRECISIONS:
+            table[f"stream-resnet{depth}-sthv2-{precision}"] = [
+                *("--stream", "--arch", f"adafuse_tsn_resnet{depth}"),
+                *("--precision", precision, *FAST_PEERS),
+            ]
     return table
 
 
@@ -151,21 +155,23 @@ RESOURCE_COLUMNS: dict[str, Callable[[str, Report], str]] = {
 }
 
 
-def _stream_time(index: int) -> Callable[[str, Report], str]:
+def _stream_time(name: str) -> Callable[[str, Report], str]:
     def cell(_: str, report: Report) -> str:
-        entry = (report["ours"], *report["peers"])[index]
-        return f"{entry['p50_ms']:.1f} / {entry['p99_ms']:.1f}"
+        engines = {entry["name"]: entry for entry in (report["ours"], *report["peers"])}
+        if name not in engines:
+            return "-"
+        return f"{engines[name]['p50_ms']:.1f} / {engines[name]['p99_ms']:.1f}"
 
     return cell
 
 
 STREAM_COLUMNS: dict[str, Callable[[str, Report], str]] = {
     "row": lambda name, _: name,
-    "ours": _stream_time(0),
-    "OpenVINO, frame": _stream_time(1),
-    "ONNX Runtime, frame": _stream_time(2),
-    "OpenVINO, window": _stream_time(3),
-    "ONNX Runtime, window": _stream_time(4),
+    "ours": _stream_time("ours"),
+    "OpenVINO, frame": _stream_time("openvino frame"),
+    "ONNX Runtime, frame": _stream_time("onnxruntime frame"),
+    "OpenVINO, window": _stream_time("openvino window"),
+    "ONNX Runtime, window": _stream_time("onnxruntime window"),
     "over best frame": lambda _, report: f"{report['speedup_over_frame']:.2f}",
     "over best window": lambda _, report: f"{report['speedup_over_window']:.2f}",
     "state, MB": lambda _, report: f"{report['state_mb_per_stream']:.1f}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adafuse_deploy.errors import InputError
@@ -66,6 +67,28 @@ def engine_precision(name: str, precision: str, instruction_sets: list[str]) -> 
     if name == "openvino" and precision == "int8":
         return "bf16" if _BF16_FLAGS & set(instruction_sets) else "fp32"
     return precision
+
+
+def choose_peers(
+    names: Sequence[str], precision: str, isa: str | None, instruction_sets: list[str]
+) -> tuple[list[str], list[dict[str, str]]]:
+    """Return the peers that can take part, and name and reason of the others.
+
+    Args:
+        names: of :data:`PEERS`.
+        precision, isa, instruction_sets: as of :func:`why_missing`.
+
+    Raises:
+        InputError: none of them can.
+    """
+    reasons = {name: why_missing(name, precision, isa, instruction_sets) for name in names}
+    present = [name for name, reason in reasons.items() if not reason]
+    if not present:
+        raise InputError(
+            "None of the peers can take part: "
+            + "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+        )
+    return present, [{"name": n, "reason": reason} for n, reason in reasons.items() if reason]
 
 
 def why_missing(name: str, precision: str, isa: str | None, instruction_sets: list[str]) -> str:

@@ -22,8 +22,8 @@ from adafuse_deploy.benchmark.peers import (
     ISA_LIMITS,
     PEERS,
     check_peers,
+    choose_peers,
     engine_precision,
-    why_missing,
 )
 from adafuse_deploy.benchmark.rounds import Times, time_in_turn
 from adafuse_deploy.config import ModelConfig
@@ -112,16 +112,7 @@ def run_benchmark(
     sets = describe_machine()["instruction_sets"]
     if options.isa and not ISA_FLAGS[options.isa] <= set(sets):
         raise InputError(f"This processor has no {options.isa}, so there is nothing to limit to.")
-    reasons = {
-        name: why_missing(name, options.precision, options.isa, sets) for name in options.peers
-    }
-    present = [name for name, reason in reasons.items() if not reason]
-    missing = [{"name": name, "reason": reason} for name, reason in reasons.items() if reason]
-    if not present:
-        raise InputError(
-            "None of the peers can take part: "
-            + "; ".join(f"{entry['name']}: {entry['reason']}" for entry in missing)
-        )
+    present, missing = choose_peers(options.peers, options.precision, options.isa, sets)
     for peer in present:
         find_backend(peer).load()
     with tempfile.TemporaryDirectory(prefix="adafuse-bench-") as folder, ExitStack() as stack:

@@ -16,6 +16,7 @@ from adafuse_deploy.benchmark.contender import Contender, Job
 from adafuse_deploy.benchmark.graphs import fix_batch, force_stream_policies
 from adafuse_deploy.benchmark.machine import describe_machine
 from adafuse_deploy.benchmark.mixes import draw_policies
+from adafuse_deploy.benchmark.peers import choose_peers, engine_precision
 from adafuse_deploy.benchmark.rounds import Times, time_in_turn
 from adafuse_deploy.config import ModelConfig
 from adafuse_deploy.engines.backends import find_backend
@@ -23,6 +24,7 @@ from adafuse_deploy.errors import CheckFailed, InputError
 from adafuse_deploy.macs import clip_macs, dense_macs
 
 PEERS = ("openvino", "onnxruntime")
+PRECISIONS = ("fp32", "bf16")
 DRAWN_FRAMES = 16
 """Frames with policies of their own; then the first comes again."""
 MEMORY_SAMPLES = 10
@@ -34,6 +36,7 @@ class StreamBenchmarkOptions:
 
     Attributes:
         mix: shares of skip, reuse and keep.
+        precision: of ours and of the peers, of :data:`PRECISIONS`.
         peers: dense runtimes to compare with, of :data:`PEERS`.
         threads: of every engine.
         frames: undisturbed samples wanted of each engine.
@@ -45,6 +48,7 @@ class StreamBenchmarkOptions:
     """
 
     mix: tuple[float, float, float]
+    precision: str = "fp32"
     peers: tuple[str, ...] = PEERS
     threads: int = 1
     frames: int = 100
@@ -60,6 +64,8 @@ class StreamBenchmarkOptions:
                 f"Peers of streams are one or more of {', '.join(PEERS)}, not "
                 f"{', '.join(self.peers) or None}."
             )
+        if self.precision not in PRECISIONS:
+            raise InputError(f"Streams are in {' or '.join(PRECISIONS)}, not in {self.precision}.")
 
 
 def run_stream_benchmark(
@@ -88,10 +94,12 @@ def run_stream_benchmark(
     """
     if not config.gated:
         raise InputError("Only networks with gates can skip work; choose an adafuse_... --arch.")
-    for peer in options.peers:
+    sets = describe_machine()["instruction_sets"]
+    peers, missing = choose_peers(options.peers, options.precision, None, sets)
+    for peer in peers:
         find_backend(peer).load()
     with tempfile.TemporaryDirectory(prefix="adafuse-bench-") as folder, ExitStack() as stack:
-        jobs, costs = _prepare(config, options, Path(folder))
+        jobs, costs = _prepare(config, peers, sets, options, Path(folder))
         contenders = [stack.enter_context(Contender(job)) for job in jobs]
         times = time_in_turn(
             contenders,
@@ -104,9 +112,10 @@ def run_stream_benchmark(
         peaks = [contender.peak_rss_mb() for contender in contenders]
         memory = _watch_memory(contenders[0], options.memory_frames)
     entries = [
-        _entry(job.name, entry, peak) for job, entry, peak in zip(jobs, times, peaks, strict=True)
+        _entry(job.name, options.precision, entry, peak)
+        for job, entry, peak in zip(jobs, times, peaks, strict=True)
     ]
-    return _report(options, entries, costs, memory)
+    return {**_report(options, entries, costs, memory), "missing": missing}
 
 
 @dataclass(frozen=True)
@@ -119,7 +128,11 @@ class _Costs:
 
 
 def _prepare(
-    config: ModelConfig, options: StreamBenchmarkOptions, folder: Path
+    config: ModelConfig,
+    peers: Sequence[str],
+    instruction_sets: list[str],
+    options: StreamBenchmarkOptions,
+    folder: Path,
 ) -> tuple[list[Job], _Costs]:
     """Write what every contender runs, ours first."""
     import torch
@@ -134,7 +147,7 @@ def _prepare(
     names = ("portable", "ours", "frame", "window")
     portable, ours, frame, window = (folder / f"{name}.onnx" for name in names)
     metadata = export(VideoRecognizer(config).eval(), portable, mode="stream")
-    lower(portable, ours)
+    lower(portable, ours, precision=options.precision)
     policies = draw_policies(metadata.layers, options.mix, 1, DRAWN_FRAMES)
     force_stream_policies(ours, [policy[0] for policy in policies])
     dense = replace(dense_counterpart(config), num_segments=options.window)
@@ -145,7 +158,10 @@ def _prepare(
         fix_batch(path, 1)
     jobs = [Job("ours", ours, "onnxruntime", options.threads, 1)]
     for kind, path in (("frame", frame), ("window", window)):
-        jobs += [Job(f"{peer} {kind}", path, peer, options.threads, 1) for peer in options.peers]
+        for peer in peers:
+            precision = engine_precision(peer, options.precision, instruction_sets)
+            name = f"{peer} {kind}"
+            jobs.append(Job(name, path, peer, options.threads, 1, precision=precision))
     with load_engine(ours, threads=options.threads) as engine, engine.stream() as stream:
         state_bytes = stream.state_bytes
     adaptive = clip_macs(metadata.layers, policies, DRAWN_FRAMES)[0] / DRAWN_FRAMES
@@ -163,7 +179,7 @@ def _watch_memory(contender: Contender, frames: int) -> list[dict[str, float]]:
     return memory
 
 
-def _entry(name: str, times: Times, peak: float) -> dict[str, Any]:
+def _entry(name: str, precision: str, times: Times, peak: float) -> dict[str, Any]:
     if not times.milliseconds:
         raise CheckFailed(
             f"All {times.dropped} frames of {name} were disturbed by other programs; stop them, or "
@@ -172,7 +188,7 @@ def _entry(name: str, times: Times, peak: float) -> dict[str, Any]:
     p50, p90, p99 = (float(value) for value in np.percentile(times.milliseconds, [50, 90, 99]))
     return {
         "name": name,
-        "precision": "fp32",
+        "precision": precision,
         "p50_ms": p50,
         "p90_ms": p90,
         "p99_ms": p99,
@@ -229,6 +245,7 @@ def report_lines(report: dict[str, Any]) -> list[str]:
     engines = [report["ours"], *report["peers"]]
     first, last = report["memory"][0], report["memory"][-1]
     return [
+        *(f"{entry['name']:<20} missing: {entry['reason']}" for entry in report["missing"]),
         *(
             f"{e['name']:<20} {e['p50_ms']:8.1f} ms  (p99 {e['p99_ms']:.1f}; {e['samples']} "
             f"frames, {e['dropped']} dropped)  {e['peak_rss_mb']:.0f} MB"

@@ -30,7 +30,9 @@ import click
     help="Of ours and of the peers; random networks are quantised on noise.",
 )
 @click.option(
-    "--stream", is_flag=True, help="Time the next frame of a stream instead of whole clips (fp32)."
+    "--stream",
+    is_flag=True,
+    help="Time the next frame of a stream instead of whole clips (fp32 or bf16).",
 )
 @click.option(
     "--frames", type=click.IntRange(1), default=1000, show_default=True, help="To watch memory for."
@@ -85,10 +87,10 @@ def command(
     """
     if (model is None) != (data is None):
         raise click.UsageError("--model and --data belong together; give both or neither.")
-    if stream and (model or isa or clips > 1 or precision != "fp32"):
+    if stream and (model or isa or clips > 1 or precision == "int8"):
         raise click.UsageError(
-            "--stream times one stream of a random network in fp32; leave out --model, --isa, "
-            "--clips and --precision."
+            "--stream times one stream of a random network in fp32 or bf16; leave out --model, "
+            "--isa, --clips and --precision int8."
         )
     from pathlib import Path
 
@@ -105,6 +107,7 @@ def command(
         click.echo(f"Preparing {arch} and its dense counterpart ...", err=True)
         stream_options = StreamBenchmarkOptions(
             mix=parse_mix(policy_mix),
+            precision=precision,
             peers=tuple(name for name in peers.split(",") if name != "torch"),
             threads=threads,
             frames=rounds,
@@ -114,7 +117,8 @@ def command(
         )
         config = model_config(arch, size=size)
         report = run_stream_benchmark(config, stream_options, progress=True)
-        _finish({"arch": arch, "size": size, **report}, report_lines(report), json_file)
+        report = {"arch": arch, "size": size, "precision": precision, **report}
+        _finish(report, report_lines(report), json_file)
         return
     options = BenchmarkOptions(
         mix=parse_mix(policy_mix),

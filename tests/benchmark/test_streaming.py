@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from adafuse_deploy.benchmark import streaming
 from adafuse_deploy.benchmark.graphs import force_stream_policies
+from adafuse_deploy.benchmark.machine import describe_machine
 from adafuse_deploy.benchmark.streaming import (
     StreamBenchmarkOptions,
     report_lines,
@@ -67,10 +69,29 @@ def test_a_small_run() -> None:
     assert 0 < report["macs_adaptive"] < report["macs_dense"]
     assert [sample["frames"] for sample in report["memory"]] == list(range(0, 21, 2))
     assert all(sample["rss_mb"] > 0 for sample in report["memory"])
-    assert len(report_lines(report)) == 5
+    assert len(report_lines(report)) == 5 and report["missing"] == []
+
+
+def test_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = StreamBenchmarkOptions(
+        mix=(0.6, 0.2, 0.2),
+        precision="bf16",
+        frames=2,
+        memory_frames=10,
+        max_disturbance=100.0,
+    )
+    machine = {**describe_machine(), "instruction_sets": ["avx512_bf16"]}
+    monkeypatch.setattr(streaming, "describe_machine", lambda: machine)
+    report = run_stream_benchmark(model_config("adafuse_tsn_resnet18", **SMALL), options)
+    assert {entry["precision"] for entry in (report["ours"], *report["peers"])} == {"bf16"}
+    assert [peer["name"] for peer in report["peers"]] == ["openvino frame", "openvino window"]
+    assert [entry["name"] for entry in report["missing"]] == ["onnxruntime"]
+    assert report_lines(report)[0].startswith("onnxruntime          missing: not available")
 
 
 def test_refusals() -> None:
+    with pytest.raises(InputError, match="fp32 or bf16, not in int8"):
+        StreamBenchmarkOptions(mix=(0, 0, 1), precision="int8")
     with pytest.raises(InputError, match="not torch"):
         StreamBenchmarkOptions(mix=(0, 0, 1), peers=("torch",))
     options = StreamBenchmarkOptions(mix=(0, 0, 1), peers=("onnxruntime",))
