@@ -31,11 +31,13 @@ def force_policies(path: Path, policies: Sequence[np.ndarray]) -> None:
     onnx.save(model, path)
 
 
-def force_stream_policies(path: Path, policies: Sequence[np.ndarray]) -> None:
+def force_stream_policies(
+    path: Path, policies: Sequence[np.ndarray], streams: int | None = None
+) -> None:
     """Let the convolutions of a stream graph file obey given policies, per gate int32 (frames, C).
 
-    After the last frame's the first come again.
+    After the last frame's the first come again; each of ``streams`` begins elsewhere.
     """
     model, metadata = read_graph(path)
-    forced.force_stream_policies(model, metadata, policies)
+    forced.force_stream_policies(model, metadata, policies, streams)
     onnx.save(model, path)

@@ -39,6 +39,7 @@ class StreamBenchmarkOptions:
         precision: of ours and of the peers, of :data:`PRECISIONS`.
         peers: dense runtimes to compare with, of :data:`PEERS`.
         threads: of every engine.
+        streams: whose next frames are computed together.
         frames: undisturbed samples wanted of each engine.
         window: frames that a dense clip network looks at in every step.
         memory_frames: how many more frames ours runs while its memory is watched.
@@ -51,6 +52,7 @@ class StreamBenchmarkOptions:
     precision: str = "fp32"
     peers: tuple[str, ...] = PEERS
     threads: int = 1
+    streams: int = 1
     frames: int = 100
     window: int = 8
     memory_frames: int = 1000
@@ -71,7 +73,7 @@ class StreamBenchmarkOptions:
 def run_stream_benchmark(
     config: ModelConfig, options: StreamBenchmarkOptions, *, progress: bool = False
 ) -> dict[str, Any]:
-    """Time the next frame of one stream.
+    """Time the next frame of some streams.
 
     Ours is the gated network with fused blocks.  The peers run the dense network of its backbone:
     "frame" once per frame, with its history as state where it has a temporal shift; "window" on the
@@ -84,8 +86,8 @@ def run_stream_benchmark(
         progress: show a progress bar on a terminal.
 
     Returns:
-        The report, plain values for JSON; times in ms and multiply-accumulates per frame, memory in
-        MB.
+        The report, plain values for JSON; times in ms for the next frames of all streams together,
+        multiply-accumulates per frame, memory in MB.
 
     Raises:
         InputError: the network has no gates or needs later frames.
@@ -149,20 +151,24 @@ def _prepare(
     metadata = export(VideoRecognizer(config).eval(), portable, mode="stream")
     lower(portable, ours, precision=options.precision)
     policies = draw_policies(metadata.layers, options.mix, 1, DRAWN_FRAMES)
-    force_stream_policies(ours, [policy[0] for policy in policies])
+    force_stream_policies(ours, [policy[0] for policy in policies], options.streams)
     dense = replace(dense_counterpart(config), num_segments=options.window)
     model = VideoRecognizer(dense).eval()
     layers = export(model, frame, mode="stream").layers
     export(model, window)
     for path in (ours, frame, window):
-        fix_batch(path, 1)
-    jobs = [Job("ours", ours, "onnxruntime", options.threads, 1)]
+        fix_batch(path, options.streams)
+    common = {"threads": options.threads, "clips": options.streams}
+    jobs = [Job("ours", ours, "onnxruntime", **common)]
     for kind, path in (("frame", frame), ("window", window)):
         for peer in peers:
             precision = engine_precision(peer, options.precision, instruction_sets)
             name = f"{peer} {kind}"
-            jobs.append(Job(name, path, peer, options.threads, 1, precision=precision))
-    with load_engine(ours, threads=options.threads) as engine, engine.stream() as stream:
+            jobs.append(Job(name, path, peer, precision=precision, **common))
+    with (
+        load_engine(ours, threads=options.threads) as engine,
+        engine.stream(options.streams) as stream,
+    ):
         state_bytes = stream.state_bytes
     adaptive = clip_macs(metadata.layers, policies, DRAWN_FRAMES)[0] / DRAWN_FRAMES
     return jobs, _Costs(dense_macs(layers, 1), float(adaptive), state_bytes)
@@ -222,6 +228,7 @@ def _report(
         "best_window": window["name"],
         "speedup_over_window": speedup(window),
         "window": options.window,
+        "streams": options.streams,
         "policy_mix": {"skip": skip, "reuse": reuse, "keep": keep},
         "macs_dense": costs.dense,
         "macs_adaptive": round(costs.adaptive),

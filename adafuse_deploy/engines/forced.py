@@ -35,7 +35,10 @@ _FRAME = StateTensor("forced_frame", "next_forced_frame", (1,), "int32")
 
 
 def force_stream_policies(
-    model: onnx.ModelProto, metadata: GraphMetadata, policies: Sequence[np.ndarray]
+    model: onnx.ModelProto,
+    metadata: GraphMetadata,
+    policies: Sequence[np.ndarray],
+    streams: int | None = None,
 ) -> None:
     """Let the convolutions of a stream graph obey given policies, frame after frame.
 
@@ -45,14 +48,23 @@ def force_stream_policies(
         model: an exported or lowered stream graph, changed in place.
         metadata: of that graph.
         policies: per gate integers (frames, C).
+        streams: None for any number, which all begin with the first frame's policies; or how many,
+            which begin as far from each other as they can.
     """
     graph = model.graph
-    nodes = []
+    frame, nodes = _FRAME.input, []
+    if streams is not None:
+        starts = np.arange(streams)[:, None] * len(policies[0]) // streams
+        tensor = onnx.numpy_helper.from_array(starts.astype(np.int32), "forced_starts")
+        graph.initializer.append(tensor)
+        nodes.append(helper.make_node("Add", [frame, "forced_starts"], ["forced_moved"]))
+        frame = "forced_turn"
+        nodes.append(helper.make_node("Mod", ["forced_moved", "forced_count"], [frame]))
     for gate, policy in enumerate(policies):
         name = f"forced_{policy_name(gate)}"
         values = onnx.numpy_helper.from_array(np.asarray(policy, np.int32), f"{name}_frames")
         graph.initializer.append(values)
-        nodes.append(helper.make_node("Gather", [f"{name}_frames", _FRAME.input], [name]))
+        nodes.append(helper.make_node("Gather", [f"{name}_frames", frame], [name]))
         _obey(graph, policy_name(gate), name)
     for name, value in (("forced_one", 1), ("forced_count", len(policies[0]))):
         graph.initializer.append(onnx.numpy_helper.from_array(np.array(value, np.int32), name))

@@ -110,21 +110,29 @@ void FrameConvPass::prepare() {
                           conv_.stride_};
   }
   if (conv_.winograd_) {
-    scratch_.patches.resize(rows_);
-    parallel_for_(rows_, [&](std::size_t row) {
-      PatchReads& reads = scratch_.patches.reads(row);
-      reads.clear();
-      for (std::size_t i = 0; i < conv_.sources_.size(); ++i) {
-        const CompactFrames& input = scratch_.inputs[i];
-        if (conv_.sources_[i].compact) {
-          reads.add(frame(i, row), scratch_.shapes[i], input[row], input.previous(row), kernel_);
-        } else {
-          reads.add(frame(i, row), scratch_.shapes[i], {}, {false, false}, kernel_);
-        }
-      }
-    });
-    return;
+    prepare_patches();
+  } else {
+    prepare_reads();
   }
+}
+
+void FrameConvPass::prepare_patches() {
+  scratch_.patches.resize(rows_);
+  parallel_for_(rows_, [&](std::size_t row) {
+    PatchReads& reads = scratch_.patches.reads(row);
+    reads.clear();
+    for (std::size_t i = 0; i < conv_.sources_.size(); ++i) {
+      const CompactFrames& input = scratch_.inputs[i];
+      if (conv_.sources_[i].compact) {
+        reads.add(frame(i, row), scratch_.shapes[i], input[row], input.previous(row), kernel_);
+      } else {
+        reads.add(frame(i, row), scratch_.shapes[i], {}, {false, false}, kernel_);
+      }
+    }
+  });
+}
+
+void FrameConvPass::prepare_reads() {
   for (std::size_t i = 0; i < conv_.terms_.size(); ++i) {
     CompactReads& reads = scratch_.reads[i];
     if (!conv_.terms_[i].compact) {

@@ -20,6 +20,8 @@ class FrameConvPass {
 
  private:
   void prepare();
+  void prepare_patches();
+  void prepare_reads();
   void run_strips();
   void run_panels();
   void pool(std::size_t parts);
@@ -30,9 +32,9 @@ class FrameConvPass {
   void convolve_frames(std::size_t first, std::size_t last, std::size_t panel) const;
   // Where a row's results go; `total` may be null.
   ConvTarget target(std::size_t row, std::size_t begin, std::size_t end, float* total) const;
-  // The weights for what a row reads and computes of a source.
-  Panels weights(std::size_t source, std::size_t row, std::size_t begin, std::size_t end) const;
-  Panels gather(std::size_t source, std::size_t row, std::size_t begin, std::size_t end) const;
+  // A term's weights for what a row reads and computes.
+  Panels weights(std::size_t term, std::size_t row, std::size_t begin, std::size_t end) const;
+  Panels gather(std::size_t term, std::size_t row, std::size_t begin, std::size_t end) const;
   // The panels from `end` on hold nothing that a row computes.
   std::size_t panels_of(std::size_t row) const;
   const char* frame(std::size_t source, std::size_t row) const;

@@ -48,6 +48,23 @@ def test_forced_policies_are_obeyed_frame_after_frame(make_model, tmp_path: Path
         np.testing.assert_allclose(got, expected[:, 0], rtol=1e-4, atol=1e-5)
 
 
+def test_streams_obey_policies_of_their_own(make_model, tmp_path: Path) -> None:
+    model: VideoRecognizer = make_model("adafuse_tsn_resnet18", **SMALL)
+    path = tmp_path / "stream.onnx"
+    metadata = export(model, path, mode="stream")
+    rng = np.random.default_rng(0)
+    policies = [rng.integers(0, 3, (4, w)).astype(np.int32) for w in gate_widths(metadata.layers)]
+    force_stream_policies(path, policies, streams=2)
+    clip = rng.standard_normal((1, 4, 3, 64, 64), np.float32)
+    with load_engine(path, threads=1) as engine, engine.stream(2) as stream:
+        got = [stream.push(np.stack([frame, frame])).frame_logits for frame in clip[0]]
+    for i, start in enumerate((0, 2)):
+        given = [torch.from_numpy(np.roll(policy, -start, 0)[None]) for policy in policies]
+        expected = model.predict(clip, fixed(given)).frame_logits[0]
+        for t in range(4):
+            np.testing.assert_allclose(got[t][i, 0], expected[t], rtol=1e-4, atol=1e-5)
+
+
 def test_a_small_run() -> None:
     options = StreamBenchmarkOptions(
         mix=(0.6, 0.2, 0.2),
