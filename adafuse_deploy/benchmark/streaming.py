@@ -158,13 +158,12 @@ def _prepare(
     export(model, window)
     for path in (ours, frame, window):
         fix_batch(path, options.streams)
-    common = {"threads": options.threads, "clips": options.streams}
-    jobs = [Job("ours", ours, "onnxruntime", **common)]
+    jobs = [Job("ours", ours, "onnxruntime", options.threads, options.streams)]
     for kind, path in (("frame", frame), ("window", window)):
         for peer in peers:
             precision = engine_precision(peer, options.precision, instruction_sets)
             name = f"{peer} {kind}"
-            jobs.append(Job(name, path, peer, precision=precision, **common))
+            jobs.append(Job(name, path, peer, options.threads, options.streams, precision))
     with (
         load_engine(ours, threads=options.threads) as engine,
         engine.stream(options.streams) as stream,
