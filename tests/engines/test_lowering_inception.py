@@ -90,7 +90,9 @@ def test_bfloat16(network: tuple[VideoRecognizer, Path], tmp_path: Path) -> None
         got, expected = engine.run(clips), full.run(clips)
     assert np.abs(got.logits - expected.logits).max() > 0
     pairs = zip(got.policies, expected.policies, strict=True)
-    assert np.mean([np.mean(ours == theirs) for ours, theirs in pairs]) > 0.9
+    agreement = [float(np.mean(ours == theirs)) for ours, theirs in pairs]
+    # Random networks decide near ties, and each layer sees the flipped decisions before it.
+    assert agreement[0] > 0.98 and np.mean(agreement) > 0.8
 
 
 @pytest.fixture(scope="module")
