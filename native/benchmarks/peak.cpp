@@ -40,9 +40,7 @@ double gmacs(const TileKernel& kernel) {
                         static_cast<std::ptrdiff_t>(pitch),
                         weights.data(),
                         steps.data(),
-                        kDepth,
-                        nullptr,
-                        nullptr};
+                        kDepth};
   TileOutput target{};
   target.groups[0] = output.data();
   target.groups[1] = output.data() + kernel.max_group * width * kUnit * (groups - 1);

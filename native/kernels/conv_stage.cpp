@@ -19,7 +19,7 @@ const char* pixel(const ConvSource& source, const PixelTile::Position& at) {
 }
 
 Segment segment(const ConvSource& source, std::size_t panel, std::size_t first_channel,
-                const PixelTile& tile, const PixelTile& next) {
+                const PixelTile& tile) {
   const InputShape& shape = source.shape;
   const std::size_t pad = shape.pad();
   // Rows of the kernel that lie in the border for every group add nothing.
@@ -34,7 +34,6 @@ Segment segment(const ConvSource& source, std::size_t panel, std::size_t first_c
           source.weights[panel],
           source.steps.begin(begin),
           source.steps.depth(begin, end),
-          source.prefetches ? pixel(source, next.at[0]) : nullptr,
           source.rescale == nullptr ? nullptr : source.rescale + first_channel};
 }
 
@@ -46,13 +45,25 @@ void convolve(const TileKernel& kernel, const ConvSource* sources, std::size_t c
   tiles.clear();
   append_tiles(tiles, kernel, rows.begin, rows.end, target.layout.width);
 
+  std::size_t weight_bytes = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    weight_bytes += sources[i].weights.bytes * (panel_end - panel_begin);
+  }
+  const bool by_panels = weight_bytes > kWeightBytes || panel_end - panel_begin == 1;
   const auto run = [&](std::size_t panel, std::size_t index) {
     const PixelTile& tile = tiles[index];
     const PixelTile& next = tiles[std::min(index + 1, tiles.size() - 1)];
     const std::size_t first_channel = panel * kernel.panel_width();
     Segment segments[kMaxSources];
     for (std::size_t i = 0; i < count; ++i) {
-      segments[i] = segment(sources[i], panel, first_channel, tile, next);
+      const ConvSource& source = sources[i];
+      Segment& to = segments[i] = segment(source, panel, first_channel, tile);
+      if (source.prefetches) {
+        to.prefetch = pixel(source, next.at[0]);
+      } else if (by_panels) {
+        to.prefetch = kernel.line_of(source.weights.after(panel), index, tiles.size());
+        to.prefetches_rows = true;
+      }
     }
     const auto place = [&](const PixelTile::Position& at) {
       return target.layout.offset(static_cast<std::ptrdiff_t>(at.y - target.first_row),
@@ -73,11 +84,7 @@ void convolve(const TileKernel& kernel, const ConvSource* sources, std::size_t c
                target.channels.from(first_channel), output);
   };
 
-  std::size_t weight_bytes = 0;
-  for (std::size_t i = 0; i < count; ++i) {
-    weight_bytes += sources[i].weights.bytes * (panel_end - panel_begin);
-  }
-  if (weight_bytes > kWeightBytes) {
+  if (by_panels) {
     for (std::size_t panel = panel_begin; panel < panel_end; ++panel) {
       for (std::size_t tile = 0; tile < tiles.size(); ++tile) {
         run(panel, tile);

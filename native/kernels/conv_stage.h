@@ -22,7 +22,7 @@ struct ConvSource {
   const StepList& steps;
   Panels weights;
   std::size_t first_row = 0;       // of the frame, the one that `frame` begins with
-  bool prefetches = false;         // tiles follow each other in memory
+  bool prefetches = false;         // the next tile's pixels, which follow in memory
   const float* rescale = nullptr;  // see Segment; of all panels
 };
 

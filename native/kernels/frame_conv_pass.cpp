@@ -179,7 +179,7 @@ Panels FrameConvPass::gather(std::size_t index, std::size_t row, std::size_t beg
                    panels + (panel - begin) * units);
   }
   if (!term.compact || per_unit(kernel_.precision) == 1) {
-    return {reinterpret_cast<const char*>(panels), units * kUnit, begin};
+    return {reinterpret_cast<const char*>(panels), units * kUnit, begin, end};
   }
   const auto split = kernel_.precision == Precision::kInt8 ? split_units<std::uint8_t>
                                                            : split_units<std::uint16_t>;
@@ -191,7 +191,7 @@ Panels FrameConvPass::gather(std::size_t index, std::size_t row, std::size_t beg
     split(panels + (panel - begin) * units, taps, term.channels, width,
           rows + (panel - begin) * bytes);
   }
-  return {rows, bytes, begin};
+  return {rows, bytes, begin, end};
 }
 
 Panels FrameConvPass::weights(std::size_t index, std::size_t row, std::size_t begin,

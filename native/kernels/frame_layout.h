@@ -12,9 +12,6 @@ constexpr std::size_t round_up(std::size_t value, std::size_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-// Bytes of a cache line, which is also the widest vector of all instruction sets.
-constexpr std::size_t kLine = 64;
-
 // Bytes from one pixel to the next where each takes so many.  Whole vectors may be written, and
 // neighbouring pixels must not share cache sets, as they would at a power of two.
 constexpr std::size_t pixel_pitch(std::size_t bytes) {

@@ -53,10 +53,15 @@ class SumConstants {
 // Panels that follow each other in memory.
 struct Panels {
   const char* data;
-  std::size_t bytes;      // of a panel
-  std::size_t first = 0;  // number of the panel that `data` begins with
+  std::size_t bytes;  // of a panel
+  std::size_t begin;  // number of the panel that `data` begins with
+  std::size_t end;
 
-  const char* operator[](std::size_t panel) const { return data + (panel - first) * bytes; }
+  const char* operator[](std::size_t panel) const { return data + (panel - begin) * bytes; }
+  // The one behind, or null.
+  const char* after(std::size_t panel) const {
+    return panel + 1 < end ? (*this)[panel + 1] : nullptr;
+  }
 };
 
 // For a convolution that reads and computes all its channels: panel by panel, a weight row per unit
@@ -66,7 +71,7 @@ class PanelWeights {
   PanelWeights(const TileKernel& kernel, const ConvWeights& conv, const TemporalShift& shift);
 
   std::size_t count() const { return count_; }
-  Panels panels() const { return {data_, bytes_}; }
+  Panels panels() const { return {data_, bytes_, 0, count_}; }
 
  private:
   std::size_t count_;
@@ -82,7 +87,7 @@ class ChannelWeights {
   ChannelWeights(const TileKernel& kernel, const ConvWeights& conv);
 
   std::size_t count() const { return count_; }
-  Panels panels() const { return {data_, bytes_}; }
+  Panels panels() const { return {data_, bytes_, 0, count_}; }
 
  private:
   std::size_t count_;

@@ -12,7 +12,8 @@ namespace adafuse {
 // kInt8 means unsigned activations and signed weights, each in units of some scale.
 enum class Precision { kFloat32, kBFloat16, kInt8 };
 
-constexpr std::size_t kUnit = 4;  // bytes
+constexpr std::size_t kUnit = 4;   // bytes
+constexpr std::size_t kLine = 64;  // bytes of a cache line, which is also the widest vector
 
 struct BFloat16 {
   std::uint16_t bits;

@@ -301,7 +301,8 @@ void ResidualPass::compute_channels(std::size_t origin, RowRange rows, std::size
     kernel_.gather(task_scratch.gathered.data(), count, weights.depth(),
                    panels + (panel - panel_begin) * panel_units);
   }
-  const Panels gathered{reinterpret_cast<const char*>(panels), panel_units * kUnit, panel_begin};
+  const Panels gathered{reinterpret_cast<const char*>(panels), panel_units * kUnit, panel_begin,
+                        panel_end};
   const ConvTarget target{
       y(row) + (is_late(origin) ? reused_offset(scratch_.channels[row].size()) : 0),
       mid(row).layout,

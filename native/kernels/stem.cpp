@@ -196,9 +196,7 @@ void Stem::convolve_row(const Plane& plane, const char* pixels, char* row) const
                       static_cast<std::ptrdiff_t>(step),
                       panels[panel],
                       plane.steps.data(),
-                      plane.steps.size() - kStepsAhead,
-                      nullptr,
-                      nullptr};
+                      plane.steps.size() - kStepsAhead};
       TileOutput output{};
       output.pixel_stride = static_cast<std::ptrdiff_t>(plane.pitch);
       for (std::size_t g = 0; g < kMaxGroups; ++g) {

@@ -33,9 +33,13 @@ struct Segment {
   std::ptrdiff_t pixel_stride;     // bytes
   const char* weights;             // the panel
   const Step* steps;
-  std::size_t depth;     // steps
-  const char* prefetch;  // memory wanted soon, one cache line per step; null for none
-  const float* rescale;  // kInt8: null, or what the sums of the segments before are multiplied by
+  std::size_t depth;  // steps
+  // kInt8: null, or what the sums of the segments before are multiplied by.
+  const float* rescale = nullptr;
+  // Memory wanted soon, a cache line with every step, or null: line after line, or of a panel of
+  // the same steps a line of every weight row.  Matrix units leave the latter.
+  const char* prefetch = nullptr;
+  bool prefetches_rows = false;
 };
 
 // What is done with a channel's sum.  The arrays hold whole panels.
@@ -116,6 +120,16 @@ struct TileKernel {
   std::size_t panel_width() const { return lanes * vectors; }
   std::size_t weight_row() const { return panel_width() * kUnit; }  // bytes
   std::size_t channel_row() const { return panel_width() * value_bytes(precision); }
+
+  // What run number `index` of `count` over the same weights prefetches of `next`, those that come
+  // after them and may be null: a line of every row, so that memory is read while sums are made.
+  // The last run may be a short one.
+  const char* line_of(const char* next, std::size_t index, std::size_t count) const {
+    const std::size_t lines = weight_row() / kLine;
+    const std::size_t begin = count > lines ? count - 1 - lines : 0;
+    const bool takes = next != nullptr && begin <= index && index < begin + lines;
+    return takes ? next + (index - begin) * kLine : nullptr;
+  }
 };
 
 // The implementations this processor can run, best first.

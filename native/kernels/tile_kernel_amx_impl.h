@@ -184,7 +184,7 @@ void tile(int pixels, const Segment* segments, std::size_t count, const PerChann
         load_sums<groups, vectors>(scratch);
       }
     }
-    const char* prefetch = segment->prefetch;
+    const char* prefetch = segment->prefetches_rows ? nullptr : segment->prefetch;
     const Step* const end = segment->steps + segment->depth;
     for (const Step* step = segment->steps; step != end;) {
       const std::ptrdiff_t left = end - step;

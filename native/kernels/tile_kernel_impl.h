@@ -18,6 +18,28 @@ namespace {
 
 #include "kernels/tile_vectors.h"
 
+// Where the pixels of a group lie, in few registers: what an address cannot express is kept.
+struct Strides {
+  std::ptrdiff_t one, three, five;
+
+  explicit Strides(std::ptrdiff_t stride) : one(stride), three(3 * stride), five(5 * stride) {
+    __asm__("" : "+r"(three), "+r"(five));  // or the compiler would add up every pixel's place
+  }
+  const char* at(const char* first, int pixel) const {
+    switch (pixel) {
+      case 3:
+        return first + three;
+      case 5:
+        return first + five;
+      case 6:
+        return first + 2 * three;
+      default:
+        return first + pixel * one;
+    }
+  }
+};
+static_assert(kMaxGroup <= 7);
+
 // `units` granules of channels: whole vectors and, if it does not come out even, half a one.
 template <int pixels, int groups, int units>
 void tile(const Segment* segments, std::size_t count, const PerChannel& channels,
@@ -68,9 +90,11 @@ void tile(const Segment* segments, std::size_t count, const PerChannel& channels
     const char* const first = segment->groups[0];
     const char* const second = segment->groups[groups - 1];
     const char* const weights = segment->weights;
-    const std::ptrdiff_t stride = segment->pixel_stride;
-    const char* prefetch = segment->prefetch != nullptr ? segment->prefetch : first;
-    const std::size_t advance = segment->prefetch != nullptr ? kLine : 0;
+    const Strides strides(segment->pixel_stride);
+    const bool prefetches = segment->prefetch != nullptr;
+    const char* prefetch = prefetches ? segment->prefetch : first;
+    const std::ptrdiff_t mask = prefetches && segment->prefetches_rows ? -1 : 0;
+    const std::size_t advance = prefetches && !segment->prefetches_rows ? kLine : 0;
     const Step* const end = segment->steps + segment->depth;
     for (const Step* step = segment->steps; step != end; ++step) {
       const char* ahead = weights + step[kStepsAhead].weight;
@@ -78,7 +102,7 @@ void tile(const Segment* segments, std::size_t count, const PerChannel& channels
       if constexpr (units * kGranule * kUnit > kLine) {
         __builtin_prefetch(ahead + kLine);
       }
-      __builtin_prefetch(prefetch, 0, 2);
+      __builtin_prefetch(prefetch + (step->weight & mask), 0, 2);
       prefetch += advance;
       const char* const row = weights + step->weight;
       Weights weight[vectors + half];
@@ -95,7 +119,7 @@ void tile(const Segment* segments, std::size_t count, const PerChannel& channels
         const char* input = (g == 0 ? first : second) + step->input;
 #pragma GCC unroll 16
         for (int p = 0; p < pixels; ++p) {
-          const Input x = load_input(input + p * stride);
+          const Input x = load_input(strides.at(input, p));
 #pragma GCC unroll 16
           for (int v = 0; v < vectors; ++v) {
             sum[g][p][v] = multiply_add(sum[g][p][v], x, weight[v]);

@@ -6,7 +6,6 @@ constexpr int kGranule = TILE_GRANULE;  // a vector or half of one
 constexpr int kMaxGroup = TILE_GROUP;
 constexpr int kMaxPixels = TILE_PIXELS;
 constexpr int kPanel = kLanes * kVectors;
-constexpr std::size_t kLine = 64;  // bytes of a cache line
 
 static_assert(kGranule == kLanes || 2 * kGranule == kLanes);
 

@@ -167,16 +167,19 @@ void Patches::multiply(const char* memory, const Panels* weights, std::size_t pa
   alignas(kLine) static constexpr float kNoBias[256] = {};
   const std::size_t row = kernel_.weight_row();
   Segment segments[kMaxSources];
+  const char* next[kMaxSources];  // weights, of the next position or the next panel
   const std::size_t terms = reads_.terms_.size();
   for (std::size_t i = 0; i < terms; ++i) {
     const PatchReads::Term& term = reads_.terms_[i];
+    const std::size_t bytes = term.weight_rows * row;
     segments[i] = {{},
                    static_cast<std::ptrdiff_t>(pitch_),
-                   weights[i][panel] + position * term.weight_rows * row,
+                   weights[i][panel] + position * bytes,
                    reads_.steps_.data() + term.first_step,
-                   term.depth,
-                   nullptr,
-                   nullptr};
+                   term.depth};
+    segments[i].prefetches_rows = true;
+    next[i] =
+        position + 1 < kPositions ? segments[i].weights + bytes : weights[i].after(panel);
   }
   TileOutput output{};
   output.pixel_stride = static_cast<std::ptrdiff_t>(row);
@@ -188,6 +191,9 @@ void Patches::multiply(const char* memory, const Panels* weights, std::size_t pa
   for (std::size_t part = 0; part < parts; ++part) {
     const std::size_t begin = count_ * part / parts, end = count_ * (part + 1) / parts;
     const std::size_t groups = end - begin > kernel_.max_group ? 2 : 1;
+    for (std::size_t i = 0; i < terms; ++i) {
+      segments[i].prefetch = kernel_.line_of(next[i], part, parts);
+    }
     std::size_t at = begin;
     // An odd number is two groups of equal length and one more patch.
     while (at < end) {

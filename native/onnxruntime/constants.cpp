@@ -90,6 +90,17 @@ std::optional<ConstantConv> read_conv(const Ort::ConstKernelInfo& info, std::siz
   return conv;
 }
 
+void prefer_huge_pages(const Ort::ConstKernelInfo& info, std::size_t index) {
+  int is_constant = 0;
+  const Ort::ConstValue value = info.GetTensorConstantInput(index, &is_constant);
+  if (is_constant != 0) {
+    const auto type = value.GetTensorTypeAndShapeInfo();
+    const bool halves = type.GetElementType() == ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16;
+    prefer_huge_pages(value.GetTensorRawData(),
+                      type.GetElementCount() * (halves ? sizeof(BFloat16) : sizeof(float)), true);
+  }
+}
+
 std::size_t read_count(const Ort::ConstKernelInfo& info, const char* name) {
   std::int64_t value = -1;
   try {

@@ -29,6 +29,9 @@ constexpr std::size_t inputs_per_conv(bool quantized) {
 std::optional<ConstantConv> read_conv(const Ort::ConstKernelInfo& info, std::size_t index,
                                       const std::string& suffix, bool quantized);
 
+// Moves a tensor that every run reads where it is into large pages, if it is constant.
+void prefer_huge_pages(const Ort::ConstKernelInfo& info, std::size_t index);
+
 // An attribute that counts something.
 std::size_t read_count(const Ort::ConstKernelInfo& info, const char* name);
 

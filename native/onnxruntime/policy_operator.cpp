@@ -88,7 +88,11 @@ void infer_shapes(OrtShapeInferContext* raw_context) {
 
 PolicyKernel::PolicyKernel(const OrtKernelInfo* info)
     : frames_(std::max<std::int64_t>(
-          1, static_cast<std::int64_t>(read_count(Ort::ConstKernelInfo(info), "frames")))) {}
+          1, static_cast<std::int64_t>(read_count(Ort::ConstKernelInfo(info), "frames")))) {
+  for (const std::size_t weights : {kW0, kW1}) {
+    prefer_huge_pages(Ort::ConstKernelInfo(info), weights);
+  }
+}
 
 OrtStatusPtr PolicyKernel::ComputeV2(OrtKernelContext* context) const {
   return as_status("PolicyNetwork", [&] { compute(Ort::KernelContext(context), frames_); });
