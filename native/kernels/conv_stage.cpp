@@ -18,24 +18,106 @@ const char* pixel(const ConvSource& source, const PixelTile::Position& at) {
                              position(at.x));
 }
 
-Segment segment(const ConvSource& source, std::size_t panel, std::size_t first_channel,
-                const PixelTile& tile) {
-  const InputShape& shape = source.shape;
-  const std::size_t pad = shape.pad();
-  // Rows of the kernel that lie in the border for every group add nothing.
-  std::size_t begin = shape.kernel, end = 0;
-  for (const PixelTile::Position& at : tile.at) {
-    const std::size_t y = at.y * shape.stride;
-    begin = std::min(begin, y < pad ? pad - y : 0);
-    end = std::max(end, std::min(shape.kernel, shape.layout.height + pad - y));
+// One call of the tile kernel after the other; what stays the same from call to call is kept.
+class TileRuns {
+ public:
+  TileRuns(const TileKernel& kernel, const ConvSource* sources, std::size_t count,
+           const ConvTarget& target, std::size_t channels, const std::vector<PixelTile>& tiles)
+      : kernel_(kernel),
+        sources_(sources),
+        count_(count),
+        target_(target),
+        channels_(channels),
+        tiles_(tiles) {
+    output_.pixel_stride = output_.residual_stride =
+        static_cast<std::ptrdiff_t>(target.layout.pitch);
+    output_.residual_scale = target.residual_scale;
+    for (std::size_t i = 0; i < count; ++i) {
+      const InputShape& shape = sources[i].shape;
+      segments_[i].pixel_stride = static_cast<std::ptrdiff_t>(shape.stride * shape.layout.pitch);
+    }
   }
-  return {{pixel(source, tile.at[0]), pixel(source, tile.at[1])},
-          static_cast<std::ptrdiff_t>(shape.stride * shape.layout.pitch),
-          source.weights[panel],
-          source.steps.begin(begin),
-          source.steps.depth(begin, end),
-          source.rescale == nullptr ? nullptr : source.rescale + first_channel};
-}
+
+  void take_panel(std::size_t panel) {
+    panel_ = panel;
+    const std::size_t first_channel = panel * kernel_.panel_width();
+    for (std::size_t i = 0; i < count_; ++i) {
+      const float* const rescale = sources_[i].rescale;
+      segments_[i].weights = sources_[i].weights[panel];
+      segments_[i].rescale = rescale == nullptr ? nullptr : rescale + first_channel;
+    }
+    output_.sums = target_.sums == nullptr ? nullptr : target_.sums + first_channel;
+  }
+
+  void take_tile(std::size_t index) {
+    index_ = index;
+    const PixelTile& next = tiles_[std::min(index + 1, tiles_.size() - 1)];
+    for (std::size_t i = 0; i < count_; ++i) {
+      const ConvSource& source = sources_[i];
+      take_pixels(source, segments_[i]);
+      if (source.prefetches) {
+        segments_[i].prefetch = pixel(source, next.at[0]);
+      }
+    }
+    for (std::size_t g = 0; g < kMaxGroups; ++g) {
+      const PixelTile::Position& at = tile().at[g];
+      places_[g] = target_.layout.offset(static_cast<std::ptrdiff_t>(at.y - target_.first_row),
+                                         static_cast<std::ptrdiff_t>(at.x));
+    }
+  }
+
+  // The tiles of a panel follow each other: the weights of the next panel are wanted after them.
+  void prefetch_panel() {
+    for (std::size_t i = 0; i < count_; ++i) {
+      if (!sources_[i].prefetches) {
+        segments_[i].prefetch =
+            kernel_.line_of(sources_[i].weights.after(panel_), index_, tiles_.size());
+        segments_[i].prefetches_rows = true;
+      }
+    }
+  }
+
+  void run() {
+    const std::size_t first_channel = panel_ * kernel_.panel_width();
+    for (std::size_t g = 0; g < kMaxGroups; ++g) {
+      const std::size_t place = places_[g] + first_channel * value_bytes(kernel_.precision);
+      output_.groups[g] = target_.frame + place;
+      output_.residual[g] = target_.residual == nullptr ? nullptr : target_.residual + place;
+    }
+    const std::size_t left = std::min(channels_ - first_channel, kernel_.panel_width());
+    kernel_.run({tile().pixels, tile().groups, left}, segments_, count_,
+                target_.channels.from(first_channel), output_);
+  }
+
+ private:
+  const PixelTile& tile() const { return tiles_[index_]; }
+
+  void take_pixels(const ConvSource& source, Segment& segment) const {
+    const InputShape& shape = source.shape;
+    const std::size_t pad = shape.pad();
+    // Rows of the kernel that lie in the border for every group add nothing.
+    std::size_t begin = shape.kernel, end = 0;
+    for (std::size_t g = 0; g < kMaxGroups; ++g) {
+      const std::size_t y = tile().at[g].y * shape.stride;
+      begin = std::min(begin, y < pad ? pad - y : 0);
+      end = std::max(end, std::min(shape.kernel, shape.layout.height + pad - y));
+      segment.groups[g] = pixel(source, tile().at[g]);
+    }
+    segment.steps = source.steps.begin(begin);
+    segment.depth = source.steps.depth(begin, end);
+  }
+
+  const TileKernel& kernel_;
+  const ConvSource* const sources_;
+  const std::size_t count_;
+  const ConvTarget& target_;
+  const std::size_t channels_;
+  const std::vector<PixelTile>& tiles_;
+  std::size_t panel_ = 0, index_ = 0;
+  std::size_t places_[kMaxGroups] = {};
+  Segment segments_[kMaxSources] = {};
+  TileOutput output_{};
+};
 
 }  // namespace
 
@@ -44,56 +126,26 @@ void convolve(const TileKernel& kernel, const ConvSource* sources, std::size_t c
               std::size_t panel_begin, std::size_t panel_end, std::vector<PixelTile>& tiles) {
   tiles.clear();
   append_tiles(tiles, kernel, rows.begin, rows.end, target.layout.width);
-
+  TileRuns runs(kernel, sources, count, target, channels, tiles);
   std::size_t weight_bytes = 0;
   for (std::size_t i = 0; i < count; ++i) {
     weight_bytes += sources[i].weights.bytes * (panel_end - panel_begin);
   }
-  const bool by_panels = weight_bytes > kWeightBytes || panel_end - panel_begin == 1;
-  const auto run = [&](std::size_t panel, std::size_t index) {
-    const PixelTile& tile = tiles[index];
-    const PixelTile& next = tiles[std::min(index + 1, tiles.size() - 1)];
-    const std::size_t first_channel = panel * kernel.panel_width();
-    Segment segments[kMaxSources];
-    for (std::size_t i = 0; i < count; ++i) {
-      const ConvSource& source = sources[i];
-      Segment& to = segments[i] = segment(source, panel, first_channel, tile);
-      if (source.prefetches) {
-        to.prefetch = pixel(source, next.at[0]);
-      } else if (by_panels) {
-        to.prefetch = kernel.line_of(source.weights.after(panel), index, tiles.size());
-        to.prefetches_rows = true;
-      }
-    }
-    const auto place = [&](const PixelTile::Position& at) {
-      return target.layout.offset(static_cast<std::ptrdiff_t>(at.y - target.first_row),
-                                  static_cast<std::ptrdiff_t>(at.x)) +
-             first_channel * value_bytes(kernel.precision);
-    };
-    TileOutput output{};
-    output.pixel_stride = output.residual_stride = static_cast<std::ptrdiff_t>(target.layout.pitch);
-    for (std::size_t g = 0; g < kMaxGroups; ++g) {
-      output.groups[g] = target.frame + place(tile.at[g]);
-      output.residual[g] =
-          target.residual == nullptr ? nullptr : target.residual + place(tile.at[g]);
-    }
-    output.residual_scale = target.residual_scale;
-    output.sums = target.sums == nullptr ? nullptr : target.sums + first_channel;
-    const std::size_t left = std::min(channels - first_channel, kernel.panel_width());
-    kernel.run({tile.pixels, tile.groups, left}, segments, count,
-               target.channels.from(first_channel), output);
-  };
-
-  if (by_panels) {
+  if (weight_bytes > kWeightBytes || panel_end - panel_begin == 1) {
     for (std::size_t panel = panel_begin; panel < panel_end; ++panel) {
+      runs.take_panel(panel);
       for (std::size_t tile = 0; tile < tiles.size(); ++tile) {
-        run(panel, tile);
+        runs.take_tile(tile);
+        runs.prefetch_panel();
+        runs.run();
       }
     }
   } else {
     for (std::size_t tile = 0; tile < tiles.size(); ++tile) {
+      runs.take_tile(tile);
       for (std::size_t panel = panel_begin; panel < panel_end; ++panel) {
-        run(panel, tile);
+        runs.take_panel(panel);
+        runs.run();
       }
     }
   }

@@ -18,7 +18,8 @@ inline void prefer_huge_pages(const void* memory, std::size_t bytes, bool writte
 #if defined(__linux__)
   const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(memory);
   const std::uintptr_t first = (begin + (written ? 0 : kHugePage - 1)) / kHugePage * kHugePage;
-  const std::uintptr_t last = (begin + bytes + (written ? kHugePage - 1 : 0)) / kHugePage * kHugePage;
+  const std::uintptr_t last =
+      (begin + bytes + (written ? kHugePage - 1 : 0)) / kHugePage * kHugePage;
   if (first < last) {
     madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
     // MADV_COLLAPSE of Linux 6.1, which older C libraries do not name.

@@ -178,8 +178,7 @@ void Patches::multiply(const char* memory, const Panels* weights, std::size_t pa
                    reads_.steps_.data() + term.first_step,
                    term.depth};
     segments[i].prefetches_rows = true;
-    next[i] =
-        position + 1 < kPositions ? segments[i].weights + bytes : weights[i].after(panel);
+    next[i] = position + 1 < kPositions ? segments[i].weights + bytes : weights[i].after(panel);
   }
   TileOutput output{};
   output.pixel_stride = static_cast<std::ptrdiff_t>(row);
