@@ -69,10 +69,18 @@ class TileRuns {
   // The tiles of a panel follow each other: the weights of the next panel are wanted after them.
   void prefetch_panel() {
     for (std::size_t i = 0; i < count_; ++i) {
-      if (!sources_[i].prefetches) {
-        segments_[i].prefetch =
-            kernel_.line_of(sources_[i].weights.after(panel_), index_, tiles_.size());
-        segments_[i].prefetches_rows = true;
+      const Panels& weights = sources_[i].weights;
+      Segment& segment = segments_[i];
+      if (sources_[i].prefetches) {
+        continue;
+      }
+      segment.prefetches_rows = panel_ + 1 < weights.end;
+      if (segment.prefetches_rows) {
+        segment.prefetch = kernel_.line_of(weights.after(panel_), index_, tiles_.size());
+      } else {
+        const std::size_t done = index_ * segment.depth * kLine;
+        const bool left = weights.source != nullptr && done < weights.source_bytes;
+        segment.prefetch = left ? weights.source + done : nullptr;
       }
     }
   }

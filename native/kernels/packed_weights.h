@@ -56,6 +56,9 @@ struct Panels {
   std::size_t bytes;  // of a panel
   std::size_t begin;  // number of the panel that `data` begins with
   std::size_t end;
+  // What the panel behind the last will be made of, or null.
+  const char* source = nullptr;
+  std::size_t source_bytes = 0;
 
   const char* operator[](std::size_t panel) const { return data + (panel - begin) * bytes; }
   // The one behind, or null.

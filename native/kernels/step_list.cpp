@@ -147,7 +147,12 @@ Panels StepList::read_panels(const TileKernel& kernel, const Panels& channels, s
   for (std::size_t panel = begin; panel < end; ++panel) {
     kernel.interleave(channels[panel], merged_.data(), depth, merged + (panel - begin) * units);
   }
-  return {reinterpret_cast<const char*>(merged), units * kUnit, begin, end};
+  return {reinterpret_cast<const char*>(merged),
+          units * kUnit,
+          begin,
+          end,
+          channels.after(end - 1),
+          channels.bytes};
 }
 
 }  // namespace adafuse
