@@ -110,21 +110,66 @@ def clip_macs(layers: Sequence[Layer], policies: Sequence[np.ndarray], frames: i
     return layer_macs(layers, policies, frames).sum(1)
 
 
-def stream_macs(
-    layers: Sequence[Layer], policies: Sequence[np.ndarray], previous: Sequence[np.ndarray]
-) -> np.ndarray:
-    """Return the multiply-accumulates that the next frame of each stream needs, int64 (B,).
+class StreamMacs:
+    """Counts what the next frame of each stream needs.
 
     Those are the channels it keeps, and those of the previous frame that it reuses and that frame
-    did not keep.  Over all frames of a stream it is :func:`clip_macs` of one clip of them.
+    did not keep.  Over all frames of a stream it is :func:`clip_macs` of one clip of them.  It is
+    asked in every frame, so layers are not gone through one by one.
 
     Args:
         layers: the network's table.
-        policies: per gate (B, 1, C) of the frame; empty for a dense network.
-        previous: those of the frame before; KEEP at a stream's beginning.
     """
-    both = [np.concatenate(pair, 1) for pair in zip(previous, policies, strict=True)]
-    return clip_macs(layers, both, 2) - clip_macs(layers, previous, 1)
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        # What no gate spares is added up once; gates of a layer are places in a row of all gates.
+        gated = [layer for layer in layers if layer.output or layer.input]
+        others = [layer for layer in layers if not (layer.output or layer.input)]
+        self._constant = int(clip_macs(others, [], 1)[0])
+        begins = np.cumsum([0, *gate_widths(layers)])
+        ungated = ChannelGate(len(begins) - 1, 0, 1)  # a channel behind all gates, always kept
+
+        def places(gates: Sequence[ChannelGate | None]) -> tuple[np.ndarray, np.ndarray]:
+            known = [gate or ungated for gate in gates]
+            first = np.array([begins[gate.gate] for gate in known], np.int64)
+            offsets = np.array([(gate.start, gate.stop) for gate in known], np.int64).reshape(-1, 2)
+            return first + offsets[:, 0], first + offsets[:, 1]
+
+        self._outputs = places([layer.output for layer in gated])
+        self._inputs = places([layer.input for layer in gated])
+        sizes = [stop - start for start, stop in (self._outputs, self._inputs)]
+        whole = np.array([layer.macs for layer in gated], np.int64)
+        self._units = whole // sizes[0] // sizes[1]
+
+    def count(self, policies: Sequence[np.ndarray], previous: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the multiply-accumulates of a frame, int64 (B,).
+
+        Args:
+            policies: per gate (B, 1, C) of the frame; without any (a dense network) B is 1.
+            previous: those of the frame before; KEEP at a stream's beginning.
+        """
+        if not policies:
+            return np.array([self._constant])
+        now, before = (np.concatenate([*group], 2)[:, 0] for group in (policies, previous))
+        kept = _sums(now == KEEP, self._outputs)
+        late = _sums((now == REUSE) & (before != KEEP), self._outputs, ungated=0)
+        reads, read_before = (_sums(policy != SKIP, self._inputs) for policy in (now, before))
+        counts: np.ndarray = kept * reads + late * read_before
+        return self._constant + counts @ self._units
+
+
+def _sums(
+    mask: np.ndarray, places: tuple[np.ndarray, np.ndarray], *, ungated: int = 1
+) -> np.ndarray:
+    """Return how many channels of ``mask`` (B, C) lie in each range, (B, ranges).
+
+    ``ungated`` is what the one channel behind the others counts.
+    """
+    counted = np.zeros((len(mask), mask.shape[1] + 2), np.int64)
+    np.cumsum(mask, 1, out=counted[:, 1:-1])
+    counted[:, -1] = counted[:, -2] + ungated
+    sums: np.ndarray = counted[:, places[1]] - counted[:, places[0]]
+    return sums
 
 
 def gate_widths(layers: Sequence[Layer]) -> list[int]:

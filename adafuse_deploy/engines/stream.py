@@ -9,7 +9,7 @@ import numpy as np
 from adafuse_deploy.engines.consensus import make_consensus
 from adafuse_deploy.engines.stepper import Stepper
 from adafuse_deploy.errors import InputError
-from adafuse_deploy.macs import clip_macs, stream_macs
+from adafuse_deploy.macs import StreamMacs
 from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.prediction import Prediction
 
@@ -44,10 +44,7 @@ class Stream:
         self.state_bytes = stepper.state_bytes
         self.frames = np.zeros(streams, np.int64)
         self._consensus = make_consensus(kind, streams, config.num_classes, window, decay)
-        # Every frame asks again, so what no policy changes is added up once.
-        gated = [layer for layer in metadata.layers if layer.output or layer.input]
-        others = [layer for layer in metadata.layers if not (layer.output or layer.input)]
-        self._gated, self._constant = gated, int(clip_macs(others, [], 1)[0])
+        self._macs = StreamMacs(metadata.layers)
         self._metadata = metadata
         self._stepper: Stepper | None = stepper
         self._check_open = check_open
@@ -75,7 +72,7 @@ class Stream:
         policies = [action.astype(np.uint8)[:, None] for action in actions]
         # At the beginning nothing is missing, as after a frame that kept everything.
         before = self._policies or [np.zeros_like(policy) for policy in policies]
-        macs = self._constant + stream_macs(self._gated, policies, before)
+        macs = self._macs.count(policies, before)
         self._policies = policies
         self.frames += 1
         return Prediction(
