@@ -80,96 +80,98 @@ def needed_channels(policy: np.ndarray) -> np.ndarray:
     return needed
 
 
-def layer_macs(layers: Sequence[Layer], policies: Sequence[np.ndarray], frames: int) -> np.ndarray:
-    """Return the multiply-accumulates that every layer needs for every clip, int64 (B, layers).
+class MacsCounter:
+    """Counts multiply-accumulates under policies, for all layers at once.
 
     A gated layer needs (computed output channels) x (input channels that are not skipped) in each
-    frame.  Without policies (a dense network) the result has B = 1.
-
-    Args:
-        layers: the network's table.
-        policies: per gate (B, T, C); empty for a dense network.
-        frames: T.
-    """
-    clips = len(policies[0]) if len(policies) else 1
-    table = np.zeros((clips, len(layers)), np.int64)
-    outputs = [needed_channels(policy) for policy in policies]
-    inputs = [policy != SKIP for policy in policies]
-    for column, layer in enumerate(layers):
-        unit, count = layer.macs, np.ones((clips, frames), np.int64)
-        for gate, masks in ((layer.output, outputs), (layer.input, inputs)):
-            if gate is not None:
-                unit //= gate.stop - gate.start
-                count = count * masks[gate.gate][:, :, gate.start : gate.stop].sum(-1)
-        table[:, column] = unit * count.sum(1)
-    return table
-
-
-def clip_macs(layers: Sequence[Layer], policies: Sequence[np.ndarray], frames: int) -> np.ndarray:
-    """Return the multiply-accumulates each clip needs, int64 (B,); see :func:`layer_macs`."""
-    return layer_macs(layers, policies, frames).sum(1)
-
-
-class StreamMacs:
-    """Counts what the next frame of each stream needs.
-
-    Those are the channels it keeps, and those of the previous frame that it reuses and that frame
-    did not keep.  Over all frames of a stream it is :func:`clip_macs` of one clip of them.  It is
-    asked in every frame, so layers are not gone through one by one.
+    frame.  Engines ask after every run, so layers are not gone through one by one.
 
     Args:
         layers: the network's table.
     """
 
     def __init__(self, layers: Sequence[Layer]) -> None:
-        # What no gate spares is added up once; gates of a layer are places in a row of all gates.
-        gated = [layer for layer in layers if layer.output or layer.input]
-        others = [layer for layer in layers if not (layer.output or layer.input)]
-        self._constant = int(clip_macs(others, [], 1)[0])
+        # The gates' channels stand in one row, and behind them one for what has no gate.
         begins = np.cumsum([0, *gate_widths(layers)])
-        ungated = ChannelGate(len(begins) - 1, 0, 1)  # a channel behind all gates, always kept
+        ungated = ChannelGate(len(begins) - 1, 0, 1)
+        self._outputs = _ranges([layer.output or ungated for layer in layers], begins)
+        self._inputs = _ranges([layer.input or ungated for layer in layers], begins)
+        units = np.array([layer.macs for layer in layers], np.int64)
+        for start, stop in (self._outputs, self._inputs):
+            units //= stop - start
+        self._units = units
 
-        def places(gates: Sequence[ChannelGate | None]) -> tuple[np.ndarray, np.ndarray]:
-            known = [gate or ungated for gate in gates]
-            first = np.array([begins[gate.gate] for gate in known], np.int64)
-            offsets = np.array([(gate.start, gate.stop) for gate in known], np.int64).reshape(-1, 2)
-            return first + offsets[:, 0], first + offsets[:, 1]
-
-        self._outputs = places([layer.output for layer in gated])
-        self._inputs = places([layer.input for layer in gated])
-        sizes = [stop - start for start, stop in (self._outputs, self._inputs)]
-        whole = np.array([layer.macs for layer in gated], np.int64)
-        self._units = whole // sizes[0] // sizes[1]
-
-    def count(self, policies: Sequence[np.ndarray], previous: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the multiply-accumulates of a frame, int64 (B,).
+    def per_layer(self, policies: Sequence[np.ndarray], frames: int) -> np.ndarray:
+        """Return what every layer needs for every clip, int64 (B, layers).
 
         Args:
-            policies: per gate (B, 1, C) of the frame; without any (a dense network) B is 1.
+            policies: per gate (B, T, C); without any (a dense network) B is 1.
+            frames: T.
+        """
+        actions = _row_of_gates(policies, frames)
+        outputs = _count(needed_channels(actions), self._outputs)
+        inputs = _count(actions != SKIP, self._inputs)
+        table: np.ndarray = (outputs * inputs).sum(1) * self._units
+        return table
+
+    def per_clip(self, policies: Sequence[np.ndarray], frames: int) -> np.ndarray:
+        """Return what each clip needs, int64 (B,); see :meth:`per_layer`."""
+        return self.per_layer(policies, frames).sum(1)
+
+    def next_frames(
+        self, policies: Sequence[np.ndarray], previous: Sequence[np.ndarray]
+    ) -> np.ndarray:
+        """Return what the next frame of each stream needs, int64 (B,).
+
+        Those are the channels it keeps, and those of the previous frame that it reuses and that
+        frame did not keep.  Over all frames of a stream it is :meth:`per_clip` of one clip of them.
+
+        Args:
+            policies: per gate (B, 1, C) of the frame; without any B is 1.
             previous: those of the frame before; KEEP at a stream's beginning.
         """
-        if not policies:
-            return np.array([self._constant])
-        now, before = (np.concatenate([*group], 2)[:, 0] for group in (policies, previous))
-        kept = _sums(now == KEEP, self._outputs)
-        late = _sums((now == REUSE) & (before != KEEP), self._outputs, ungated=0)
-        reads, read_before = (_sums(policy != SKIP, self._inputs) for policy in (now, before))
-        counts: np.ndarray = kept * reads + late * read_before
-        return self._constant + counts @ self._units
+        now, before = (_row_of_gates(group, 1) for group in (policies, previous))
+        late = (now == REUSE) & (before != KEEP)
+        kept_work = _count(now == KEEP, self._outputs) * _count(now != SKIP, self._inputs)
+        late_work = _count(late, self._outputs) * _count(before != SKIP, self._inputs)
+        counts: np.ndarray = (kept_work + late_work)[:, 0] @ self._units
+        return counts
 
 
-def _sums(
-    mask: np.ndarray, places: tuple[np.ndarray, np.ndarray], *, ungated: int = 1
-) -> np.ndarray:
-    """Return how many channels of ``mask`` (B, C) lie in each range, (B, ranges).
+_Ranges = tuple[np.ndarray, np.ndarray]
 
-    ``ungated`` is what the one channel behind the others counts.
-    """
-    counted = np.zeros((len(mask), mask.shape[1] + 2), np.int64)
-    np.cumsum(mask, 1, out=counted[:, 1:-1])
-    counted[:, -1] = counted[:, -2] + ungated
-    sums: np.ndarray = counted[:, places[1]] - counted[:, places[0]]
-    return sums
+
+def _ranges(gates: Sequence[ChannelGate], begins: np.ndarray) -> _Ranges:
+    """Return where the channels of each gate start and stop in the row of all gates."""
+    first = np.array([begins[gate.gate] for gate in gates], np.int64)
+    return (
+        first + np.array([gate.start for gate in gates], np.int64),
+        first + np.array([gate.stop for gate in gates], np.int64),
+    )
+
+
+def _row_of_gates(policies: Sequence[np.ndarray], frames: int) -> np.ndarray:
+    """Return the policies (B, T, C) side by side, and behind them a channel that is always kept."""
+    clips = len(policies[0]) if len(policies) else 1
+    return np.concatenate([*policies, np.full((clips, frames, 1), KEEP, np.uint8)], 2)
+
+
+def _count(mask: np.ndarray, ranges: _Ranges) -> np.ndarray:
+    """Return how many channels of ``mask`` (B, T, C) lie in each range, int64 (B, T, ranges)."""
+    so_far = np.zeros((*mask.shape[:2], mask.shape[2] + 1), np.int64)
+    np.cumsum(mask, 2, out=so_far[:, :, 1:])
+    counts: np.ndarray = so_far[:, :, ranges[1]] - so_far[:, :, ranges[0]]
+    return counts
+
+
+def layer_macs(layers: Sequence[Layer], policies: Sequence[np.ndarray], frames: int) -> np.ndarray:
+    """Return what every layer needs for every clip; see :meth:`MacsCounter.per_layer`."""
+    return MacsCounter(layers).per_layer(policies, frames)
+
+
+def clip_macs(layers: Sequence[Layer], policies: Sequence[np.ndarray], frames: int) -> np.ndarray:
+    """Return what each clip needs; see :meth:`MacsCounter.per_clip`."""
+    return MacsCounter(layers).per_clip(policies, frames)
 
 
 def gate_widths(layers: Sequence[Layer]) -> list[int]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
 from adafuse_deploy.engines.stepper import Stepper
 from adafuse_deploy.engines.stream import Stream
 from adafuse_deploy.errors import InputError
-from adafuse_deploy.macs import clip_macs
+from adafuse_deploy.macs import MacsCounter
 from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.prediction import Prediction
 
@@ -46,8 +47,12 @@ class Engine(ABC):
             return self._run_as_streams(frames)
         logits, frame_logits, *actions = self._infer(np.ascontiguousarray(frames))
         policies = [policy.astype(np.uint8) for policy in actions]
-        macs = clip_macs(self.metadata.layers, policies, frames.shape[1])
+        macs = self._counter.per_clip(policies, frames.shape[1])
         return Prediction(logits, frame_logits, policies, np.broadcast_to(macs, len(frames)).copy())
+
+    @cached_property
+    def _counter(self) -> MacsCounter:
+        return MacsCounter(self.metadata.layers)
 
     def stream(
         self,

@@ -9,7 +9,7 @@ import numpy as np
 from adafuse_deploy.engines.consensus import make_consensus
 from adafuse_deploy.engines.stepper import Stepper
 from adafuse_deploy.errors import InputError
-from adafuse_deploy.macs import StreamMacs
+from adafuse_deploy.macs import MacsCounter
 from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.prediction import Prediction
 
@@ -44,7 +44,7 @@ class Stream:
         self.state_bytes = stepper.state_bytes
         self.frames = np.zeros(streams, np.int64)
         self._consensus = make_consensus(kind, streams, config.num_classes, window, decay)
-        self._macs = StreamMacs(metadata.layers)
+        self._counter = MacsCounter(metadata.layers)
         self._metadata = metadata
         self._stepper: Stepper | None = stepper
         self._check_open = check_open
@@ -72,7 +72,7 @@ class Stream:
         policies = [action.astype(np.uint8)[:, None] for action in actions]
         # At the beginning nothing is missing, as after a frame that kept everything.
         before = self._policies or [np.zeros_like(policy) for policy in policies]
-        macs = self._macs.count(policies, before)
+        macs = self._counter.next_frames(policies, before)
         self._policies = policies
         self.frames += 1
         return Prediction(

@@ -13,7 +13,7 @@ from adafuse_deploy.engines.base import Engine
 from adafuse_deploy.engines.consensus import make_consensus
 from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.errors import InputError
-from adafuse_deploy.macs import StreamMacs, clip_macs, gate_widths
+from adafuse_deploy.macs import MacsCounter, clip_macs, gate_widths
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.prediction import KEEP
 
@@ -183,7 +183,7 @@ def test_work_of_a_stream_is_the_work_of_its_clip(online_model: VideoRecognizer)
     total = np.zeros(2, np.int64)
     for t in range(9):
         current = [policy[:, t : t + 1] for policy in policies]
-        total += StreamMacs(layers).count(current, previous)
+        total += MacsCounter(layers).next_frames(current, previous)
         previous = current
         # At any time it is the clip so far: nothing is computed before it is needed.
         so_far = [policy[:, : t + 1] for policy in policies]
