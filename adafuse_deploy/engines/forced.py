@@ -60,14 +60,21 @@ def force_stream_policies(
         nodes.append(helper.make_node("Add", [frame, "forced_starts"], ["forced_moved"]))
         frame = "forced_turn"
         nodes.append(helper.make_node("Mod", ["forced_moved", "forced_count"], [frame]))
-    for gate, policy in enumerate(policies):
-        name = f"forced_{policy_name(gate)}"
-        values = onnx.numpy_helper.from_array(np.asarray(policy, np.int32), f"{name}_frames")
-        graph.initializer.append(values)
-        nodes.append(helper.make_node("Gather", [f"{name}_frames", frame], [name]))
-        _obey(graph, policy_name(gate), name)
-    for name, value in (("forced_one", 1), ("forced_count", len(policies[0]))):
-        graph.initializer.append(onnx.numpy_helper.from_array(np.array(value, np.int32), name))
+    # All gates' in one tensor, so that looking them up takes no time worth mentioning.
+    names = [policy_name(gate) for gate in range(len(policies))]
+    constants: dict[str, np.ndarray] = {
+        "forced_frames": np.concatenate(policies, 1).astype(np.int32),
+        "forced_widths": np.array([policy.shape[1] for policy in policies], np.int64),
+        "forced_one": np.array(1, np.int32),
+        "forced_count": np.array(len(policies[0]), np.int32),
+    }
+    for name, value in constants.items():
+        graph.initializer.append(onnx.numpy_helper.from_array(value, name))
+    nodes.append(helper.make_node("Gather", ["forced_frames", frame], ["forced_policies"]))
+    forced = [f"forced_{name}" for name in names]
+    nodes.append(helper.make_node("Split", ["forced_policies", "forced_widths"], forced, axis=2))
+    for name, replacement in zip(names, forced, strict=True):
+        _obey(graph, name, replacement)
     nodes.append(helper.make_node("Add", [_FRAME.input, "forced_one"], ["forced_next"]))
     nodes.append(helper.make_node("Mod", ["forced_next", "forced_count"], [_FRAME.output]))
     for node in reversed(nodes):
