@@ -7,6 +7,8 @@ namespace {
 
 // Weights beyond this are read once per strip rather than once per tile.
 constexpr std::size_t kWeightBytes = 384 * 1024;
+// Frames beyond this do not wait in a second-level cache.
+constexpr std::size_t kNearBytes = std::size_t{2} << 20;
 
 const char* pixel(const ConvSource& source, const PixelTile::Position& at) {
   const InputShape& shape = source.shape;
@@ -60,10 +62,9 @@ class TileRuns {
       }
     }
     for (std::size_t g = 0; g < kMaxGroups; ++g) {
-      const PixelTile::Position& at = tile().at[g];
-      places_[g] = target_.layout.offset(static_cast<std::ptrdiff_t>(at.y - target_.first_row),
-                                         static_cast<std::ptrdiff_t>(at.x));
+      places_[g] = place(tile().at[g]);
     }
+    next_place_ = place(next.at[0]);
   }
 
   // The tiles of a panel follow each other: the weights of the next panel are wanted after them.
@@ -85,6 +86,21 @@ class TileRuns {
     }
   }
 
+  // The panels of a tile follow each other, `done` of them so far: what the next tile is added to
+  // and then what it is written to are wanted after them.
+  void prefetch_pixels(std::size_t done) {
+    Segment& segment = segments_[0];
+    const std::size_t bytes = tile().pixels * tile().groups * target_.layout.pitch;
+    if (sources_[0].prefetches || target_.layout.frame_pitch() < kNearBytes) {
+      return;
+    }
+    const std::size_t begin = done * segment.depth * kLine;
+    const std::size_t added = target_.residual == nullptr ? 0 : bytes;
+    segment.prefetch = begin < added           ? target_.residual + next_place_ + begin
+                       : begin < added + bytes ? target_.frame + next_place_ + (begin - added)
+                                               : nullptr;
+  }
+
   void run() {
     const std::size_t first_channel = panel_ * kernel_.panel_width();
     for (std::size_t g = 0; g < kMaxGroups; ++g) {
@@ -99,6 +115,12 @@ class TileRuns {
 
  private:
   const PixelTile& tile() const { return tiles_[index_]; }
+
+  // Bytes into a frame of the target.
+  std::size_t place(const PixelTile::Position& at) const {
+    return target_.layout.offset(static_cast<std::ptrdiff_t>(at.y - target_.first_row),
+                                 static_cast<std::ptrdiff_t>(at.x));
+  }
 
   void take_pixels(const ConvSource& source, Segment& segment) const {
     const InputShape& shape = source.shape;
@@ -122,7 +144,7 @@ class TileRuns {
   const std::size_t channels_;
   const std::vector<PixelTile>& tiles_;
   std::size_t panel_ = 0, index_ = 0;
-  std::size_t places_[kMaxGroups] = {};
+  std::size_t places_[kMaxGroups] = {}, next_place_ = 0;
   Segment segments_[kMaxSources] = {};
   TileOutput output_{};
 };
@@ -153,6 +175,7 @@ void convolve(const TileKernel& kernel, const ConvSource* sources, std::size_t c
       runs.take_tile(tile);
       for (std::size_t panel = panel_begin; panel < panel_end; ++panel) {
         runs.take_panel(panel);
+        runs.prefetch_pixels(panel - panel_begin);
         runs.run();
       }
     }
