@@ -1,8 +1,8 @@
 """Measure everything that docs/benchmarks publishes, and write its tables from the reports.
 
 Every kind of machine has its reports and its tables.  Rows that this version has measured before on
-this kind are kept; --again measures them anew.  A quiet machine of two processors needs about half
-an hour.
+this kind are kept; --again measures them anew.  A quiet machine of two processors needs about 40
+minutes.
 """
 
 from __future__ import annotations

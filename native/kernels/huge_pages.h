@@ -13,7 +13,8 @@ namespace adafuse {
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 // A wish for the whole huge pages within some memory, of use before it is first written.  What is
-// `written` already is moved now, where the system can do that.
+// `written` already is moved now, with what shares its first and last page, where the system can do
+// that.
 inline void prefer_huge_pages(const void* memory, std::size_t bytes, bool written = false) {
 #if defined(__linux__)
   const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(memory);

@@ -36,8 +36,8 @@ struct Segment {
   std::size_t depth;  // steps
   // kInt8: null, or what the sums of the segments before are multiplied by.
   const float* rescale = nullptr;
-  // Memory wanted soon, a cache line with every step, or null: line after line, or of a panel of
-  // the same steps a line of every weight row.  Matrix units leave the latter.
+  // Memory wanted soon, of which every step brings a cache line, or null: line after line, or, with
+  // `prefetches_rows`, where the step's weight row lies in another panel.  Matrix units leave rows.
   const char* prefetch = nullptr;
   bool prefetches_rows = false;
 };
@@ -121,9 +121,9 @@ struct TileKernel {
   std::size_t weight_row() const { return panel_width() * kUnit; }  // bytes
   std::size_t channel_row() const { return panel_width() * value_bytes(precision); }
 
-  // What run number `index` of `count` over the same weights prefetches of `next`, those that come
-  // after them and may be null: a line of every row, so that memory is read while sums are made.
-  // The last run may be a short one.
+  // What run number `index` of `count` over the same weights prefetches of `next`, the weights that
+  // come after them, or null: a line of every row, so that memory is read while sums are made.  The
+  // last run may be a short one and prefetches nothing.
   const char* line_of(const char* next, std::size_t index, std::size_t count) const {
     const std::size_t lines = weight_row() / kLine;
     const std::size_t begin = count > lines ? count - 1 - lines : 0;
