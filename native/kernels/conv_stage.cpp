@@ -75,9 +75,10 @@ class TileRuns {
       if (sources_[i].prefetches) {
         continue;
       }
-      segment.prefetches_rows = panel_ + 1 < weights.end;
+      const char* const next = weights.after(panel_);
+      segment.prefetches_rows = next != nullptr;
       if (segment.prefetches_rows) {
-        segment.prefetch = kernel_.line_of(weights.after(panel_), index_, tiles_.size());
+        segment.prefetch = kernel_.line_of(next, index_, tiles_.size());
       } else {
         const std::size_t done = index_ * segment.depth * kLine;
         const bool left = weights.source != nullptr && done < weights.source_bytes;
@@ -89,11 +90,11 @@ class TileRuns {
   // The panels of a tile follow each other, `done` of them so far: what the next tile is added to
   // and then what it is written to are wanted after them.
   void prefetch_pixels(std::size_t done) {
-    Segment& segment = segments_[0];
-    const std::size_t bytes = tile().pixels * tile().groups * target_.layout.pitch;
     if (sources_[0].prefetches || target_.layout.frame_pitch() < kNearBytes) {
       return;
     }
+    Segment& segment = segments_[0];
+    const std::size_t bytes = tile().pixels * tile().groups * target_.layout.pitch;
     const std::size_t begin = done * segment.depth * kLine;
     const std::size_t added = target_.residual == nullptr ? 0 : bytes;
     segment.prefetch = begin < added           ? target_.residual + next_place_ + begin

@@ -24,6 +24,14 @@ std::optional<Ort::ConstValue> constant(const Ort::ConstKernelInfo& info, std::s
   return value;
 }
 
+// Of floating point, and read where it is in every run.
+void move_to_huge_pages(const Ort::ConstValue& tensor) {
+  const auto info = tensor.GetTensorTypeAndShapeInfo();
+  const bool halves = info.GetElementType() == ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16;
+  const std::size_t bytes = halves ? sizeof(BFloat16) : sizeof(float);
+  prefer_huge_pages(tensor.GetTensorRawData(), info.GetElementCount() * bytes, true);
+}
+
 ConstantConv stored_by_panels(const NamedTensor& weight, const NamedTensor& bias) {
   const std::size_t outputs = bias.size(0), taps = weight.size(1);
   require(weight.size(0) == (outputs + kStoredPanel - 1) / kStoredPanel, weight, bias,
@@ -55,8 +63,7 @@ std::optional<ConstantConv> read_conv(const Ort::ConstKernelInfo& info, std::siz
   const std::size_t rank = weight_info.GetDimensionsCount(), count = weight_info.GetElementCount();
   const NamedTensor bias(*bias_value, "B" + suffix, 1);
   if (!quantized && weight_info.GetElementType() == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) {
-    // Read where they are, in every run.
-    prefer_huge_pages(weight_value->GetTensorRawData(), count * sizeof(float), true);
+    move_to_huge_pages(*weight_value);
     if (rank == 3) {
       return stored_by_panels({*weight_value, "W" + suffix, 3}, bias);
     }
@@ -94,10 +101,7 @@ void prefer_huge_pages(const Ort::ConstKernelInfo& info, std::size_t index) {
   int is_constant = 0;
   const Ort::ConstValue value = info.GetTensorConstantInput(index, &is_constant);
   if (is_constant != 0) {
-    const auto type = value.GetTensorTypeAndShapeInfo();
-    const bool halves = type.GetElementType() == ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16;
-    prefer_huge_pages(value.GetTensorRawData(),
-                      type.GetElementCount() * (halves ? sizeof(BFloat16) : sizeof(float)), true);
+    move_to_huge_pages(value);
   }
 }
 
