@@ -9,6 +9,7 @@ from adafuse_deploy.errors import InputError
 
 BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101", "bninception")
 SHIFTS = ("none", "bidirectional", "online")
+SHIFT_PLACES = ("convolutions", "conv1")
 CONSENSUS = ("average", "lstm")
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -71,6 +72,12 @@ class ModelConfig:
         num_segments: frames per clip T.
         temporal_shift: "none" (TSN), "bidirectional" (TSM) or "online" (TSM, past frames only).
         shift_div: 1/shift_div of the channels are shifted in each direction.
+        shift_place: which layers of a residual block see the shifted input: "convolutions" is all
+            that read the block's input, so the gate, the first convolution and a convolution on
+            the shortcut (AdaFuse); "conv1" is the first convolution and the gate only (TSM's
+            ``blockres``).  An identity shortcut is never shifted.
+        shift_every: of each stage the first block is shifted and every ``shift_every``-th after it
+            (TSM: 2 for ResNet-101, otherwise 1).
         gated_stages: which of the four ResNet stages (1..4), or BN-Inception's 3, 4 and 5, carry
             gates; empty for a dense network.
         dense_gates: a second gate in every gated residual block.
@@ -90,6 +97,8 @@ class ModelConfig:
     num_segments: int = 8
     temporal_shift: str = "none"
     shift_div: int = 8
+    shift_place: str = "convolutions"
+    shift_every: int = 1
     gated_stages: tuple[int, ...] = (1, 2, 3, 4)
     dense_gates: bool = False
     gate_hidden: int = 1024
@@ -107,7 +116,10 @@ class ModelConfig:
         object.__setattr__(self, "class_names", tuple(self.class_names))
         self._choice("backbone", BACKBONES)
         self._choice("temporal_shift", SHIFTS)
+        self._choice("shift_place", SHIFT_PLACES)
         self._choice("consensus", CONSENSUS)
+        if self.shift_div < 2 or self.shift_every < 1:
+            raise InputError("shift_div must be at least 2 and shift_every at least 1.")
         stages = self.possible_stages
         if not set(self.gated_stages) <= set(stages):
             raise InputError(

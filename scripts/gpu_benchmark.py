@@ -38,7 +38,7 @@ from adafuse_deploy.macs import clip_macs
 from adafuse_deploy.models.forward import ForwardPass
 from adafuse_deploy.models.layers import temporal_shift
 from adafuse_deploy.models.recognizer import Output, VideoRecognizer
-from adafuse_deploy.models.registry import dense_counterpart, model_config
+from adafuse_deploy.models.registry import dense_peer, model_config
 from adafuse_deploy.ops.conv import fuse, previous_frame
 from adafuse_deploy.prediction import KEEP, REUSE, SKIP
 from adafuse_deploy.verification.latency import interleave
@@ -164,7 +164,7 @@ def run(model: VideoRecognizer, frames: Tensor, policies: Policies) -> Output:
 def networks(tiny: bool) -> tuple[VideoRecognizer, VideoRecognizer]:
     """Return AdaFuse and dense network, of random weights."""
     config = model_config(ARCH, **(TINY if tiny else {}))
-    return _lively(VideoRecognizer(config)), _lively(VideoRecognizer(dense_counterpart(config)))
+    return _lively(VideoRecognizer(config)), _lively(VideoRecognizer(dense_peer(config)))
 
 
 def _lively(model: VideoRecognizer) -> VideoRecognizer:

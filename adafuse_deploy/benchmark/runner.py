@@ -162,7 +162,7 @@ def _prepare(
     from adafuse_deploy.exporters.onnx_exporter import export
     from adafuse_deploy.models.checkpoint import save_checkpoint
     from adafuse_deploy.models.recognizer import VideoRecognizer
-    from adafuse_deploy.models.registry import dense_counterpart
+    from adafuse_deploy.models.registry import dense_peer
 
     torch.manual_seed(0)
     ours, inputs = folder / "ours.onnx", None
@@ -171,7 +171,7 @@ def _prepare(
         adaptive = _real(network, options, ours, inputs)
     else:
         adaptive = _drawn(network, options, ours)
-    dense_model = VideoRecognizer(dense_counterpart(config)).eval()
+    dense_model = VideoRecognizer(dense_peer(config)).eval()
     dense = export(dense_model, folder / "dense.onnx")
     if options.precision == "int8":
         _quantize(folder / "dense.onnx")

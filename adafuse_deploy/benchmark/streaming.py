@@ -143,7 +143,7 @@ def _prepare(
     from adafuse_deploy.engines.lowering.build import lower
     from adafuse_deploy.exporters.onnx_exporter import export
     from adafuse_deploy.models.recognizer import VideoRecognizer
-    from adafuse_deploy.models.registry import dense_counterpart
+    from adafuse_deploy.models.registry import dense_peer
 
     torch.manual_seed(0)
     names = ("portable", "ours", "frame", "window")
@@ -152,7 +152,7 @@ def _prepare(
     lower(portable, ours, precision=options.precision)
     policies = draw_policies(metadata.layers, options.mix, 1, DRAWN_FRAMES)
     force_stream_policies(ours, [policy[0] for policy in policies], options.streams)
-    dense = replace(dense_counterpart(config), num_segments=options.window)
+    dense = replace(dense_peer(config), num_segments=options.window)
     model = VideoRecognizer(dense).eval()
     layers = export(model, frame, mode="stream").layers
     export(model, window)

@@ -2,10 +2,14 @@
 
 Names are ``[adafuse_]<tsn|tsm|tsm_online>[_last]_<backbone>``: with gates or dense, with the
 temporal shift of TSM or without, gates in the last stage only or in all.
+
+The dense ``tsm_*`` are the networks of TSM's authors, which shift the input of a block's first
+convolution; AdaFuse's shift the input of a downsampling shortcut too.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from adafuse_deploy.config import BACKBONES, ModelConfig, preprocessing_for
@@ -19,6 +23,11 @@ _LAST = {"gated_stages": (4,), "gate_hidden": 1024}
 _SHIFTS = {"tsn": "none", "tsm": "bidirectional", "tsm_online": "online"}
 
 
+def tsm_placement(backbone: str) -> dict[str, Any]:
+    """Return where TSM's own networks shift (arXiv 1811.08383, ``--shift_place blockres``)."""
+    return {"shift_place": "conv1", "shift_every": 2 if backbone == "resnet101" else 1}
+
+
 def _variants() -> dict[str, dict[str, Any]]:
     variants: dict[str, dict[str, Any]] = {}
     for backbone in BACKBONES:
@@ -29,7 +38,8 @@ def _variants() -> dict[str, dict[str, Any]]:
             continue
         for system, shift in _SHIFTS.items():
             common = {"backbone": backbone, "temporal_shift": shift}
-            variants[f"{system}_{backbone}"] = {**common, "gated_stages": ()}
+            dense = {} if shift == "none" else tsm_placement(backbone)
+            variants[f"{system}_{backbone}"] = {**common, **dense, "gated_stages": ()}
             variants[f"adafuse_{system}_{backbone}"] = {**common, **_SHARED}
             variants[f"adafuse_{system}_last_{backbone}"] = {**common, **_LAST}
     return variants
@@ -67,5 +77,18 @@ def create_model(name: str, **overrides: Any) -> VideoRecognizer:
 
 
 def dense_counterpart(config: ModelConfig) -> ModelConfig:
-    """Return the configuration of the same network without gates."""
-    return ModelConfig.from_dict({**config.to_dict(), "gated_stages": []})
+    """Return the configuration of the same network without gates, its shift included.
+
+    With the same weights it computes what the gated network does where every channel is kept.
+    """
+    return replace(config, gated_stages=())
+
+
+def dense_peer(config: ModelConfig) -> ModelConfig:
+    """Return the configuration of what somebody without AdaFuse deploys: TSN's or TSM's own network.
+
+    It has the backbone, frames and classes of ``config``; benchmarks measure it beside ours.
+    """
+    dense = dense_counterpart(config)
+    shifted = config.temporal_shift != "none"
+    return replace(dense, **tsm_placement(config.backbone)) if shifted else dense

@@ -21,8 +21,8 @@ DEPTHS = {
 class ResidualBlock(nn.Module):
     """What basic and bottleneck blocks share: shift, gates and shortcut.
 
-    The temporal shift applies to everything that reads the block's input except an identity
-    shortcut: the convolutions, the gate and the downsampling shortcut.
+    The temporal shift applies to the first convolution and the gate and, if ``config.shift_place``
+    is "convolutions", to the convolution on a downsampling shortcut; never to an identity.
     """
 
     expansion: int
@@ -34,9 +34,12 @@ class ResidualBlock(nn.Module):
         channels: int,
         stride: int,
         policies: PolicyNetworks | None,
+        index: int,
     ) -> None:
         super().__init__()
-        self.shift, self.shift_div = config.temporal_shift, config.shift_div
+        self.shift = config.temporal_shift if index % config.shift_every == 0 else "none"
+        self.shift_div = config.shift_div
+        self.shift_shortcut = config.shift_place == "convolutions"
         out_channels = channels * self.expansion
         self.downsample = None
         if stride != 1 or in_channels != out_channels:
@@ -56,7 +59,7 @@ class ResidualBlock(nn.Module):
         first = None if self.gate1 is None else run.gate(self.gate1, shifted)
         y = self.residual(shifted, run, first)
         if self.downsample is not None:
-            x = run.conv(shifted, self.downsample, relu=False)
+            x = run.conv(shifted if self.shift_shortcut else x, self.downsample, relu=False)
         return (y + x).relu()
 
     def residual(self, x: Tensor, run: ForwardPass, first: Policy | None) -> Tensor:
@@ -115,7 +118,7 @@ class ResNet(nn.Module):
             blocks = nn.ModuleList()
             for index in range(depth):
                 stride = 2 if stage > 1 and index == 0 else 1
-                blocks.append(block(config, in_channels, channels, stride, gates))
+                blocks.append(block(config, in_channels, channels, stride, gates, index))
                 in_channels = channels * block.expansion
             setattr(self, f"layer{stage}", blocks)
         self.channels = in_channels
