@@ -85,7 +85,7 @@ def dense_counterpart(config: ModelConfig) -> ModelConfig:
 
 
 def dense_peer(config: ModelConfig) -> ModelConfig:
-    """Return the configuration of what somebody without AdaFuse deploys: TSN's or TSM's own network.
+    """Return the configuration of what others deploy on that backbone: TSN's or TSM's network.
 
     It has the backbone, frames and classes of ``config``; benchmarks measure it beside ours.
     """
