@@ -28,6 +28,10 @@ class CheckFailed(AdaFuseError):
     """A verification ran and its result is outside the thresholds (exit code 1)."""
 
 
+class NotFiniteError(AdaFuseError):
+    """A network answered finite input with NaN or infinity (exit code 1)."""
+
+
 class MissingDependencyError(AdaFuseError):
     """An optional runtime, package or operator library is not installed (exit code 3)."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from adafuse_deploy import __version__
 from adafuse_deploy.config import ModelConfig
 from adafuse_deploy.errors import IncompatibleArtifactError, InputError
+from adafuse_deploy.json_text import json_text
 from adafuse_deploy.macs import Layer
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ class GraphMetadata:
 
     def to_props(self) -> dict[str, str]:
         """Return the entries for ``metadata_props``."""
-        return {KEY: json.dumps(self.to_dict(), separators=(",", ":"))}
+        return {KEY: json_text(self.to_dict(), compact=True)}
 
     @classmethod
     def from_props(cls, props: Mapping[str, str], source: str) -> GraphMetadata:

@@ -13,7 +13,6 @@ the reference operators, and no figure worth anything.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import subprocess
@@ -34,6 +33,7 @@ from adafuse_deploy import __version__
 from adafuse_deploy.benchmark.machine import describe_machine
 from adafuse_deploy.benchmark.mixes import MIXES, draw_policies
 from adafuse_deploy.files import write_text
+from adafuse_deploy.json_text import json_text
 from adafuse_deploy.macs import clip_macs
 from adafuse_deploy.models.forward import ForwardPass
 from adafuse_deploy.models.layers import temporal_shift
@@ -426,7 +426,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report["seconds"] = time.perf_counter() - start
     name = re.sub(r"[^a-z0-9]+", "-", report["device"].lower()).strip("-")
     options.output.mkdir(parents=True, exist_ok=True)
-    write_text(options.output / f"{name}.json", json.dumps(report, indent=2) + "\n")
+    write_text(options.output / f"{name}.json", json_text(report, indent=2) + "\n")
     write_text(options.output / f"{name}.md", page(report))
     print(page(report))
     for sentence in (wrong := failures(report)):

@@ -33,6 +33,7 @@ from adafuse_deploy.data.flips import mirrored_labels
 from adafuse_deploy.data.synthetic import CLASS_NAMES
 from adafuse_deploy.data.transforms import Augmentation
 from adafuse_deploy.files import write_text
+from adafuse_deploy.json_text import json_text
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import model_config
 from adafuse_deploy.training.config import TrainingConfig
@@ -207,7 +208,7 @@ def run_job(job: Job, setting: Setting, runs: Path) -> dict[str, Any]:
         "test": test.to_dict(),
         "test_sampled": sampled.to_dict(),
     }
-    write_text(result_file, json.dumps(result, indent=1))
+    write_text(result_file, json_text(result, indent=1))
     return result
 
 

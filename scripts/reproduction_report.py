@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
@@ -16,6 +15,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from adafuse_deploy.files import atomic_path, write_text
+from adafuse_deploy.json_text import json_text
 
 Result = dict[str, Any]
 SYSTEMS = {
@@ -60,7 +60,7 @@ def write_report(
         if result["system"] == "adafuse_tsm" and result["flops_weight"] == weight:
             noise.setdefault(result["sampled"], []).append(result)
     content = {"setting": asdict(setting), "gating": gating, "runs": results}
-    write_text(output / "results.json", json.dumps(content, indent=1) + "\n")
+    write_text(output / "results.json", json_text(content, indent=1) + "\n")
     _plot_curve(table, curve, output / "curve.png")
     _plot_mix(table, output / "policies.png")
     minutes = sum(result["seconds"] for result in results) / 60

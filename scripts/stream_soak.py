@@ -7,7 +7,6 @@ noise; the size of its frames changes how long this takes, not what may leak.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -21,6 +20,7 @@ from adafuse_deploy.engines.base import Engine
 from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.engines.lowering.build import lower
 from adafuse_deploy.exporters.onnx_exporter import export
+from adafuse_deploy.json_text import json_text
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import model_config
 
@@ -52,7 +52,7 @@ def main() -> None:
         "growth_mb": memory[-1]["rss_mb"] - memory[2]["rss_mb"],
         "machine": describe_machine(),
     }
-    REPORT.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    REPORT.write_text(json_text(report, indent=1) + "\n", encoding="utf-8")
     print(f"Grew by {report['growth_mb']:.2f} MB; wrote {REPORT}.")
 
 

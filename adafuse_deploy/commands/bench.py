@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
+
+from adafuse_deploy.json_text import json_text
 
 
 @click.command(
@@ -149,7 +150,7 @@ def _finish(report: dict[str, Any], lines: list[str], json_file: str | None) -> 
     from adafuse_deploy.files import write_text
 
     if json_file:
-        write_text(json_file, json.dumps(report, indent=2) + "\n")
+        write_text(json_file, json_text(report, indent=2) + "\n")
     for line in lines:
         click.echo(line)
     if json_file:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import click
+
+from adafuse_deploy.json_text import json_text
 
 
 @click.command(epilog="Example: adafuse-deploy classify video.mp4 --model model.onnx --top 5")
@@ -50,7 +50,7 @@ def command(
     ]
     needed, dense = int(prediction.macs[0]), dense_macs(metadata.layers, config.num_segments)
     if as_json:
-        click.echo(json.dumps({"engine": name, "top": ranked, "macs": needed, "dense_macs": dense}))
+        click.echo(json_text({"engine": name, "top": ranked, "macs": needed, "dense_macs": dense}))
         return
     for entry in ranked:
         click.echo(f"{entry['probability']:7.1%}  {entry['label']}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import click
+
+from adafuse_deploy.json_text import json_text
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def command(as_json: bool) -> None:
     """List versions, runtimes, kernels, GPUs and codecs, and what each is good for."""
     findings = [finding for check in _CHECKS for finding in check()]
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        click.echo(json_text([asdict(finding) for finding in findings], indent=2))
         return
     for finding in findings:
         mark = "yes" if finding.found else "no "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import click
 
 from adafuse_deploy.commands.checkpoints import checkpoint_options
 from adafuse_deploy.errors import InputError
+from adafuse_deploy.json_text import json_text
 
 if TYPE_CHECKING:
     from adafuse_deploy.data.dataset import ClipDataset
@@ -70,7 +70,7 @@ def command(checkpoint: Path, json_file: Path | None, **options: Any) -> None:
         from adafuse_deploy.files import write_text
 
         values = {"checkpoint": str(checkpoint), "sampled": options["sampled"]}
-        write_text(json_file, json.dumps({**values, **result.to_dict()}, indent=2) + "\n")
+        write_text(json_file, json_text({**values, **result.to_dict()}, indent=2) + "\n")
         click.echo(f"Wrote {json_file}.")
     target = checkpoint.with_suffix(".onnx")
     official = " --official" if options["official"] else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from adafuse_deploy.commands.checkpoints import checkpoint_options
+from adafuse_deploy.json_text import json_text
 
 if TYPE_CHECKING:
     from adafuse_deploy.metadata import GraphMetadata
@@ -32,7 +32,7 @@ def command(file: str, as_json: bool, **options: Any) -> None:
     kind, metadata, details = read(file) if read else _checkpoint(file, options)
     if as_json:
         values = {"file": file, "kind": kind, **details, "gflops_per_clip": _gflops(metadata)}
-        click.echo(json.dumps({**values, "metadata": metadata.to_dict()}, indent=2))
+        click.echo(json_text({**values, "metadata": metadata.to_dict()}, indent=2))
         return
     click.echo(f"{file}: {kind}")
     for name, value in {**_describe(metadata), **details}.items():
@@ -134,7 +134,7 @@ def _checkpoint(file: str, options: dict[str, Any]) -> tuple[str, GraphMetadata,
 def _is_plain(value: object) -> bool:
     """Whether JSON can hold a value that was stored beside the weights; tensors it cannot."""
     try:
-        json.dumps(value)
+        json_text(value)
     except (TypeError, ValueError):
         return False
     return True

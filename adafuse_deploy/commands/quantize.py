@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import click
+
+from adafuse_deploy.json_text import json_text
 
 DEFAULT_CLIPS = 64
 
@@ -68,7 +68,7 @@ def command(
     observed = [clip for clip, _ in listed]
     report = quantize(graph, output, observed, options, progress=True)
     if json_file:
-        write_text(json_file, json.dumps(report, indent=2) + "\n")
+        write_text(json_file, json_text(report, indent=2) + "\n")
     noisy = sorted(
         (layer for layer in report["layers"] if layer["sqnr_db"] is not None),
         key=lambda layer: layer["sqnr_db"],

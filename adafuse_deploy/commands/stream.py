@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -10,6 +9,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from adafuse_deploy.json_text import json_text
 
 if TYPE_CHECKING:
     from adafuse_deploy.prediction import Prediction
@@ -155,7 +156,7 @@ class _Lines(_Output):
     def _show(self, seconds: float, ranked: list[dict[str, Any]], macs: int, dropped: int) -> None:
         values = {"frame": self.frames - 1, "seconds": round(seconds, 3), "top": ranked}
         values |= {"macs": macs, "fps": round(self._rate(), 2), "dropped": dropped}
-        click.echo(json.dumps(values))
+        click.echo(json_text(values))
 
 
 class _Text(_Output):

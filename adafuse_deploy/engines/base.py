@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from adafuse_deploy.engines.finite import check_input, check_logits
 from adafuse_deploy.engines.stepper import Stepper
 from adafuse_deploy.engines.stream import Stream
 from adafuse_deploy.errors import InputError
@@ -38,14 +39,17 @@ class Engine(ABC):
             frames: float32 (B, T, 3, H, W), normalised as ``metadata.config.preprocessing`` says.
 
         Raises:
-            InputError: the array has another type or shape.
+            InputError: the array has another type or shape, or NaN or infinity in it.
+            NotFiniteError: the logits have NaN or infinity in them.
         """
         self._check_open()
         frames = np.asarray(frames)
         check_frames(frames, self.metadata.clip_shape)
         if self.metadata.mode == "stream":
             return self._run_as_streams(frames)
+        check_input(frames)
         logits, frame_logits, *actions = self._infer(np.ascontiguousarray(frames))
+        check_logits(logits, self.name)
         policies = [policy.astype(np.uint8) for policy in actions]
         macs = self._counter.per_clip(policies, frames.shape[1])
         return Prediction(logits, frame_logits, policies, np.broadcast_to(macs, len(frames)).copy())
@@ -83,6 +87,7 @@ class Engine(ABC):
             self._stepper(streams),
             self._check_open,
             streams,
+            name=self.name,
             consensus=consensus,
             window=window,
             decay=decay,

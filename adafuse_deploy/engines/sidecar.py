@@ -15,6 +15,7 @@ from pathlib import Path
 from adafuse_deploy import __version__
 from adafuse_deploy.errors import IncompatibleArtifactError, InputError
 from adafuse_deploy.files import sha256
+from adafuse_deploy.json_text import json_text
 from adafuse_deploy.metadata import GraphMetadata
 
 SCHEMA = 1
@@ -88,7 +89,7 @@ class Sidecar:
             "operators": None if self.operators is None else asdict(self.operators),
             "metadata": self.metadata.to_dict(),
         }
-        return json.dumps(values, indent=2) + "\n"
+        return json_text(values, indent=2) + "\n"
 
     def check_runtime(self, engine: Path, version: str) -> None:
         """Refuse an engine built by another version of the runtime.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from adafuse_deploy.engines.consensus import make_consensus
+from adafuse_deploy.engines.finite import check_input, check_logits
 from adafuse_deploy.engines.stepper import Stepper
 from adafuse_deploy.errors import InputError
 from adafuse_deploy.macs import MacsCounter
@@ -33,6 +34,7 @@ class Stream:
         check_open: Callable[[], None],
         streams: int,
         *,
+        name: str,
         consensus: str | None,
         window: int,
         decay: float,
@@ -48,6 +50,7 @@ class Stream:
         self._metadata = metadata
         self._stepper: Stepper | None = stepper
         self._check_open = check_open
+        self._name = name
         self._policies: list[np.ndarray] = []
 
     def push(self, frame: np.ndarray) -> Prediction:
@@ -62,13 +65,18 @@ class Stream:
             ``policies`` (B, 1, C) and ``macs`` (B,) of this frame.
 
         Raises:
-            InputError: the array has another type or shape.
+            InputError: the array has another type or shape, or NaN or infinity in it; the streams
+                stay where they were.
+            NotFiniteError: the logits have NaN or infinity in them, and so may the state.
         """
         self._check_open()
         if self._stepper is None:
             raise RuntimeError("The stream is closed; open another with engine.stream().")
         frame = np.asarray(frame)
-        logits, *actions = self._stepper.step(self._checked(frame))
+        frame = self._checked(frame)
+        check_input(frame)
+        logits, *actions = self._stepper.step(frame)
+        check_logits(logits, self._name)
         policies = [action.astype(np.uint8)[:, None] for action in actions]
         # At the beginning nothing is missing, as after a frame that kept everything.
         before = self._policies or [np.zeros_like(policy) for policy in policies]

@@ -75,7 +75,7 @@ class TorchEngine(Engine):
         return [tensor.cpu().numpy() for tensor in (*numbers, *output.policies)]
 
     def _stepper(self, streams: int) -> Stepper:
-        return _TorchStepper(self._model, self._device, streams)
+        return _TorchStepper(self._model, self._device, self._type, streams)
 
     def _release(self) -> None:
         del self._model
@@ -84,12 +84,15 @@ class TorchEngine(Engine):
 class _TorchStepper:
     """Some streams in PyTorch."""
 
-    def __init__(self, model: VideoRecognizer, device: torch.device, streams: int) -> None:
+    def __init__(
+        self, model: VideoRecognizer, device: torch.device, kind: torch.dtype, streams: int
+    ) -> None:
         import torch
 
-        self._model, self._device = model, device
+        self._model, self._device, self._type = model, device, kind
+        kinds = {"float32": kind, "int32": torch.int32}
         self._state = [
-            torch.zeros(streams, *entry.shape, dtype=getattr(torch, entry.dtype), device=device)
+            torch.zeros(streams, *entry.shape, dtype=kinds[entry.dtype], device=device)
             for entry in model.state()
         ]
         self.state_bytes = sum(tensor.nbytes for tensor in self._state) // streams
@@ -98,9 +101,10 @@ class _TorchStepper:
         import torch
 
         with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
-            frame = torch.from_numpy(np.ascontiguousarray(frames)).to(self._device)
+            frame = torch.from_numpy(np.ascontiguousarray(frames)).to(self._device, self._type)
             output, self._state = self._model.step(frame, self._state)
-        return [tensor[:, 0].cpu().numpy() for tensor in output[1:2] + tuple(output.policies)]
+        logits = output.frame_logits.float()
+        return [tensor[:, 0].cpu().numpy() for tensor in (logits, *output.policies)]
 
     def reset(self, streams: int | slice) -> None:
         import torch

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
-import json
 import os
 import re
 import subprocess
@@ -23,6 +22,7 @@ import click
 
 from adafuse_deploy.errors import AdaFuseError, InputError, MissingDependencyError
 from adafuse_deploy.files import atomic_path, write_text
+from adafuse_deploy.json_text import json_text
 from adafuse_deploy.kernels.variants import Variant, all_variants
 
 TARGETS = (80, 86, 87, 89, 90, 100, 120)
@@ -61,7 +61,7 @@ def compile_variants(
             for index, variant in zip(range(0, len(files), len(targets)), variants, strict=True)
         ],
     }
-    write_text(output / "manifest.json", json.dumps(manifest, indent=1) + "\n")
+    write_text(output / "manifest.json", json_text(manifest, indent=1) + "\n")
     return manifest
 
 

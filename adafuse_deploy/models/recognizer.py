@@ -131,7 +131,7 @@ class VideoRecognizer(nn.Module):
         size = self.config.preprocessing.crop if size is None else size
         if size not in self._layers:
             # On the meta device shapes are computed and nothing else is.
-            model = copy.deepcopy(self).to("meta").eval()
+            model = copy.deepcopy(self).to("meta", torch.float32).eval()
             names = {module: name for name, module in model.named_modules()}
             run = ForwardPass(self.config.num_segments, argmax, names)
             with torch.no_grad():
@@ -147,7 +147,7 @@ class VideoRecognizer(nn.Module):
             InputError: the network needs later frames.
         """
         size = self.config.preprocessing.crop if size is None else size
-        model = copy.deepcopy(self).to("meta").eval()
+        model = copy.deepcopy(self).to("meta", torch.float32).eval()
         run = StreamPass(argmax)
         with torch.no_grad():
             model._run(torch.empty(1, 1, 3, size, size, device="meta"), run)

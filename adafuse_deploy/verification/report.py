@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from adafuse_deploy import __version__
+from adafuse_deploy.json_text import json_text
 from adafuse_deploy.verification.comparison import Comparison
 from adafuse_deploy.verification.latency import Latency
 
@@ -167,7 +167,7 @@ class Report:
             "results": [result.to_dict() for result in self.results],
             "not_run": self.not_run,
         }
-        return json.dumps(values, indent=2) + "\n"
+        return json_text(values, indent=2) + "\n"
 
 
 def _accuracy(seen: Comparison) -> tuple[str, str, str]:

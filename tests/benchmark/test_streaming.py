@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from adafuse_deploy.benchmark.streaming import (
 from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.errors import InputError
 from adafuse_deploy.exporters.onnx_exporter import export
+from adafuse_deploy.json_text import json_text
 from adafuse_deploy.macs import gate_widths
 from adafuse_deploy.models.gate import fixed
 from adafuse_deploy.models.recognizer import VideoRecognizer
@@ -74,7 +74,7 @@ def test_a_small_run() -> None:
         max_disturbance=100.0,
     )
     report = run_stream_benchmark(model_config("adafuse_tsn_resnet18", **SMALL), options)
-    json.dumps(report)
+    json_text(report)
     names = [peer["name"] for peer in report["peers"]]
     assert names == ["onnxruntime frame", "onnxruntime window"]
     for entry in (report["ours"], *report["peers"]):

@@ -20,6 +20,7 @@ from adafuse_deploy.errors import (
     InputError,
     MissingDependencyError,
 )
+from adafuse_deploy.json_text import json_text
 from adafuse_deploy.metadata import GraphMetadata
 from tests.engines.support import FakeDriver, FakeTensorRT, write_engine
 
@@ -34,7 +35,7 @@ def engine(tmp_path: Path, tiny_metadata: GraphMetadata) -> Path:
 
 def edit(engine: Path, **changes: Any) -> None:
     path = sidecar_path(engine)
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    path.write_text(json_text({**json.loads(path.read_text()), **changes}))
 
 
 def refusal(engine: Path) -> str:

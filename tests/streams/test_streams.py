@@ -12,6 +12,7 @@ import pytest
 from adafuse_deploy.engines.base import Engine
 from adafuse_deploy.engines.consensus import make_consensus
 from adafuse_deploy.engines.loader import load_engine
+from adafuse_deploy.engines.torch import TorchEngine
 from adafuse_deploy.errors import InputError
 from adafuse_deploy.macs import MacsCounter, clip_macs, gate_widths
 from adafuse_deploy.models.recognizer import VideoRecognizer
@@ -188,3 +189,18 @@ def test_work_of_a_stream_is_the_work_of_its_clip(online_model: VideoRecognizer)
         # At any time it is the clip so far: nothing is computed before it is needed.
         so_far = [policy[:, : t + 1] for policy in policies]
         np.testing.assert_array_equal(total, clip_macs(layers, so_far, t + 1))
+
+
+def test_bfloat16_streams_of_a_checkpoint(
+    online_model: VideoRecognizer, videos: np.ndarray
+) -> None:
+    """Frame by frame what the same arithmetic gives for the clip; the state is half as large."""
+    with TorchEngine(online_model, precision="bf16") as engine, engine.stream(2) as stream:
+        whole = engine.run(videos[:, :4])
+        steps = [stream.push(videos[:, t]) for t in range(4)]
+        with TorchEngine(online_model) as full, full.stream(2) as single:
+            assert stream.state_bytes < 0.7 * single.state_bytes
+    got = np.concatenate([step.frame_logits for step in steps], 1)
+    assert got.dtype == np.float32
+    error = np.abs(got - whole.frame_logits).max()
+    assert error <= 2e-2 * np.sqrt(np.mean(whole.frame_logits**2))
