@@ -6,6 +6,8 @@ operator library; 4 an incompatible artifact.
 
 from __future__ import annotations
 
+import difflib
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
@@ -14,6 +16,9 @@ import click
 
 from adafuse_deploy import __version__
 from adafuse_deploy.errors import AdaFuseError
+from adafuse_deploy.process import OutputLost, clean_exit, guarded_output
+
+PROGRAM = "adafuse-deploy"
 
 # Verb -> its line in --help.  The modules load only when their verb runs, so that --help works
 # with none of the optional runtimes installed.
@@ -47,36 +52,83 @@ class Verbs(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        word = args[0]
+        if word not in VERBS and not word.startswith("-") and not ctx.resilient_parsing:
+            similar = difflib.get_close_matches(word, VERBS, n=2, cutoff=0.5)
+            hint = f"did you mean {' or '.join(similar)}?" if similar else "see --help for all."
+            raise click.UsageError(f"There is no verb {word!r}; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
             formatter.write_dl(list(VERBS.items()))
 
 
+def _list_models(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from adafuse_deploy.models.registry import model_names
+
+        click.echo("\n".join(model_names()))
+        ctx.exit()
+
+
 @click.group(
     cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 success, 1 a check failed or wrong input, 2 usage, 3 a missing "
     "dependency, 4 an incompatible artifact.",
 )
-@click.version_option(__version__, prog_name="adafuse-deploy")
+@click.version_option(__version__, prog_name=PROGRAM)
+@click.option(
+    "--list-models",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_models,
+    help="List the names that --model and --arch take.",
+)
 def adafuse_deploy() -> None:
     """Deploy AdaFuse video recognition: export, build, verify and run."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and leave the process with the documented exit code."""
+    """Run the command line and leave the process with the documented exit code.
+
+    A process that is ended by SIGTERM or SIGHUP, or whose output nobody reads any more, leaves
+    with 128 + the number of the signal, as the shell counts.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    with clean_exit():
+        try:
+            with guarded_output():
+                code = _run(words)
+        except OutputLost as lost:
+            code = 141 if lost.cause.errno == errno.EPIPE else 1
+            if code == 1:
+                reason = lost.cause.strerror or lost.cause
+                click.echo(f"Error: Cannot write to standard output: {reason}.", err=True)
+    if code:
+        sys.exit(code)
+
+
+def _run(words: list[str]) -> int:
+    """Run the command line and return the exit code; errors are one sentence."""
     try:
         # The words go along as the context's object: a checkpoint records the command it came from.
-        adafuse_deploy.main(words, obj=words, standalone_mode=False)
+        adafuse_deploy.main(words, prog_name=PROGRAM, obj=words, standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except AdaFuseError as error:
         click.echo(f"Error: {error}", err=True)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted.", err=True)
-        sys.exit(130)
+        return 130
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,5 @@
+"""``python -m adafuse_deploy``: the command line."""
+
+from adafuse_deploy.cli import main
+
+main()

@@ -1,0 +1,82 @@
+"""What the verbs' options have in common: files that are checked first, --json, --quiet."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from adafuse_deploy.commands.output import be_quiet, leave_stdout_to_data
+from adafuse_deploy.errors import InputError
+from adafuse_deploy.files import check_target, own_stream
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+ANY_PATH = click.Path()
+"""A file or folder, as text; like those above it lets shells complete names."""
+
+
+class OutputFile(click.Path):
+    """A file to write, refused before any work if it cannot be.
+
+    Args:
+        suffixes: endings one of which the name must have; none allows any.
+        dash: whether ``-`` stands for standard output.
+    """
+
+    def __init__(self, *suffixes: str, dash: bool = False) -> None:
+        super().__init__(allow_dash=dash)
+        self.suffixes = suffixes
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        name = os.fspath(value)
+        option = "/".join(param.opts[::-1]) if isinstance(param, click.Option) else ""
+        if name == "-" and self.allow_dash:
+            leave_stdout_to_data(ctx)
+            return name
+        if self.suffixes and not name.endswith(self.suffixes):
+            given = f" ({option})" if option else ""
+            raise InputError(
+                f"{name}{given} must end in {' or '.join(self.suffixes)}, by which it is known."
+            )
+        check_target(name, option)
+        if own_stream(name) == 1:
+            leave_stdout_to_data(ctx)
+        return name
+
+
+json_option = click.option(
+    "--json",
+    "json_file",
+    type=OutputFile(dash=True),
+    metavar="FILE",
+    help="Write the result to FILE as JSON; - is standard output, and text goes to the other.",
+)
+
+_quiet_option = click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    expose_value=False,
+    callback=lambda ctx, option, wanted: be_quiet(ctx) if wanted else None,
+    help="Print results and errors only: no progress, no advice.",
+)
+
+
+def verb(**settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a function a verb: ``click.command`` with the options that all verbs have."""
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        return click.command(**settings)(_quiet_option(function))
+
+    return decorate

@@ -1,0 +1,91 @@
+"""What a verb says: results, files made, notes on the way and the next command.
+
+Results and what follows from them go to standard output, unless that carries a file (``--json -``);
+notes and progress go to standard error.  ``--quiet`` leaves the results.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from adafuse_deploy.files import write_text
+
+_QUIET, _DATA = "adafuse_deploy.quiet", "adafuse_deploy.stdout_is_data"
+
+
+def be_quiet(ctx: click.Context) -> None:
+    """Say results only, for the rest of this command."""
+    ctx.meta[_QUIET] = True
+
+
+def leave_stdout_to_data(ctx: click.Context | None) -> None:
+    """Send text to standard error, for the rest of this command."""
+    if ctx is not None:
+        ctx.meta[_DATA] = True
+
+
+def talkative() -> bool:
+    """Return whether progress and notes are wanted."""
+    return not _meta(_QUIET)
+
+
+def note(text: str) -> None:
+    """Say what is being done."""
+    if talkative():
+        click.echo(text, err=True)
+
+
+def say(*lines: str) -> None:
+    """Give results."""
+    for line in lines:
+        click.echo(line, err=_meta(_DATA))
+
+
+def made(text: str) -> None:
+    """Say what was made."""
+    if talkative():
+        say(text)
+
+
+def report(values: Any, lines: Iterable[str], json_file: str | None) -> None:
+    """Write a result to ``json_file``, if any, and then say it.
+
+    Files come first: when nobody reads the text any more, the work of hours is not lost.
+
+    Args:
+        values: the result, plain values for JSON; numbers that JSON does not know become null.
+        lines: the same for people.
+        json_file: a path, "-" for standard output, or None.
+    """
+    text = json.dumps(_finite(values), indent=2) if json_file else ""
+    if json_file == "-":
+        click.echo(text)
+    elif json_file:
+        write_text(json_file, text + "\n")
+    say(*lines)
+    if json_file and json_file != "-":
+        made(f"Wrote {json_file}.")
+
+
+def json_line(values: Any) -> str:
+    """Return one result as a line of JSON."""
+    return json.dumps(_finite(values))
+
+
+def _finite(values: Any) -> Any:
+    """Replace NaN and infinities, which JSON does not know, by None."""
+    if isinstance(values, dict):
+        return {name: _finite(value) for name, value in values.items()}
+    if isinstance(values, (list, tuple)):
+        return [_finite(value) for value in values]
+    return None if isinstance(values, float) and not math.isfinite(values) else values
+
+
+def _meta(name: str) -> bool:
+    ctx = click.get_current_context(silent=True)
+    return ctx is not None and bool(ctx.meta.get(name))
