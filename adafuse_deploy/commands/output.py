@@ -6,14 +6,13 @@ notes and progress go to standard error.  ``--quiet`` leaves the results.
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterable
 from typing import Any
 
 import click
 
 from adafuse_deploy.files import write_text
+from adafuse_deploy.json_text import json_text
 
 _QUIET, _DATA = "adafuse_deploy.quiet", "adafuse_deploy.stdout_is_data"
 
@@ -62,7 +61,7 @@ def report(values: Any, lines: Iterable[str], json_file: str | None) -> None:
         lines: the same for people.
         json_file: a path, "-" for standard output, or None.
     """
-    text = json.dumps(_finite(values), indent=2) if json_file else ""
+    text = json_text(values, indent=2) if json_file else ""
     if json_file == "-":
         click.echo(text)
     elif json_file:
@@ -70,20 +69,6 @@ def report(values: Any, lines: Iterable[str], json_file: str | None) -> None:
     say(*lines)
     if json_file and json_file != "-":
         made(f"Wrote {json_file}.")
-
-
-def json_line(values: Any) -> str:
-    """Return one result as a line of JSON."""
-    return json.dumps(_finite(values))
-
-
-def _finite(values: Any) -> Any:
-    """Replace NaN and infinities, which JSON does not know, by None."""
-    if isinstance(values, dict):
-        return {name: _finite(value) for name, value in values.items()}
-    if isinstance(values, (list, tuple)):
-        return [_finite(value) for value in values]
-    return None if isinstance(values, float) and not math.isfinite(values) else values
 
 
 def _meta(name: str) -> bool:
