@@ -158,6 +158,17 @@ class ModelConfig:
         """Whether any stage carries gates."""
         return bool(self.gated_stages)
 
+    @property
+    def shift_text(self) -> str:
+        """Where frames are shifted, in words."""
+        if self.temporal_shift == "none":
+            return "no temporal shift (TSN)"
+        kind = {"bidirectional": "temporal shift (TSM)", "online": "online temporal shift"}
+        place = {"convolutions": "conv1 and the shortcut's convolution", "conv1": "conv1 alone"}
+        blocks = "" if self.shift_every == 1 else f" in one of {self.shift_every} blocks"
+        part = f"1/{self.shift_div} of the channels each way"
+        return f"{kind[self.temporal_shift]} before {place[self.shift_place]}{blocks}, {part}"
+
     def hidden_units(self, channels: int) -> int:
         """Hidden units of a policy network that gates ``channels`` channels."""
         return self.gate_hidden or max(1, self.gate_quota // channels)

@@ -25,6 +25,14 @@ from adafuse_deploy.verification.reference import Expectation, expect
 FOLDER = Path(__file__).parent / "data" / "golden"
 SHIFT = {"adatsm50", "adatsm50last"}
 FULL = {"adatsn18": 112, "adatsm50": 224}
+# Dense networks, two of which have outputs; the others have the same under other names.
+DENSE = {
+    "tsm18plain": "tsm18plain",
+    "tsn18plain": "tsn18plain",
+    "tsm18mit": "tsm18plain",
+    "tsm18mmaction2": "tsm18plain",
+    "tsn18mmaction2": "tsn18plain",
+}
 OTHERS = ("adatsn18dense", "adatsn50", "adatsm50last", "adabninc")
 
 
@@ -62,7 +70,9 @@ def _fill(key: str, shape: list[int], salt: int) -> np.ndarray:
 
 def spec(name: str) -> dict[str, Any]:
     """Return the keys, shapes and, for :data:`FULL` configurations, reference figures."""
-    file = FOLDER / (f"{name}.json" if name in FULL else f"{name}.keys.json")
+    file = FOLDER / f"{name}.json"
+    if not file.exists():
+        file = FOLDER / f"{name}.keys.json"
     return {"aliases": {}, "salts": {}, **json.loads(file.read_text())}
 
 
@@ -79,6 +89,19 @@ def write_official(name: str, folder: Path) -> Path:
     state = {f"module.{key}": torch.from_numpy(values) for key, values in weights.items()}
     torch.save({"state_dict": state}, path)
     return path
+
+
+def dense_weights(name: str) -> dict[str, torch.Tensor]:
+    """Return the weights of a dense network as the code of that configuration names them.
+
+    ``mapping`` leads from its names to those of the public code, of which values are a function.
+    """
+    keys = spec(name)
+    theirs = keys.get("mapping", {})
+    return {
+        key: torch.from_numpy(_fill(theirs.get(key, key), shape, 0))
+        for key, shape, _ in keys["entries"]
+    }
 
 
 def load(name: str, folder: Path) -> VideoRecognizer:

@@ -58,7 +58,7 @@ def load_checkpoint(
     if official:
         return load_official(
             path,
-            temporal_shift=temporal_shift,
+            temporal_shift=temporal_shift or None,
             num_segments=num_segments or 8,
             size=size or 224,
             class_names=names,

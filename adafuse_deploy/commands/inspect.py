@@ -112,7 +112,9 @@ def _checkpoint(file: str, options: dict[str, Any]) -> tuple[str, GraphMetadata,
     from adafuse_deploy.commands.checkpoints import load_checkpoint
     from adafuse_deploy.files import sha256
     from adafuse_deploy.metadata import GraphMetadata
-    from adafuse_deploy.models.checkpoint import FORMAT, load_pickle
+    from adafuse_deploy.models.checkpoint import FORMAT
+    from adafuse_deploy.models.foreign import foreign_weights
+    from adafuse_deploy.models.pickles import load_pickle
 
     content = load_pickle(file)
     ours = isinstance(content, dict) and content.get("format") == FORMAT
@@ -127,7 +129,7 @@ def _checkpoint(file: str, options: dict[str, Any]) -> tuple[str, GraphMetadata,
             "such files do not say shift, frames and size: give --temporal-shift, --num-segments "
             "and --size as it was trained"
         )
-    kind = "checkpoint" if ours else "checkpoint of the public AdaFuse code"
+    kind = "checkpoint" if ours else str(foreign_weights(content, file))
     return kind, GraphMetadata.of(model, digest), {**details, "sha256": digest}
 
 
@@ -155,11 +157,6 @@ def _text(value: object) -> str:
 def _describe(metadata: GraphMetadata) -> dict[str, Any]:
     config = metadata.config
     preparation = config.preprocessing
-    shift = {
-        "none": "no temporal shift (TSN)",
-        "bidirectional": "temporal shift (TSM)",
-        "online": "online temporal shift",
-    }
     stages = ", ".join(map(str, config.gated_stages))
     gates = f"{len(metadata.gates)} in stages {stages}" if metadata.gates else "none (dense)"
     gflops = _gflops(metadata)
@@ -168,7 +165,7 @@ def _describe(metadata: GraphMetadata) -> dict[str, Any]:
         spread = f", gated {gflops['all_skipped']:.4f} (all skipped) to {gflops['all_kept']:.4f}"
     return {
         "network": f"{config.backbone}, width {config.width:g}, "
-        f"{shift[config.temporal_shift]}, {config.consensus} consensus",
+        f"{config.shift_text}, {config.consensus} consensus",
         "gates": gates + (", two in each block" if config.dense_gates else ""),
         "classes": config.class_names or config.num_classes,
         "input": "float32 (N, "

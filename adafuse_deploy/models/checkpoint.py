@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import os
-import pickle
-import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from adafuse_deploy.config import ModelConfig
 from adafuse_deploy.errors import InputError
-from adafuse_deploy.files import atomic_path
+from adafuse_deploy.models.pickles import load_pickle, write_pickle
 from adafuse_deploy.models.recognizer import VideoRecognizer
 
 FORMAT = "adafuse-deploy"
@@ -39,17 +35,6 @@ def save_checkpoint(model: VideoRecognizer, path: str | os.PathLike[str], **extr
     write_pickle(content, path)
 
 
-def write_pickle(content: dict[str, Any], path: str | os.PathLike[str]) -> None:
-    """Write plain values and tensors for :func:`load_pickle`, atomically.
-
-    Raises:
-        InputError: ``path`` cannot be written, or the disk is full.
-    """
-    # Into an open file: given a name, PyTorch reports a full disk as an internal error of its own.
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        torch.save(content, file)
-
-
 def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read the entries of a checkpoint of ours without running any code in it.
 
@@ -58,10 +43,12 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     content = load_pickle(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        hint = ""
-        if isinstance(content, dict) and "state_dict" in content:
-            hint = " If the public AdaFuse code wrote it, add --official."
-        raise InputError(f"{path} is not a checkpoint of adafuse-deploy.{hint}")
+        from adafuse_deploy.models.foreign import foreign_weights
+
+        found = foreign_weights(content, str(path))
+        raise InputError(
+            f"{path} is not a checkpoint of adafuse-deploy but {found}; add --official."
+        )
     if content.get("version") != VERSION:
         raise InputError(
             f"{path} has checkpoint version {content.get('version')}, this adafuse-deploy reads "
@@ -82,34 +69,12 @@ def load_model(path: str | os.PathLike[str]) -> VideoRecognizer:
     return model.eval()
 
 
-def load_pickle(path: str | os.PathLike[str]) -> Any:
-    """Return what ``torch.save`` wrote to ``path``, refusing anything but plain data.
-
-    Raises:
-        InputError: the file is missing, truncated, or would have to run code to load.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"There is no checkpoint {path}; check the path.")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"{path} is not a readable checkpoint: it is no PyTorch file, or it holds Python "
-            "objects other than tensors and plain values, which are refused because loading them "
-            "could run code; save its state_dict alone."
-        ) from error
-    except (RuntimeError, EOFError, OSError, zipfile.BadZipFile, ValueError, KeyError) as error:
-        raise InputError(
-            f"{path} is truncated or damaged and cannot be read; copy it again."
-        ) from error
-
-
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
     """Load ``weights`` into ``model``; every key must exist on both sides with the same shape.
 
     Raises:
-        InputError: lists all missing, surplus and misshapen keys at once.
+        InputError: lists all missing, surplus and misshapen keys at once; or a weight is NaN or
+            infinite.
     """
     expected = model.state_dict()
     problems = [f"missing {key}" for key in expected if key not in weights]
@@ -124,7 +89,18 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: str) -
             f"The weights in {source} do not fit the network; they are of another architecture or "
             f"configuration ({len(problems)} problems): {listing(problems)}"
         )
+    check_finite(weights, source)
     model.load_state_dict(dict(weights))
+
+
+def check_finite(weights: Mapping[str, Tensor], source: str) -> None:
+    """Raise :class:`InputError` if a weight is NaN or infinite, naming the first such tensor."""
+    for name, tensor in weights.items():
+        if not tensor.isfinite().all():
+            raise InputError(
+                f"{source} holds NaN or infinite weights, first in {name}: its training diverged "
+                "or the file is damaged; take an earlier checkpoint, or train with a lower rate."
+            )
 
 
 def listing(items: list[str], most: int = 20) -> str:

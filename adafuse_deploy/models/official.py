@@ -1,15 +1,15 @@
 """Checkpoints of the public AdaFuse code (arXiv 2102.05775), bit-faithful.
 
 Such a file holds ``{"state_dict": ...}`` and none of the flags it was trained with.  What keys and
-shapes tell is inferred; temporal shift, frames per clip and input size leave no trace and are
-options.
+shapes tell is inferred; temporal shift (but for TSM's own networks), frames per clip and input size
+leave no trace and are options.  Files of other codes come here by the names of this one, see
+:mod:`adafuse_deploy.models.foreign`.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from typing import Any
 
 from torch import Tensor
@@ -17,7 +17,9 @@ from torch import Tensor
 from adafuse_deploy.config import ModelConfig, preprocessing_for
 from adafuse_deploy.errors import InputError
 from adafuse_deploy.models.bninception import BLOCKS
-from adafuse_deploy.models.checkpoint import FORMAT, listing, load_pickle, load_weights
+from adafuse_deploy.models.checkpoint import FORMAT, listing, load_weights
+from adafuse_deploy.models.foreign import foreign_weights
+from adafuse_deploy.models.pickles import load_pickle
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.resnet import DEPTHS
 
@@ -64,42 +66,49 @@ _SHARED = re.compile(r"base_model\.gate_fc[01]s\.\d+_\d+\.(weight|bias)")
 def load_official(
     path: str | os.PathLike[str],
     *,
-    temporal_shift: bool = False,
+    temporal_shift: bool | None = None,
     num_segments: int = 8,
     size: int = 224,
     class_names: tuple[str, ...] = (),
 ) -> VideoRecognizer:
-    """Load a checkpoint of the public code, in evaluation mode.
+    """Load a checkpoint of another code, in evaluation mode.
+
+    The public AdaFuse code, TSM's and mmaction2 (TSN and TSM on a ResNet) are recognised by the
+    names in the file.
 
     Args:
-        path: the ``.pth.tar`` file.
-        temporal_shift: it was trained with ``--shift`` (TSM).
+        path: the ``.pth.tar`` or ``.pth`` file.
+        temporal_shift: it was trained with ``--shift`` (TSM); None where names tell, or for no.
         num_segments: frames per clip.
         size: side of the square input in pixels.
         class_names: names of the classes, if known.
 
     Raises:
-        InputError: the file is not such a checkpoint, or keys are missing, surplus or misshapen
-            (all of them listed).
+        InputError: the file is not such a checkpoint, contradicts ``temporal_shift``, or keys are
+            missing, surplus or misshapen (all of them listed).
     """
     content = load_pickle(path)
-    weights = content.get("state_dict") if isinstance(content, dict) else None
-    ours = isinstance(content, dict) and content.get("format") == FORMAT
-    if ours or not isinstance(weights, dict) or not all(isinstance(k, str) for k in weights):
+    if isinstance(content, dict) and content.get("format") == FORMAT:
         raise InputError(
-            f"{path} is no checkpoint of the public AdaFuse code, which holds a 'state_dict' and "
-            "nothing else; one of ours is used as it is, without --official or convert."
+            f"{path} is a checkpoint of adafuse-deploy; it is used as it is, without --official or "
+            "convert."
         )
-    weights = {key.removeprefix("module."): tensor for key, tensor in weights.items()}
+    foreign = foreign_weights(content, str(path))
+    if foreign.classes is None:
+        raise InputError(
+            f"{path} has no classifier of actions: it is {foreign}, from which 'train --init' can "
+            "begin."
+        )
     config = infer_config(
-        weights,
-        temporal_shift=temporal_shift,
+        foreign.tensors,
+        backbone=foreign.backbone,
         num_segments=num_segments,
         size=size,
         class_names=class_names,
+        **foreign.shift_fields(temporal_shift),
     )
     model = VideoRecognizer(config)
-    load_weights(model, convert_weights(weights), str(path))
+    load_weights(model, convert_weights(foreign.tensors), f"{path}, {foreign},")
     return model.eval()
 
 
@@ -131,57 +140,41 @@ def _rename(key: str) -> str:
 def infer_config(
     weights: dict[str, Tensor],
     *,
-    temporal_shift: bool,
+    backbone: str,
     num_segments: int,
     size: int,
     class_names: tuple[str, ...] = (),
+    **shift: Any,
 ) -> ModelConfig:
     """Return the configuration that official weights (without ``module.``) belong to.
 
+    Args:
+        weights: by the names of the public code, a classifier among them.
+        backbone, shift: fields of the configuration, see :mod:`adafuse_deploy.models.foreign`.
+        num_segments, size, class_names: as for :func:`load_official`.
+
     Raises:
-        InputError: the keys belong to no network of the public code, or to one with options that
-            have no counterpart here (gates in a part of a stage, gates without reuse).
+        InputError: the network has options that have no counterpart here (gates in a part of a
+            stage, gates without reuse).
     """
-    if "new_fc.weight" not in weights:
-        raise InputError(
-            "The checkpoint has no classifier 'new_fc.weight'; it was not written by the public "
-            "AdaFuse code."
-        )
-    backbone = _backbone(weights)
     if backbone == "bninception" and size != 224:
         raise InputError("Official BN-Inception checkpoints take 224 x 224 only; use --size 224.")
     values: dict[str, Any] = {
         "backbone": backbone,
         "num_classes": len(weights["new_fc.weight"]),
         "num_segments": num_segments,
-        "temporal_shift": "bidirectional" if temporal_shift else "none",
         "gated_stages": _gated_stages(weights, backbone),
         "dense_gates": any(".policy_net2." in key for key in weights),
         "shared_policy": any(_SHARED.fullmatch(key) for key in weights),
         "preprocessing": preprocessing_for(backbone, size),
         "class_names": class_names,
+        **shift,
     }
+    if backbone != "bninception":
+        values["width"] = len(weights["base_model.bn1.weight"]) / 64
     if values["gated_stages"]:
         values |= _hidden_units(weights)
     return ModelConfig(**values)
-
-
-def _backbone(weights: dict[str, Tensor]) -> str:
-    if "base_model.conv1_7x7_s2.weight" in weights:
-        return "bninception"
-    blocks = {
-        m.group(1, 2) for key in weights if (m := re.match(r"base_model\.layer(\d)\.(\d+)\.", key))
-    }
-    depths = Counter(stage for stage, _ in blocks)
-    shape = tuple(depths[stage] for stage in "1234")
-    bottleneck = any(re.search(r"layer\d\.\d+\.conv3\.", key) for key in weights)
-    for name, depth in DEPTHS.items():
-        if depth == shape and bottleneck == (name in ("resnet50", "resnet101")):
-            return name
-    raise InputError(
-        f"The checkpoint's backbone is none of {', '.join(DEPTHS)} or bninception (blocks per "
-        f"stage: {shape}); other architectures are not supported."
-    )
 
 
 def _gated_stages(weights: dict[str, Tensor], backbone: str) -> tuple[int, ...]:

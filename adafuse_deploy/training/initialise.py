@@ -9,9 +9,12 @@ from typing import Any
 
 from torch import Tensor
 
+from adafuse_deploy.config import ModelConfig
 from adafuse_deploy.errors import InputError
-from adafuse_deploy.models.checkpoint import FORMAT, listing, load_pickle
+from adafuse_deploy.models.checkpoint import FORMAT, check_finite, listing
+from adafuse_deploy.models.foreign import foreign_weights
 from adafuse_deploy.models.official import convert_weights
+from adafuse_deploy.models.pickles import load_pickle
 from adafuse_deploy.models.recognizer import VideoRecognizer
 
 _GATE = re.compile(r"\.gate[12]?\.")
@@ -26,12 +29,14 @@ class Initialisation:
         loaded: names of the tensors taken from it.
         new: names of the network's other tensors, which keep their initial values.
         unused: names in the file that were left out: another classifier, gates the network lacks.
+        note: in which way the network computes otherwise than the file's, or "".
     """
 
     source: str
     loaded: tuple[str, ...]
     new: tuple[str, ...]
     unused: tuple[str, ...]
+    note: str = ""
 
     def __str__(self) -> str:
         text = f"{len(self.loaded)} tensors from {self.source}"
@@ -39,21 +44,22 @@ class Initialisation:
             text += f"; new: {_parts(self.new)}"
         if self.unused:
             text += f"; left out: {_parts(self.unused)}"
-        return text
+        return f"{text}; {self.note}" if self.note else text
 
 
 def initialise(model: VideoRecognizer, path: str | os.PathLike[str]) -> Initialisation:
     """Load the backbone, and classifier and gates where they fit, from a file of weights.
 
-    The file is a checkpoint of ours, a dense TSN or TSM checkpoint of the public code
-    (``base_model.layer1.0.conv1.net.weight`` ...), or an ImageNet ``state_dict`` named as
-    torchvision's (``layer1.0.conv1.weight`` ...), whose classifier is left out.
+    The file is a checkpoint of ours, of the public AdaFuse code, of TSM's or of mmaction2 (TSN or
+    TSM), or an ImageNet ``state_dict`` named as torchvision's, whose classifier is left out; see
+    :mod:`adafuse_deploy.models.foreign`.
 
     Raises:
         InputError: the file cannot be read or holds no weights, or a tensor of the backbone is
             missing, surplus or misshapen (all of them listed), or gates are misshapen.
     """
-    source, weights = _read(path)
+    source = _read(path)
+    weights = source.weights
     expected = model.state_dict()
     unused = [name for name in weights if not _belongs(name, weights[name], expected)]
     loaded = {name: tensor for name, tensor in weights.items() if name not in unused}
@@ -67,35 +73,50 @@ def initialise(model: VideoRecognizer, path: str | os.PathLike[str]) -> Initiali
     ]
     if problems:
         raise InputError(
-            f"The weights in {path} do not fit a {model.config.backbone} of width "
+            f"{path} is {source.name}, which does not fit a {model.config.backbone} of width "
             f"{model.config.width:g} ({len(problems)} problems): {listing(problems)}"
         )
+    check_finite(loaded, str(path))
     model.load_state_dict(loaded, strict=False)
-    return Initialisation(source, tuple(loaded), tuple(new), tuple(unused))
+    note = _shift_note(source.config, model.config)
+    return Initialisation(source.name, tuple(loaded), tuple(new), tuple(unused), note)
 
 
-def _read(path: str | os.PathLike[str]) -> tuple[str, dict[str, Tensor]]:
-    """Return the kind of the file and its weights by our names."""
+@dataclass(frozen=True)
+class _Source:
+    """A file of weights.
+
+    Attributes:
+        name: what it is.
+        weights: by our names.
+        config: says where its network shifts frames; None if that is unknown.
+    """
+
+    name: str
+    weights: dict[str, Tensor]
+    config: ModelConfig | None
+
+
+def _read(path: str | os.PathLike[str]) -> _Source:
+    """Return what the file is and its weights by our names."""
     content: Any = load_pickle(path)
-    ours = isinstance(content, dict) and content.get("format") == FORMAT
-    if isinstance(content, dict) and "state_dict" in content:
-        content = content["state_dict"]
-    if not isinstance(content, dict) or not all(isinstance(t, Tensor) for t in content.values()):
-        raise InputError(f"{path} holds no state_dict; give a file of weights.")
-    if ours:
-        return "a checkpoint of adafuse-deploy", content
-    weights = {name.removeprefix("module."): tensor for name, tensor in content.items()}
-    if any(name.startswith("base_model.") for name in weights):
-        renamed = {_official_name(name): tensor for name, tensor in weights.items()}
-        return "a checkpoint of the public code", convert_weights(renamed)
-    backbone = {_official_name(f"base_model.{name}"): tensor for name, tensor in weights.items()}
-    return "an ImageNet backbone", convert_weights(backbone)
+    if isinstance(content, dict) and content.get("format") == FORMAT:
+        return _Source(
+            "a checkpoint of adafuse-deploy",
+            content["state_dict"],
+            ModelConfig.from_dict(content["config"]),
+        )
+    foreign = foreign_weights(content, str(path))
+    config: ModelConfig | None = None
+    if foreign.shifted is not None:
+        config = ModelConfig(backbone=foreign.backbone, **foreign.shift_fields(None))
+    return _Source(str(foreign), convert_weights(foreign.tensors), config)
 
 
-def _official_name(name: str) -> str:
-    """Bring names of the TSN and TSM codes and of torchvision to those of the AdaFuse code."""
-    name = name.replace(".net.", ".")  # TSM wraps the convolution that it shifts
-    return re.sub(r"\.downsample\.([01])\.", r".downsample\1.", name)
+def _shift_note(given: ModelConfig | None, made: ModelConfig) -> str:
+    if given is None or given.shift_text == made.shift_text:
+        return ""
+    return f"its network has {given.shift_text}, this one {made.shift_text}"
 
 
 def _belongs(name: str, tensor: Tensor, expected: dict[str, Tensor]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from adafuse_deploy.errors import InputError, MissingDependencyError
 from adafuse_deploy.files import write_text
-from adafuse_deploy.models.checkpoint import load_pickle, write_pickle
+from adafuse_deploy.models.pickles import load_pickle, write_pickle
 
 STATE_FORMAT = "adafuse-deploy training state"
 

@@ -1,0 +1,96 @@
+"""Files of ``torch.save``, read without running any code in them."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from adafuse_deploy.errors import InputError
+from adafuse_deploy.files import atomic_path
+
+
+class Inert:
+    """An object that training code saved beside its weights; it keeps nothing and runs nothing."""
+
+    def __new__(cls, *_: Any) -> Inert:
+        return super().__new__(cls)
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def __setstate__(self, _: Any) -> None:
+        pass
+
+
+# Scores that numpy computed, options, file names and logs: no weight depends on them.
+_BESIDE_WEIGHTS = (
+    "numpy.core.multiarray.scalar",
+    "numpy.core.multiarray._reconstruct",
+    "numpy._core.multiarray.scalar",
+    "numpy._core.multiarray._reconstruct",
+    "numpy.ndarray",
+    "numpy.dtype",
+    "argparse.Namespace",
+    "pathlib.PosixPath",
+    "pathlib.WindowsPath",
+    "mmengine.logging.history_buffer.HistoryBuffer",
+)
+
+
+def _stand_in(name: str) -> type[Inert]:
+    """Return a class that PyTorch's reader takes for the one of this full name."""
+    module, _, leaf = name.rpartition(".")
+    return type(leaf, (Inert,), {"__module__": module})
+
+
+_INERT = [_stand_in(name) for name in _BESIDE_WEIGHTS]
+
+
+def write_pickle(content: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    """Write plain values and tensors for :func:`load_pickle`, atomically.
+
+    Raises:
+        InputError: ``path`` cannot be written, or the disk is full.
+    """
+    # Into an open file: given a name, PyTorch reports a full disk as an internal error of its own.
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        torch.save(content, file)
+
+
+def load_pickle(path: str | os.PathLike[str]) -> Any:
+    """Return what ``torch.save`` wrote to ``path``: tensors and plain values.
+
+    A few kinds of objects that training codes save beside weights become :class:`Inert`.
+
+    Raises:
+        InputError: the file is missing, truncated, or holds other objects, which would have to run
+            code to load; the first is named.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"There is no checkpoint {path}; check the path.")
+    try:
+        with torch.serialization.safe_globals(list(_INERT)):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(f"{path} is not a readable checkpoint: {_why(error)}") from error
+    except (RuntimeError, EOFError, OSError, zipfile.BadZipFile, ValueError, KeyError) as error:
+        raise InputError(
+            f"{path} is truncated or damaged and cannot be read; copy it again."
+        ) from error
+
+
+def _why(error: pickle.UnpicklingError) -> str:
+    named = re.search(r"GLOBAL (\S+)", str(error))
+    if named is None:
+        return "it is no PyTorch file, or a damaged one."
+    return (
+        f"it holds Python objects other than tensors and plain values ({named[1]}), which are "
+        "refused because loading them could run code; save its state_dict alone."
+    )
