@@ -88,9 +88,9 @@ def load_pickle(path: str | os.PathLike[str]) -> Any:
 
 def _why(error: pickle.UnpicklingError) -> str:
     named = re.search(r"GLOBAL (\S+)", str(error))
-    if named is None:
-        return "it is no PyTorch file, or a damaged one."
+    found = "it holds" if named else "it is no PyTorch file, or holds"
+    which = f" ({named[1]})" if named else ""
     return (
-        f"it holds Python objects other than tensors and plain values ({named[1]}), which are "
-        "refused because loading them could run code; save its state_dict alone."
+        f"{found} Python objects other than tensors and plain values{which}, which are refused "
+        "because loading them could run code; save its state_dict alone."
     )
