@@ -11,6 +11,8 @@ BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101", "bninception")
 SHIFTS = ("none", "bidirectional", "online")
 SHIFT_PLACES = ("convolutions", "conv1")
 CONSENSUS = ("average", "lstm")
+GATE_ACTIONS = (("keep", "reuse", "skip"), ("keep", "reuse"), ("keep", "skip"))
+GATE_POOLING = ("average", "max")
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -81,8 +83,17 @@ class ModelConfig:
         gated_stages: which of the four ResNet stages (1..4), or BN-Inception's 3, 4 and 5, carry
             gates; empty for a dense network.
         dense_gates: a second gate in every gated residual block.
+        gate_actions: what gates choose among: one of :data:`GATE_ACTIONS`.  Without "reuse" there
+            is no history: policy networks read the frame's own features only.
+        gate_pooling: how policy networks see the gated block's input: one of :data:`GATE_POOLING`,
+            over space.
+        gate_layers: linear layers of each policy network: 1, 2 (the paper's) or 3.
+        gate_norm: batch normalisation behind the policy networks' linear layers but the last, or
+            behind the only one.
+        gate_relu: ReLU at the same places.
         gate_hidden: hidden units of each policy network; 0 to use ``gate_quota``.
         gate_quota: hidden units are ``gate_quota // gated channels`` (official 196608).
+        gate_ratio: above zero, hidden units are this multiple of the gated channels, rounded down.
         shared_policy: policy networks of equal shape share their linear layers.
         consensus: "average" of the frames' logits, or an "lstm" over the frames' features.
         lstm_hidden: width of that LSTM.
@@ -101,8 +112,14 @@ class ModelConfig:
     shift_every: int = 1
     gated_stages: tuple[int, ...] = (1, 2, 3, 4)
     dense_gates: bool = False
+    gate_actions: tuple[str, ...] = ("keep", "reuse", "skip")
+    gate_pooling: str = "average"
+    gate_layers: int = 2
+    gate_norm: bool = True
+    gate_relu: bool = True
     gate_hidden: int = 1024
     gate_quota: int = 0
+    gate_ratio: float = 0.0
     shared_policy: bool = False
     consensus: str = "average"
     lstm_hidden: int = 512
@@ -113,11 +130,15 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "gated_stages", tuple(sorted(set(self.gated_stages))))
+        object.__setattr__(self, "gate_actions", tuple(sorted(set(self.gate_actions))))
         object.__setattr__(self, "class_names", tuple(self.class_names))
         self._choice("backbone", BACKBONES)
         self._choice("temporal_shift", SHIFTS)
         self._choice("shift_place", SHIFT_PLACES)
         self._choice("consensus", CONSENSUS)
+        self._choice("gate_actions", GATE_ACTIONS)
+        self._choice("gate_pooling", GATE_POOLING)
+        self._choice("gate_layers", (1, 2, 3))
         if self.shift_div < 2 or self.shift_every < 1:
             raise InputError("shift_div must be at least 2 and shift_every at least 1.")
         stages = self.possible_stages
@@ -135,18 +156,21 @@ class ModelConfig:
             )
         if self.num_classes < 1 or self.num_segments < 1 or self.width <= 0:
             raise InputError("num_classes, num_segments and width must be positive.")
-        if self.gated_stages and self.gate_hidden < 1 and self.gate_quota < 1:
-            raise InputError("A gated network needs gate_hidden or gate_quota above zero.")
+        hidden = self.gate_hidden > 0 or self.gate_quota > 0 or self.gate_ratio > 0
+        if self.gated_stages and self.gate_layers > 1 and not hidden:
+            raise InputError(
+                "A gated network needs gate_hidden, gate_quota or gate_ratio above zero."
+            )
         if self.class_names and len(self.class_names) != self.num_classes:
             raise InputError(
                 f"{len(self.class_names)} class names were given for {self.num_classes} classes; "
                 "they must be equally many."
             )
 
-    def _choice(self, name: str, allowed: tuple[str, ...]) -> None:
+    def _choice(self, name: str, allowed: tuple[Any, ...]) -> None:
         value = getattr(self, name)
         if value not in allowed:
-            raise InputError(f"{name} is {value!r}; choose one of {', '.join(allowed)}.")
+            raise InputError(f"{name} is {value!r}; choose one of {', '.join(map(str, allowed))}.")
 
     @property
     def possible_stages(self) -> tuple[int, ...]:
@@ -171,6 +195,8 @@ class ModelConfig:
 
     def hidden_units(self, channels: int) -> int:
         """Hidden units of a policy network that gates ``channels`` channels."""
+        if self.gate_ratio > 0:
+            return max(1, int(self.gate_ratio * channels))
         return self.gate_hidden or max(1, self.gate_quota // channels)
 
     def to_dict(self) -> dict[str, Any]:

@@ -31,9 +31,11 @@ def enliven(model: VideoRecognizer, seed: int = 0) -> VideoRecognizer:
     generator = torch.Generator().manual_seed(seed)
     for module in model.modules():
         if isinstance(module, PolicyNetwork):
-            torch.nn.init.normal_(module.fc0.weight, 0, 0.5, generator)
-            torch.nn.init.normal_(module.fc1.weight, 0, 1, generator)
-            torch.nn.init.normal_(module.fc1.bias, 0, 0.5, generator)
+            first, *others = (linear for linear, _, _ in module.layers())
+            torch.nn.init.normal_(first.weight, 0, 0.5, generator)
+            for linear in others:
+                torch.nn.init.normal_(linear.weight, 0, 1, generator)
+                torch.nn.init.normal_(linear.bias, 0, 0.5, generator)
         if isinstance(module, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
             assert module.running_mean is not None and module.running_var is not None
             torch.nn.init.normal_(module.running_mean, 0, 0.1, generator)

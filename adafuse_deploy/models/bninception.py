@@ -54,6 +54,14 @@ BLOCKS = (
 )
 
 
+def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> ConvBN:
+    """Return a convolution of BN-Inception: with bias, and 90 % of a batch in running statistics.
+
+    That momentum comes from the Caffe network, where 0.9 meant what is kept.
+    """
+    return ConvBN(inputs, outputs, kernel, stride, bias=True, momentum=0.9)
+
+
 class InceptionBlock(nn.Module):
     """Up to four branches side by side, concatenated in the order 1x1, 3x3, double 3x3, pool."""
 
@@ -63,9 +71,6 @@ class InceptionBlock(nn.Module):
         super().__init__()
         self.pool = shape.pool
         self.stride = 1 if shape.direct else 2
-
-        def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> ConvBN:
-            return ConvBN(inputs, outputs, kernel, stride, bias=True)
 
         self.direct = conv(in_channels, shape.direct, 1) if shape.direct else None
         self.single_reduce = conv(in_channels, shape.single[0], 1)
@@ -98,7 +103,7 @@ class InceptionBlock(nn.Module):
         last(run.conv(x, self.single_reduce, input=input), self.single)
         y = run.conv(x, self.double_reduce, input=input)
         last(run.conv(y, self.double1), self.double2)
-        pooled = self._pool(x)
+        pooled = self._pool(x, run)
         if self.project is not None:
             last(pooled, self.project, input)
         else:
@@ -106,9 +111,9 @@ class InceptionBlock(nn.Module):
             branches.append(pooled if passed is None else run.fuse(pooled, passed))
         return torch.cat(branches, 1), policy
 
-    def _pool(self, x: Tensor) -> Tensor:
+    def _pool(self, x: Tensor, run: ForwardPass) -> Tensor:
         if self.pool == "avg":
-            return F.avg_pool2d(x, 3, 1, 1)
+            return run.average_pool(x, self)
         if self.stride == 2:
             return F.max_pool2d(x, 3, 2, ceil_mode=True)
         return F.max_pool2d(x, 3, 1, 1)
@@ -117,12 +122,14 @@ class InceptionBlock(nn.Module):
 class BNInception(nn.Module):
     """Frames (N * T, 3, H, W) to feature maps (N * T, ``channels``, H / 32, W / 32)."""
 
+    adaptive_pool = False
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         policies = PolicyNetworks(config)
-        self.conv1 = ConvBN(3, 64, 7, 2, bias=True)
-        self.conv2_reduce = ConvBN(64, 64, 1, bias=True)
-        self.conv2 = ConvBN(64, 192, 3, bias=True)
+        self.conv1 = conv(3, 64, 7, 2)
+        self.conv2_reduce = conv(64, 64, 1)
+        self.conv2 = conv(64, 192, 3)
         self.channels = 192
         self.blocks = nn.ModuleDict()
         for shape in BLOCKS:

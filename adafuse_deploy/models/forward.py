@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from adafuse_deploy.macs import ChannelGate, Layer
@@ -19,10 +21,12 @@ class Policy:
     Attributes:
         values: int32 (N, T, C) of actions (hard), or weights (N, T, C, 3) of them (soft).
         channels: where the values stand in the gate.
+        history: whether the gate can reuse, that is, needs the previous frame.
     """
 
     values: Tensor
     channels: ChannelGate
+    history: bool = True
 
     @property
     def soft(self) -> bool:
@@ -33,7 +37,7 @@ class Policy:
         """Return the decisions over channels ``start``...``stop - 1``."""
         first = self.channels.start
         where = replace(self.channels, start=first + start, stop=first + stop)
-        return Policy(self.values[:, :, start:stop], where)
+        return replace(self, values=self.values[:, :, start:stop], channels=where)
 
     def fuse(self, y: Tensor, previous: Tensor) -> Tensor:
         """Return this frame's, the previous frame's or zero activations, as decided.
@@ -72,13 +76,15 @@ class ForwardPass:
 
     def gate(self, network: PolicyNetwork, x: Tensor) -> Policy:
         """Let ``network`` decide over a layer from the block input x (N * T, C, H, W)."""
-        self._count_linear(network.fc0, f"{self._name(network)}.fc0", network.bn)
-        self._count_linear(network.fc1, f"{self._name(network)}.fc1")
-        pooled = x.mean((2, 3))
-        previous = self.previous(pooled, "features")
-        values = self._decide(network(previous, pooled, self.frames))
+        for index, (linear, norm, _) in enumerate(network.layers()):
+            self._count_linear(linear, f"{self._name(network)}.fc{index}", norm)
+        features = network.pool(x)
+        if network.history:
+            features = torch.cat([self.previous(features, "features"), features], -1)
+        values = network.policy(self._decide(network(features, self.frames)))
         self.policies.append(values)
-        return Policy(values, ChannelGate(len(self.policies) - 1, 0, network.channels))
+        channels = ChannelGate(len(self.policies) - 1, 0, network.channels)
+        return Policy(values, channels, network.history)
 
     def conv(
         self,
@@ -106,7 +112,7 @@ class ForwardPass:
         else:
             promise = None if input is None else self.promise(input)
             if output is not None:
-                y = self.gated_conv(x, layer, output.values, promise)
+                y = self.gated_conv(x, layer, output, promise)
             else:
                 assert promise is not None
                 y = skip_conv(x, *layer.folded(), promise, *layer.geometry())
@@ -115,10 +121,10 @@ class ForwardPass:
         return y
 
     def gated_conv(
-        self, x: Tensor, layer: ConvBN, policy: Tensor, promise: Tensor | None
+        self, x: Tensor, layer: ConvBN, policy: Policy, promise: Tensor | None
     ) -> Tensor:
         """Run a gated convolution; arguments as for :func:`adafuse_deploy.ops.conv.gated_conv`."""
-        return gated_conv(x, *layer.folded(), policy, promise, *layer.geometry())
+        return gated_conv(x, *layer.folded(), policy.values, promise, *layer.geometry())
 
     def promise(self, input: Policy) -> Tensor:
         """Return int32 (N, T, C): which channels of a fused activation need not be read."""
@@ -126,7 +132,8 @@ class ForwardPass:
 
     def fuse(self, y: Tensor, policy: Policy) -> Tensor:
         """Fuse activations y (N * T, C, H, W) that no gated convolution made."""
-        return policy.fuse(y, self.previous(y, "activations"))
+        previous = self.previous(y, "activations") if policy.history else torch.zeros_like(y)
+        return policy.fuse(y, previous)
 
     def shift(self, x: Tensor, kind: str, div: int) -> Tensor:
         """Shift channels between neighbouring frames, see :func:`temporal_shift`."""
@@ -153,16 +160,29 @@ class ForwardPass:
         self._count_linear(layer, self._name(layer), policy=False)
         return layer(x)
 
-    def pool(self, x: Tensor) -> Tensor:
-        """Average over space: (N * T, C, H, W) to (N * T, C)."""
-        if self._names is not None:
-            channels, height, width = x.shape[1:]
-            cost = channels * (height * width + 1)
-            self.layers.append(Layer("avgpool", "pool", 0, norm_ops=cost))
+    def pool(self, x: Tensor, *, adaptive: bool) -> Tensor:
+        """Average over space: (N * T, C, H, W) to (N * T, C).
+
+        Args:
+            x: feature maps.
+            adaptive: the public code has an adaptive pooling here, whose additions its report
+                counts; of one with fixed windows it counts the outputs only.
+        """
+        channels, height, width = x.shape[1:]
+        self._count_pool("avgpool", channels * (height * width + 1 if adaptive else 1))
         return x.mean((2, 3))
+
+    def average_pool(self, x: Tensor, module: nn.Module) -> Tensor:
+        """Average 3x3 windows for ``module``, with zeros beyond the borders: the shape stays."""
+        self._count_pool(f"{self._name(module)}.pool", x[0].numel())
+        return F.avg_pool2d(x, 3, 1, 1)
 
     def _name(self, module: nn.Module) -> str:
         return "" if self._names is None else self._names[module]
+
+    def _count_pool(self, name: str, cost: int) -> None:
+        if self._names is not None:
+            self.layers.append(Layer(name, "pool", 0, norm_ops=cost))
 
     def _count_conv(
         self, layer: ConvBN, y: Tensor, output: Policy | None, input: Policy | None

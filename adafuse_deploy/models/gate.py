@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import torch
@@ -9,58 +10,125 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from adafuse_deploy.config import ModelConfig
+from adafuse_deploy.prediction import KEEP, REUSE, SKIP
 
 Decide = Callable[[Tensor], Tensor]
-"""From logits (N, T, C, 3) to a policy: int32 (N, T, C) of actions when hard, or weights of the
-three actions (N, T, C, 3) when gradients must flow through them."""
+"""From a gate's logits (N, T, C, A), over its A actions, to its decisions.
+
+They are hard, int32 (N, T, C): which of the A logits; or soft, float (N, T, C, A): a weight for
+each, through which gradients flow.  Policies that are known already are uint8 (N, T, C) of
+KEEP/REUSE/SKIP.
+"""
+
+_NUMBERS = {"keep": KEEP, "reuse": REUSE, "skip": SKIP}
 
 
 class PolicyNetwork(nn.Module):
-    """Decides keep, reuse or skip per channel from the pooled features of two frames.
+    """Decides per channel from the pooled features of this frame and, to reuse, the one before.
 
-    [v_{t-1}, v_t] -> Linear -> BatchNorm -> ReLU -> Linear -> 3 logits per gated channel, in the
-    order KEEP, REUSE, SKIP; v_{-1} is zero (paper, section 3.2).
+    [v_{t-1}, v_t] -> Linear -> BatchNorm -> ReLU -> Linear -> a logit per gated channel and action;
+    v_{-1} is zero (paper, section 3.2).  Logits stand in the order KEEP, REUSE, SKIP; those of a
+    single layer the other way round, because a ReLU behind it makes ties and the first of equal
+    logits wins, which in the public code is the cheapest action.
+
+    Args:
+        config: actions, pooling, normalisation and ReLU.
+        linears: one to three layers.
     """
 
-    def __init__(self, fc0: nn.Linear, fc1: nn.Linear) -> None:
+    def __init__(self, config: ModelConfig, linears: Sequence[nn.Linear]) -> None:
         super().__init__()
-        self.fc0 = fc0
-        self.bn: nn.BatchNorm1d | None = nn.BatchNorm1d(fc0.out_features)
-        self.fc1 = fc1
+        self.actions = tuple(_NUMBERS[action] for action in config.gate_actions)
+        if len(linears) == 1:
+            self.actions = self.actions[::-1]
+        self.history = REUSE in self.actions
+        self.pooling, self.relu = config.gate_pooling, config.gate_relu
+        self.depth = len(linears)
+        for index, linear in enumerate(linears):
+            setattr(self, f"fc{index}", linear)
+            if index == 0 or index + 1 < self.depth:
+                norm = nn.BatchNorm1d(linear.out_features) if config.gate_norm else None
+                setattr(self, _norm_name(index), norm)
+
+    def layers(self) -> list[tuple[nn.Linear, nn.BatchNorm1d | None, bool]]:
+        """Return the linear layers in order, each with its normalisation and whether ReLU follows.
+
+        None where there is no normalisation, or none any more.
+        """
+        found = []
+        for index in range(self.depth):
+            inner = index == 0 or index + 1 < self.depth
+            norm = getattr(self, _norm_name(index)) if inner else None
+            found.append((getattr(self, f"fc{index}"), norm, inner and self.relu))
+        return found
 
     @property
     def channels(self) -> int:
         """How many channels the network decides over."""
-        return self.fc1.out_features // 3
+        last: nn.Linear = getattr(self, f"fc{self.depth - 1}")
+        return last.out_features // len(self.actions)
 
-    def forward(self, previous: Tensor, current: Tensor, frames: int) -> Tensor:
-        """Return logits (N, T, C, 3) for pooled block inputs (N * T, Cin) and their predecessors.
+    def pool(self, x: Tensor) -> Tensor:
+        """Return what the network reads of feature maps: (N * T, C, H, W) to (N * T, C)."""
+        return x.mean((2, 3)) if self.pooling == "average" else x.amax((2, 3))
+
+    def forward(self, features: Tensor, frames: int) -> Tensor:
+        """Return logits (N, T, C, A).
 
         Args:
-            previous: v_{t-1} of every frame.
-            current: v_t.
+            features: (N * T, Cin): pooled block inputs, behind those of each frame's predecessor
+                (N * T, 2 Cin) if the network can reuse.
             frames: T.
         """
-        hidden = self.fc0(torch.cat([previous, current], -1))
-        if self.bn is not None:
-            hidden = self.bn(hidden)
-        return self.fc1(hidden.relu()).unflatten(0, (-1, frames)).unflatten(-1, (-1, 3))
+        for linear, norm, relu in self.layers():
+            features = linear(features)
+            features = features if norm is None else norm(features)
+            features = features.relu() if relu else features
+        return features.unflatten(0, (-1, frames)).unflatten(-1, (-1, len(self.actions)))
+
+    def policy(self, decisions: Tensor) -> Tensor:
+        """Number decisions as all of us do, see :data:`Decide`.
+
+        Returns:
+            int32 (N, T, C) of KEEP/REUSE/SKIP, or float (N, T, C, 3): weights of these three.
+        """
+        if decisions.dtype == torch.uint8:
+            return decisions.to(torch.int32)
+        if decisions.is_floating_point():
+            if self.actions == (KEEP, REUSE, SKIP):
+                return decisions
+            weights = dict(zip(self.actions, decisions.unbind(-1), strict=True))
+            none = torch.zeros_like(decisions[..., 0])
+            return torch.stack([weights.get(action, none) for action in (KEEP, REUSE, SKIP)], -1)
+        first, step = self.actions[0], self.actions[1] - self.actions[0]
+        policy = decisions if step == 1 else decisions * step
+        return policy if first == 0 else policy + first
 
     def fold(self) -> None:
-        """Merge the normalisation into the first linear layer for good.
+        """Merge the normalisations into the linear layers in front of them for good.
 
         Linear layers may be shared with other policy networks, normalisations are not; so the
-        merged layer is a new one.
+        merged layers are new ones.
         """
-        bn = self.bn
-        assert bn is not None and bn.running_var is not None and bn.running_mean is not None
-        factor = bn.weight.double() / torch.sqrt(bn.running_var.double() + bn.eps)
-        merged = nn.Linear(self.fc0.in_features, self.fc0.out_features)
-        with torch.no_grad():
-            merged.weight.copy_(self.fc0.weight.double() * factor[:, None])
-            shift = (self.fc0.bias.double() - bn.running_mean) * factor
-            merged.bias.copy_(bn.bias.double() + shift)
-        self.fc0, self.bn = merged, None
+        for index, (linear, norm, _) in enumerate(self.layers()):
+            if norm is not None:
+                setattr(self, f"fc{index}", _merged(linear, norm))
+                setattr(self, _norm_name(index), None)
+
+
+def _norm_name(index: int) -> str:
+    return f"bn{index or ''}"
+
+
+def _merged(linear: nn.Linear, bn: nn.BatchNorm1d) -> nn.Linear:
+    assert bn.running_var is not None and bn.running_mean is not None
+    factor = bn.weight.double() / torch.sqrt(bn.running_var.double() + bn.eps)
+    merged = nn.Linear(linear.in_features, linear.out_features)
+    with torch.no_grad():
+        merged.weight.copy_(linear.weight.double() * factor[:, None])
+        shift = (linear.bias.double() - bn.running_mean) * factor
+        merged.bias.copy_(bn.bias.double() + shift)
+    return merged
 
 
 class PolicyNetworks:
@@ -68,20 +136,23 @@ class PolicyNetworks:
 
     def __init__(self, config: ModelConfig) -> None:
         self._config = config
-        self._shared: dict[tuple[int, int], tuple[nn.Linear, nn.Linear]] = {}
+        self._shared: dict[tuple[int, int], list[nn.Linear]] = {}
 
     def make(self, in_channels: int, channels: int) -> PolicyNetwork:
         """Return a network from pooled ``in_channels`` to actions for ``channels`` channels."""
         if not self._config.shared_policy:
-            return PolicyNetwork(*self._linears(in_channels, channels))
+            return PolicyNetwork(self._config, self._linears(in_channels, channels))
         shape = (in_channels, channels)
         if shape not in self._shared:
             self._shared[shape] = self._linears(in_channels, channels)
-        return PolicyNetwork(*self._shared[shape])
+        return PolicyNetwork(self._config, self._shared[shape])
 
-    def _linears(self, in_channels: int, channels: int) -> tuple[nn.Linear, nn.Linear]:
-        hidden = self._config.hidden_units(channels)
-        linears = nn.Linear(2 * in_channels, hidden), nn.Linear(hidden, 3 * channels)
+    def _linears(self, in_channels: int, channels: int) -> list[nn.Linear]:
+        config = self._config
+        hidden = [config.hidden_units(channels)] * (config.gate_layers - 1)
+        frames = 2 if "reuse" in config.gate_actions else 1
+        sizes = [frames * in_channels, *hidden, len(config.gate_actions) * channels]
+        linears = [nn.Linear(*pair) for pair in itertools.pairwise(sizes)]
         for linear in linears:
             # Almost equal logits at the start: no action is preferred before anything is learnt.
             nn.init.normal_(linear.weight, 0, 0.001)
@@ -90,7 +161,7 @@ class PolicyNetworks:
 
 
 def argmax(logits: Tensor) -> Tensor:
-    """The most likely action per channel: the policy of deployment."""
+    """The most likely action per channel, the first of equal ones: the decisions of deployment."""
     return logits.argmax(-1).to(torch.int32)
 
 
@@ -116,10 +187,10 @@ def gumbel(temperature: float) -> Decide:
 
 
 def fixed(policies: Sequence[Tensor]) -> Decide:
-    """Use given policies, one int32 (N, T, C) per gate in network order, whatever the logits."""
+    """Use given policies, one (N, T, C) of KEEP/REUSE/SKIP per gate in network order."""
     remaining = iter(policies)
 
     def decide(logits: Tensor) -> Tensor:
-        return next(remaining).to(logits.device, torch.int32)
+        return next(remaining).to(logits.device, torch.uint8)
 
     return decide

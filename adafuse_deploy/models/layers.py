@@ -20,11 +20,12 @@ class ConvBN(nn.Module):
         padding: int | None = None,
         *,
         bias: bool = False,
+        momentum: float = 0.1,
     ) -> None:
         super().__init__()
         padding = kernel // 2 if padding is None else padding
         self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding, bias=bias)
-        self.bn: nn.BatchNorm2d | None = nn.BatchNorm2d(out_channels)
+        self.bn: nn.BatchNorm2d | None = nn.BatchNorm2d(out_channels, momentum=momentum)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv(x)

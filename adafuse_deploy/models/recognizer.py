@@ -85,7 +85,8 @@ class VideoRecognizer(nn.Module):
         return output, run.state
 
     def _run(self, frames: Tensor, run: ForwardPass) -> Output:
-        features = run.pool(self.backbone(frames.flatten(0, 1), run))
+        maps = self.backbone(frames.flatten(0, 1), run)
+        features = run.pool(maps, adaptive=self.backbone.adaptive_pool)
         logits, frame_logits = self.consensus(features, run)
         return Output(logits, frame_logits, run.policies)
 

@@ -104,6 +104,8 @@ class Bottleneck(ResidualBlock):
 class ResNet(nn.Module):
     """Frames (N * T, 3, H, W) to feature maps (N * T, ``channels``, H / 32, W / 32)."""
 
+    adaptive_pool = True
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         small = config.backbone in ("resnet18", "resnet34")

@@ -41,9 +41,11 @@ class StreamPass(ForwardPass):
         return previous
 
     def gated_conv(
-        self, x: Tensor, layer: ConvBN, policy: Tensor, promise: Tensor | None
+        self, x: Tensor, layer: ConvBN, policy: Policy, promise: Tensor | None
     ) -> Tensor:
         """Run a gated convolution that takes reused channels from the state."""
+        if not policy.history:
+            return super().gated_conv(x, layer, policy, promise)
         weight, bias = layer.folded()
         stride, padding = layer.geometry()
         sizes = zip(x.shape[2:], weight.shape[2:], stride, padding, strict=True)
@@ -53,10 +55,10 @@ class StreamPass(ForwardPass):
             x,
             weight,
             bias,
-            policy,
+            policy.values,
             self._recall(0, x, x.shape),
             self._recall(1, x, (*channels, *space)),
-            self._recall(2, policy, channels),
+            self._recall(2, policy.values, channels),
             promise,
             None if promise is None else self._recall(3, promise, promise.shape),
             stride,

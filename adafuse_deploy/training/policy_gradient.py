@@ -18,12 +18,12 @@ class SampledPolicies:
         self._log_probabilities: list[Tensor] = []
 
     def __call__(self, logits: Tensor) -> Tensor:
-        """Return a sample as constant one-hot weights (N, T, C, 3) for logits of that shape."""
+        """Return a sample as constant one-hot weights (N, T, C, A) for logits of that shape."""
         log_probabilities = F.log_softmax(logits.float(), -1)
         actions = torch.distributions.Categorical(logits=log_probabilities.detach()).sample()
         chosen = log_probabilities.gather(-1, actions[..., None])
         self._log_probabilities.append(chosen.flatten(1).sum(1))
-        return F.one_hot(actions, 3).to(logits.dtype)
+        return F.one_hot(actions, logits.shape[-1]).to(logits.dtype)
 
     def loss(self, costs: Tensor) -> Tensor:
         """Return a scalar whose gradient is an unbiased estimate of that of the mean cost.

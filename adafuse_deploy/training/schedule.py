@@ -46,7 +46,7 @@ def straight_through_policies(config: TrainingConfig, epoch: float) -> Decide:
 
     def decide(logits: Tensor) -> Tensor:
         soft = F.softmax(logits / temperature(config, epoch), -1)
-        hard = F.one_hot(logits.argmax(-1), 3).to(soft.dtype)
+        hard = F.one_hot(logits.argmax(-1), logits.shape[-1]).to(soft.dtype)
         return hard + soft - soft.detach()
 
     return decide
