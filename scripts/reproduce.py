@@ -161,6 +161,10 @@ def training_config(job: Job, setting: Setting) -> TrainingConfig:
         lr_schedule="cosine",
         warmup_epochs=1,
         clip_norm=5.0,
+        clip_apart=True,
+        bias_lr=1.0,
+        bias_decay=1.0,
+        norm_decay=1.0,
         keep="last",
         seed=job.seed,
         device="cpu",
@@ -223,6 +227,7 @@ def build(system: str, setting: Setting) -> VideoRecognizer:
         class_names=CLASS_NAMES,
         width=setting.width,
         dropout=0.0,
+        shift_place="convolutions",  # alike with gates and without
         preprocessing=setting.preprocessing,
         **gates,
     )

@@ -22,7 +22,7 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
     epilog="\b\nExamples:\n"
     "  adafuse-deploy train --data train.txt --val val.txt -o ckpt.pt\n"
     "  adafuse-deploy train --synthetic -o ckpt.pt\n"
-    "  adafuse-deploy train --recipe recipes/somethingv1_adafuse_tsm_resnet50.yaml \\\n"
+    "  adafuse-deploy train --model adafuse_tsm_resnet50 --dataset somethingv1 \\\n"
     "      --lists lists/ --frames frames/ --init resnet50.pth -o ckpt.pt\n"
     "  torchrun --nproc-per-node 8 -m adafuse_deploy.cli train ..."
 )
@@ -38,7 +38,11 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--frames", type=FOLDER, help="With --dataset: folder of its frames.")
 @click.option("--synthetic", is_flag=True, help="Train on procedural videos, drawn on the fly.")
 @click.option("-o", "--output", type=FILE, required=True, help="Checkpoint to make.")
-@click.option("--recipe", type=FILE, help="YAML file of settings; the flags below override it.")
+@click.option(
+    "--recipe",
+    help="Settings, which the flags below override: a YAML file, or the name of a published data "
+    "set's [with --model: the data set's].",
+)
 @click.option("--model", help="Registered model, such as adafuse_tsm_resnet50.")
 @click.option("--size", type=int, help="Side of the network's input in pixels.")
 @click.option("--num-segments", type=int, help="Frames per clip.")
@@ -51,6 +55,11 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--estimator", type=click.Choice(["gumbel", "reinforce"]))
 @click.option("--flops-loss", type=click.Choice(["real", "upb"]))
 @click.option("--flops-weight", type=float, help="Weight of FLOPs relative to the dense network.")
+@click.option(
+    "--flops-unit",
+    type=click.Choice(["dense", "gflops"]),
+    help="What it is multiplied with: a share of the dense network's, or GFLOPs per frame [dense].",
+)
 @click.option("--seed", type=int)
 @click.option("--workers", type=int, help="Processes that load data.")
 @click.option("--device", help="cpu, cuda, cuda:1 ... [a GPU if there is one]")
@@ -62,8 +71,9 @@ def command(
 ) -> None:
     """Train a network, with gates or dense.
 
-    Without --recipe and --model a small AdaFuse network that a CPU can train is taken; with
-    --model alone, the paper's settings.
+    Without --recipe and --model a small AdaFuse network that a CPU can train is taken.  --model
+    alone takes the published settings for the data set, see recipes/README.md; for data of your own
+    those for Something-Something V1.
     """
     import torch
 
@@ -102,7 +112,7 @@ def command(
 
 def _recipe(options: dict[str, Any]) -> Recipe:
     """Return the recipe, if any, with the flags' values in it."""
-    from adafuse_deploy.training.config import TrainingConfig
+    from adafuse_deploy.data.catalog import DATASETS
     from adafuse_deploy.training.recipe import SYNTHETIC, Recipe, load_recipe
 
     def given(**names: str) -> dict[str, Any]:
@@ -110,22 +120,50 @@ def _recipe(options: dict[str, Any]) -> Recipe:
             field: options[option] for field, option in names.items() if options[option] is not None
         }
 
-    if options["recipe"] is not None:
-        recipe = load_recipe(options["recipe"])
-    elif options["model"] is not None:
-        recipe = Recipe(model={}, training=TrainingConfig())
-    else:
-        recipe = Recipe()
     data = {"dataset": SYNTHETIC} if options["synthetic"] else given(dataset="dataset")
     if options["data"] is not None:
         data = {"dataset": ""}
-    same = ["epochs", "batch_size", "lr", "estimator", "flops_loss", "flops_weight", "seed"]
+    if options["recipe"] is not None:
+        recipe = load_recipe(options["recipe"], options["model"])
+    elif options["model"] is not None:
+        data.setdefault("dataset", "")
+        public = data["dataset"] if data["dataset"] in DATASETS else "somethingv1"
+        recipe = load_recipe(public, options["model"])
+        click.echo(f"Settings: {_published(recipe, public)}.", err=True)
+    else:
+        recipe = Recipe()
+    if options["flops_weight"] is not None and options["flops_unit"] is None:
+        options["flops_unit"] = "dense"
+    same = [
+        "epochs",
+        "batch_size",
+        "lr",
+        "estimator",
+        "flops_loss",
+        "flops_weight",
+        "flops_unit",
+        "seed",
+    ]
     same += ["workers", "device", "amp", "tensorboard"]
     return recipe.override(
         model=given(name="model", size="size", num_segments="num_segments", width="width"),
         data=data,
         training=given(**{name: name for name in same}),
     )
+
+
+def _published(recipe: Recipe, dataset: str) -> str:
+    """Return in words what is published for a model on a data set."""
+    training = recipe.training
+    words = (
+        f"as published for {dataset} (recipes/README.md), {training.epochs} epochs of "
+        f"{training.batch_size} clips, learning rate {training.lr:g}, weight decay "
+        f"{training.weight_decay:g}"
+    )
+    if training.flops_weight:
+        term = f"{training.flops_loss} with {training.flops_weight:g} per GFLOPs and frame"
+        words += f", FLOPs term {term}"
+    return words
 
 
 def _source(recipe: Recipe, options: dict[str, Any]) -> Source:

@@ -13,6 +13,7 @@ _CHOICES = {
     "lr_schedule": ("step", "cosine"),
     "estimator": ("gumbel", "reinforce"),
     "flops_loss": FLOPS_LOSSES,
+    "flops_unit": ("dense", "gflops"),
     "keep": ("best", "last"),
 }
 # What may differ between a run and its continuation: it does not change the result.
@@ -21,7 +22,10 @@ _FREE = ("workers", "device", "tensorboard")
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """The paper's settings for Something-Something, TSN, unless changed.
+    """How to train; the defaults are what all scripts of the public AdaFuse code have in common.
+
+    What they set by data set and network (learning rate, weight decay, FLOPs term) is in
+    ``adafuse_deploy/recipes``.
 
     Attributes:
         epochs: passes over the training set.
@@ -29,11 +33,15 @@ class TrainingConfig:
         optimizer: "sgd" (with momentum) or "adamw".
         lr: learning rate after warm-up.
         momentum, weight_decay: of the optimizer (AdamW ignores momentum).
+        bias_lr: factor on the learning rate of the biases of convolutions and linear layers.
+        bias_decay: factor on the weight decay of those biases.
+        norm_decay: factor on the weight decay of normalisations' scales and shifts.
         gate_lr: factor on the learning rate of the policy networks.
         lr_schedule: "step" or "cosine".
         lr_steps, lr_decay: epochs at which a step schedule multiplies the rate by ``lr_decay``.
         warmup_epochs: linear rise of the learning rate.
-        clip_norm: largest gradient norm, for backbone and policy networks apart; 0 for none.
+        clip_norm: largest gradient norm; 0 for none.
+        clip_apart: clip the policy networks' gradients apart from the rest, each to ``clip_norm``.
         estimator: gradients of the policies: "gumbel" (straight-through Gumbel-softmax) or
             "reinforce".
         temperature: of the Gumbel-softmax at the start.
@@ -42,8 +50,10 @@ class TrainingConfig:
             straight-through gradients and without sampling.  The paper samples to the end, and
             in its evaluation too; argmax then meets activations it was not trained on.
         flops_loss: "real" or "upb", see :data:`adafuse_deploy.training.losses.FlopsLoss`.
-        flops_weight: λ, on FLOPs relative to the network without gates (0...1).  The paper's λ is
-            per GFLOPs per frame: multiply it by the dense network's GFLOPs per frame.
+        flops_weight: λ, the weight of the FLOPs term.
+        flops_unit: what λ is multiplied with: "dense", the FLOPs as a share of those of the network
+            without gates (0...1), or "gflops", billions per frame, as in the public code
+            (``--gate_gflops_loss_weight``).
         flops_warmup_epochs: linear rise of λ.
         keep: the epoch that makes the checkpoint: "best" by validation top-1 (ties: fewer FLOPs)
             among those that trained the final objective, or "last".
@@ -60,18 +70,23 @@ class TrainingConfig:
     lr: float = 0.01
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    bias_lr: float = 2.0
+    bias_decay: float = 0.0
+    norm_decay: float = 0.0
     gate_lr: float = 1.0
     lr_schedule: str = "step"
     lr_steps: tuple[int, ...] = (20, 40)
     lr_decay: float = 0.1
     warmup_epochs: float = 0
     clip_norm: float = 20.0
+    clip_apart: bool = False
     estimator: str = "gumbel"
     temperature: float = 0.67
     temperature_decay: float = 1.0
     argmax_epochs: float = 0
     flops_loss: str = "real"
     flops_weight: float = 0.0
+    flops_unit: str = "dense"
     flops_warmup_epochs: float = 0
     keep: str = "best"
     seed: int = 0
@@ -106,15 +121,37 @@ class TrainingConfig:
         Raises:
             InputError: a name is unknown or a value impossible.
         """
-        check_settings("training", values, cls)
-        return cls(**values)
+        return cls(**check_settings("training", values, cls))
 
 
-def check_settings(section: str, values: dict[str, Any], kind: type) -> None:
-    """Raise :class:`InputError` if a name in ``values`` is no field of the dataclass ``kind``."""
-    known = [f.name for f in fields(kind)]
+def check_settings(section: str, values: dict[str, Any], kind: type) -> dict[str, Any]:
+    """Return ``values`` for the dataclass ``kind``, integers for its floats made floats.
+
+    Raises:
+        InputError: a name is none of its fields, or a value has another type than the field.
+    """
+    known = {field.name: str(field.type) for field in fields(kind)}
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise InputError(
             f"Unknown {section} settings {', '.join(unknown)}; there are {', '.join(known)}."
         )
+    return {name: _typed(name, value, known[name]) for name, value in values.items()}
+
+
+_TYPES = {"int": "a whole number", "float": "a number", "str": "a word", "bool": "true or false"}
+
+
+def _typed(name: str, value: Any, kind: str) -> Any:
+    """Return ``value`` as the type with the annotation ``kind``."""
+    if kind.startswith("tuple["):
+        item = kind.removeprefix("tuple[").partition(",")[0]
+        if not isinstance(value, (list, tuple)):
+            raise InputError(f"{name} must be a list, not {value!r}.")
+        return tuple(_typed(f"an entry of {name}", entry, item) for entry in value)
+    if kind == "float" and type(value) is int:
+        return float(value)
+    if type(value).__name__ != kind:
+        hint = " (YAML takes 1e-3 for a word: write 1.0e-3)" if kind == "float" else ""
+        raise InputError(f"{name} must be {_TYPES[kind]}, not {value!r}{hint}.")
+    return value

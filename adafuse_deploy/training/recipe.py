@@ -1,21 +1,26 @@
 """Recipes: a YAML file that says which network to train on what and how.
 
+    base: published.yaml            # optional: a recipe beside this one that it builds on
     model:
       name: adafuse_tsm_resnet50    # a registered model; other entries are fields of ModelConfig
       size: 224
     data:
       dataset: somethingv1          # a public data set, "synthetic", or left out for own lists
-      flip: none
     training:
       epochs: 50                    # fields of TrainingConfig
+    networks:
+      adafuse_*:                    # training settings for models whose name fits the pattern;
+        flops_weight: 0.125         # of several that fit, later ones come on top
 
-What a recipe leaves out has the defaults of the classes below.
+What a recipe leaves out has the defaults of the classes below.  The recipes in
+``adafuse_deploy/recipes`` are found by their names.
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, fields, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +33,8 @@ from adafuse_deploy.models.registry import model_config
 from adafuse_deploy.training.config import TrainingConfig, check_settings
 
 SYNTHETIC = "synthetic"
+_SHIPPED = Path(__file__).parents[1] / "recipes"
+_SECTIONS = ("model", "data", "training", "networks")
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,8 @@ class DataConfig:
         dataset: a name in :data:`adafuse_deploy.data.catalog.DATASETS`, "synthetic" for procedural
             videos, or empty for the user's own lists.
         scales: sides of the random crops relative to the frame's short side.
-        flip: "none", "free" or "mirrored", see :func:`adafuse_deploy.data.flips.flip_rule`.
+        flip: "none", "free" or "mirrored", see :func:`adafuse_deploy.data.flips.flip_rule`;
+            "auto" for what the paper does on ``dataset``, and "none" on any other.
         train_clips, val_clips: how many procedural videos.
         drawn_size: side of their frames, in pixels.
         drawn_frames: their length.
@@ -47,7 +55,7 @@ class DataConfig:
 
     dataset: str = ""
     scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)
-    flip: str = "none"
+    flip: str = "auto"
     train_clips: int = 4800
     val_clips: int = 600
     drawn_size: int = 64
@@ -61,6 +69,13 @@ class DataConfig:
                 f"There is no data set {self.dataset!r}; choose one of "
                 f"{', '.join((*DATASETS, SYNTHETIC))}, or give your own lists."
             )
+
+    @property
+    def flip_kind(self) -> str:
+        """``flip`` with "auto" resolved."""
+        if self.flip != "auto":
+            return self.flip
+        return DATASETS[self.dataset].flip if self.dataset in DATASETS else "none"
 
 
 # Without a recipe: a network small enough to train from nothing on a CPU.
@@ -79,8 +94,12 @@ _SMALL_TRAINING = TrainingConfig(
     lr=0.03,
     lr_schedule="cosine",
     warmup_epochs=0.5,
+    bias_lr=1.0,
+    bias_decay=1.0,
+    norm_decay=1.0,
     gate_lr=5.0,
     clip_norm=5.0,
+    clip_apart=True,
     flops_weight=0.5,
     flops_warmup_epochs=6,
     argmax_epochs=12,
@@ -119,7 +138,9 @@ class Recipe:
                 f"{', '.join(sorted(known))}."
             )
         if "name" not in values:
-            raise InputError("A recipe's model section needs a name, such as adafuse_tsm_resnet50.")
+            raise InputError(
+                "The model has no name; give one, such as --model adafuse_tsm_resnet50."
+            )
         return model_config(values.pop("name"), **values)
 
     def override(
@@ -133,40 +154,79 @@ class Recipe:
         )
 
 
-def load_recipe(path: str | os.PathLike[str]) -> Recipe:
+def shipped_recipes() -> list[str]:
+    """Return the names of the recipes that :func:`load_recipe` finds without a path."""
+    return sorted(path.stem for path in _SHIPPED.glob("*.yaml"))
+
+
+def load_recipe(recipe: str | os.PathLike[str], model: str | None = None) -> Recipe:
     """Read a recipe.
+
+    Args:
+        recipe: a file, or the name of a shipped recipe, such as "somethingv1".
+        model: name of the model, in place of the recipe's own.
 
     Raises:
         InputError: the file is missing, is not YAML, or has unknown sections or settings.
     """
-    path = Path(path)
+    if model is not None:
+        model_config(model)  # so that a wrong name is not taken for the recipe's fault
+    path = Path(recipe)
+    if not path.is_file() and str(recipe) in shipped_recipes():
+        path = _SHIPPED / f"{recipe}.yaml"
+    sections = _read(path)
+    try:
+        if model is not None:
+            sections["model"] = {**sections["model"], "name": model}
+        training = dict(sections["training"])
+        for pattern, settings in sections["networks"].items():
+            check_settings("training", _mapping(settings, str(pattern)), TrainingConfig)
+            if fnmatchcase(str(sections["model"].get("name")), str(pattern)):
+                training.update(settings)
+        loaded = Recipe(
+            sections["model"], _data(sections["data"]), TrainingConfig.from_dict(training)
+        )
+        loaded.model_config()
+    except InputError as error:
+        raise InputError(f"In the recipe {path}: {error}") from error
+    return loaded
+
+
+def _read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, dict[str, Any]]:
+    """Return a file's sections, those of its base beneath; ``above`` are files built on it."""
+    if path.resolve() in above:
+        raise InputError(f"The recipe {path} builds on itself; take its base out.")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"Cannot read the recipe {path}: {error.strerror}.") from error
+        raise InputError(
+            f"Cannot read the recipe {path}: {error.strerror}; give a file, or one of "
+            f"{', '.join(shipped_recipes())}."
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"The recipe {path} is not valid YAML: {error}") from error
-    sections = ("model", "data", "training")
-    if not isinstance(content, dict) or not set(content) <= set(sections):
-        raise InputError(f"The recipe {path} must have the sections {', '.join(sections)} only.")
-    try:
-        values = {name: _section(content, name) for name in sections}
-        recipe = Recipe(
-            values["model"], _data(values["data"]), TrainingConfig.from_dict(values["training"])
+    if not isinstance(content, dict) or not set(content) <= {"base", *_SECTIONS}:
+        raise InputError(
+            f"The recipe {path} must have the sections {', '.join(_SECTIONS)} only, and base."
         )
-        recipe.model_config()
+    try:
+        sections = {name: _mapping(content.get(name) or {}, name) for name in _SECTIONS}
     except InputError as error:
         raise InputError(f"In the recipe {path}: {error}") from error
-    return recipe
+    base = content.get("base")
+    if base is None:
+        return sections
+    if not isinstance(base, str):
+        raise InputError(f"In the recipe {path}: base is the name of a file, not {base!r}.")
+    beneath = _read(path.parent / base, (*above, path.resolve()))
+    return {name: {**beneath[name], **sections[name]} for name in _SECTIONS}
 
 
-def _section(content: dict[str, Any], name: str) -> dict[str, Any]:
-    section = content.get(name) or {}
+def _mapping(section: Any, name: str) -> dict[str, Any]:
     if not isinstance(section, dict):
         raise InputError(f"the section {name} must hold names and values.")
     return section
 
 
 def _data(values: dict[str, Any]) -> DataConfig:
-    check_settings("data", values, DataConfig)
-    return DataConfig(**values)
+    return DataConfig(**check_settings("data", values, DataConfig))

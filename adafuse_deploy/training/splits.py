@@ -140,4 +140,4 @@ def public_lists(dataset: str, lists: Path, frames: Path) -> Listed:
 
 
 def _augmentation(data: DataConfig, class_names: tuple[str, ...]) -> Augmentation:
-    return Augmentation(scales=data.scales, flip=flip_rule(data.flip, class_names))
+    return Augmentation(scales=data.scales, flip=flip_rule(data.flip_kind, class_names))

@@ -17,13 +17,14 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from adafuse_deploy.errors import InputError
+from adafuse_deploy.macs import dense_macs
 from adafuse_deploy.models.checkpoint import load_weights, save_checkpoint
-from adafuse_deploy.models.gate import PolicyNetwork
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.training.config import TrainingConfig
 from adafuse_deploy.training.distributed import Processes, processes
 from adafuse_deploy.training.evaluation import Evaluation, evaluate
 from adafuse_deploy.training.losses import FlopsLoss, relative_flops
+from adafuse_deploy.training.optimizer import clipped_together, make_optimizer
 from adafuse_deploy.training.policy_gradient import SampledPolicies
 from adafuse_deploy.training.progress import progress_bar
 from adafuse_deploy.training.run_files import Row, RunFiles
@@ -157,8 +158,10 @@ class _Run:
         if group.count > 1:
             devices = [group.device] if group.device.type == "cuda" else None
             self.network = DistributedDataParallel(self.model, devices)
-        self.parameters = _parameter_groups(self.model, config.gate_lr)
-        self.optimizer = _optimizer(self.parameters, config)
+        self.optimizer = make_optimizer(self.model, config)
+        self.clipped = clipped_together(self.model, config)
+        gflops = dense_macs(self.model.layers(), 1) / 1e9
+        self.flops_unit = gflops if config.flops_unit == "gflops" else 1.0
         # bfloat16 has float32's range; only float16 needs the loss scaled.
         kind = group.device.type
         bfloat = kind != "cuda" or torch.cuda.is_bf16_supported()
@@ -235,7 +238,7 @@ class _Run:
         if output.policies:
             mode: FlopsLoss = config.flops_loss  # type: ignore[assignment]
             clip_flops = relative_flops(self.model.layers(), output.policies, mode)
-            weighted = flops_weight(config, epoch) * clip_flops
+            weighted = flops_weight(config, epoch) * self.flops_unit * clip_flops
             flops = clip_flops.mean()
             loss = loss + (
                 weighted.mean() if sample is None else sample.loss(costs.detach() + weighted)
@@ -246,8 +249,8 @@ class _Run:
         self.scaler.scale(loss).backward()
         if config.clip_norm:
             self.scaler.unscale_(self.optimizer)
-            for group in self.parameters:
-                nn.utils.clip_grad_norm_(group["params"], config.clip_norm)
+            for parameters in self.clipped:
+                nn.utils.clip_grad_norm_(parameters, config.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return torch.stack([loss.detach(), cross_entropy.detach(), flops.detach()])
@@ -290,23 +293,6 @@ class _Run:
                 },
             }
         )
-
-
-def _parameter_groups(model: nn.Module, gate_lr: float) -> list[dict[str, Any]]:
-    """Policy networks apart from the rest, each with its factor on the learning rate."""
-    networks = (m for m in model.modules() if isinstance(m, PolicyNetwork))
-    gates = {parameter: None for network in networks for parameter in network.parameters()}
-    rest = [parameter for parameter in model.parameters() if parameter not in gates]
-    groups = [{"params": rest, "factor": 1.0}, {"params": list(gates), "factor": gate_lr}]
-    return [group for group in groups if group["params"]]
-
-
-def _optimizer(groups: list[dict[str, Any]], config: TrainingConfig) -> torch.optim.Optimizer:
-    if config.optimizer == "adamw":
-        return torch.optim.AdamW(groups, config.lr, weight_decay=config.weight_decay)
-    return torch.optim.SGD(
-        groups, config.lr, momentum=config.momentum, weight_decay=config.weight_decay
-    )
 
 
 def _row(

@@ -83,6 +83,21 @@ def test_train_says_what_it_made_and_what_is_next(folder, tmp_path, capsys):
     assert len(load_model(again).config.class_names) == 12
 
 
+def test_a_model_alone_takes_the_published_settings(folder, tmp_path, capsys):
+    out = tmp_path / "ckpt.pt"
+    small = ("--size", 32, "--width", 0.125, "--num-segments", 4, "--epochs", 1, "--batch-size", 6)
+    model = ("--model", "adafuse_tsm_last_resnet18", "--workers", 0, *small)
+    assert run_cli("train", *_lists(folder), *model, "-o", out) == 0
+    assert "learning rate 0.02" in capsys.readouterr().err
+    training = read_checkpoint(out)["training"]
+    published = {"lr": 0.02, "flops_loss": "upb", "flops_weight": 0.125, "flops_unit": "gflops"}
+    assert published.items() <= training.items()
+    again = ("--flops-weight", 0.5, "--lr", 0.1, "-o", tmp_path / "again.pt")
+    assert run_cli("train", *_lists(folder), *model, *again) == 0
+    training = read_checkpoint(tmp_path / "again.pt")["training"]
+    assert (training["lr"], training["flops_weight"], training["flops_unit"]) == (0.1, 0.5, "dense")
+
+
 def test_train_and_evaluate_on_a_public_data_set(folder, tmp_path):
     listed = (folder / "list.txt").read_text()
     for name in ("train_split.txt", "validation_split.txt"):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from adafuse_deploy.errors import InputError
-from adafuse_deploy.macs import clip_macs, dense_macs, layer_macs
+from adafuse_deploy.macs import clip_macs, dense_macs, layer_macs, official_gflops
 from adafuse_deploy.models.gate import sampled
 from adafuse_deploy.prediction import SKIP
 from adafuse_deploy.training.losses import relative_flops
@@ -48,6 +48,18 @@ def test_upper_bound_counts_only_skipped_inputs(make_model, clips):
     actual = relative_flops(layers, _one_hot(policies), "upb")
     np.testing.assert_allclose(actual.numpy(), expected, rtol=1e-6)
     assert (actual > relative_flops(layers, _one_hot(policies))).all()
+
+
+@pytest.mark.parametrize("mode", ["real", "upb"])
+def test_gflops_per_frame_rise_as_in_the_public_code(mode, make_model, clips):
+    """Its figure has another base, which has no gradient, and errs on the last frame."""
+    model = make_model()
+    layers, policies = model.layers(), _sampled_policies(model, clips)
+    public = official_gflops(layers, policies, upper_bound=mode == "upb", official_last_frame=False)
+    dense = sum(layer.macs for layer in layers if not layer.policy) / 1e9
+    ours = relative_flops(layers, _one_hot(policies), mode).double().numpy() * dense
+    np.testing.assert_allclose(np.diff(ours), np.diff(public), rtol=1e-3)
+    assert (np.diff(public) != 0).all()
 
 
 def test_bn_inception_branches_share_a_gate(clips):

@@ -104,6 +104,16 @@ def test_learning_and_what_is_written(make_model, clips, train_set, tmp_path):
     assert not load_model(out).training
 
 
+def test_the_flops_weight_may_be_per_gflops(make_model, train_set, val_set, tmp_path):
+    layers = make_model().layers()
+    gflops = sum(layer.macs for layer in layers if not layer.policy) / 1e9
+    config = replace(CONFIG, epochs=1, flops_weight=200.0, flops_unit="gflops")
+    train(make_model(), train_set, val_set, config, tmp_path / "gflops.pt")
+    config = replace(config, flops_weight=200.0 * gflops, flops_unit="dense")
+    train(make_model(), train_set, val_set, config, tmp_path / "dense.pt")
+    _assert_same(_weights(tmp_path / "gflops.pt"), _weights(tmp_path / "dense.pt"))
+
+
 def test_dense_networks_and_mixed_precision(make_model, train_set, val_set, tmp_path):
     config = replace(CONFIG, epochs=1, amp=True, optimizer="adamw", lr=1e-3)
     result = train(make_model("tsn_resnet18"), train_set, val_set, config, tmp_path / "dense.pt")
