@@ -42,3 +42,10 @@ class IncompatibleArtifactError(AdaFuseError):
     """An engine or graph was made for other versions, hardware or operators (exit code 4)."""
 
     exit_code = 4
+
+
+class InputWarning(UserWarning):
+    """Something about the input that a user should know, though it can be used.
+
+    The command line prints the sentence on standard error.
+    """

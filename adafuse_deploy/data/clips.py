@@ -22,6 +22,7 @@ def open_clip(
     *,
     template: str | None = None,
     repeat_last: bool = False,
+    strict: bool = False,
 ) -> np.ndarray:
     """Read the centre frame of every segment of a video file or a folder of frames.
 
@@ -31,6 +32,7 @@ def open_clip(
         preprocessing: sizes and normalisation of the network.
         template: file names in a folder, such as ``img_{:05d}.jpg``; found out by default.
         repeat_last: accept a video with fewer than T frames and repeat its last one, as TSN does.
+        strict: refuse a video file with damaged frames instead of warning.
 
     Returns:
         float32 (T, 3, crop, crop).
@@ -38,20 +40,26 @@ def open_clip(
     Raises:
         InputError: the source is missing, damaged or too short.
     """
-    source = open_source(path, template)
+    source = open_source(path, template, strict=strict)
+    clip = center_clip(source, num_segments, preprocessing)
     if source.num_frames < num_segments and not repeat_last:
         raise InputError(
             f"{path} has {source.num_frames} frames but the network looks at {num_segments}; "
             "give a longer video."
         )
-    return center_clip(source, num_segments, preprocessing)
+    return clip
 
 
-def open_source(path: str | os.PathLike[str], template: str | None = None) -> FrameSource:
-    """Open a video file or a folder of frames, whichever ``path`` is."""
-    return FrameFolder(path, template=template) if Path(path).is_dir() else VideoFile(path)
+def open_source(
+    path: str | os.PathLike[str], template: str | None = None, *, strict: bool = False
+) -> FrameSource:
+    """Open a video file or a folder of frames, whichever ``path`` is; as :func:`open_clip`."""
+    if Path(path).is_dir():
+        return FrameFolder(path, template=template)
+    return VideoFile(path, strict=strict)
 
 
 def center_clip(source: FrameSource, num_segments: int, preprocessing: Preprocessing) -> np.ndarray:
     """Return a source's evaluation clip, float32 (T, 3, crop, crop)."""
-    return preprocess(source.frames(center_indices(source.num_frames, num_segments)), preprocessing)
+    frames = source.sample(lambda count: center_indices(count, num_segments))
+    return preprocess(frames, preprocessing)

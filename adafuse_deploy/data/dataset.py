@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from adafuse_deploy.config import Preprocessing
 from adafuse_deploy.data.clips import center_clip
-from adafuse_deploy.data.frames import FrameSource
+from adafuse_deploy.data.frames import FrameArray, FrameSource
 from adafuse_deploy.data.sampling import random_indices
 from adafuse_deploy.data.synthetic import synthetic_clip
 from adafuse_deploy.data.transforms import Augmentation, augment
@@ -95,7 +95,7 @@ class ClipDataset(Dataset[tuple[torch.Tensor, int]]):
         if self.augmentation is None:
             return center_clip(source, self.num_segments, self.preprocessing), video.label
         rng = np.random.default_rng((self.seed, int(self._epoch), index))
-        frames = source.frames(random_indices(source.num_frames, self.num_segments, rng))
+        frames = source.sample(lambda count: random_indices(count, self.num_segments, rng))
         return augment(frames, video.label, self.preprocessing, self.augmentation, rng)
 
 
@@ -144,11 +144,4 @@ class _DrawnVideo:
     origin: str = "synthetic clip"
 
     def open(self) -> FrameSource:
-        return self
-
-    @property
-    def num_frames(self) -> int:
-        return len(self.clip)
-
-    def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        return self.clip[np.asarray(indices)]
+        return FrameArray(self.clip)

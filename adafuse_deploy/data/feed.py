@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from adafuse_deploy.data.video import upright
+from adafuse_deploy.data.orientation import upright
 from adafuse_deploy.errors import InputError
 
 OPEN_TIMEOUT, READ_TIMEOUT = 10.0, 5.0

@@ -1,45 +1,89 @@
-"""Frame folders: a video already split into numbered images, as action data sets are shared."""
+"""The frames of one video, and folders of frames: videos already split into numbered images."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
+from adafuse_deploy.data.numbering import Numbering, find_numbering
 from adafuse_deploy.errors import InputError
 
-IMAGE_TEMPLATES = ("{:05d}.jpg", "img_{:05d}.jpg", "{:06d}.jpg", "image_{:05d}.jpg")
-"""File names that are recognised by themselves; frames count from 1."""
+Indices = Sequence[int] | np.ndarray
+Frames = Sequence[np.ndarray] | np.ndarray
+"""Images uint8 (H, W, 3), RGB: a list, in which sizes may differ, or an array (T, H, W, 3)."""
 
 
-class FrameSource(Protocol):
-    """Anything that holds the frames of one video."""
+class FrameSource(ABC):
+    """Anything that holds the frames of one video.
+
+    Attributes:
+        damaged: how many frames the decoder marked as damaged, once frames were read.
+    """
+
+    damaged: int = 0
+
+    @property
+    @abstractmethod
+    def num_frames(self) -> int:
+        """Length of the video.  To find it, a video file is decoded once."""
+
+    @abstractmethod
+    def frames(self, indices: Indices) -> Frames:
+        """Return the frames at ``indices``, from 0 and in any order.
+
+        Raises:
+            InputError: a frame is missing or unreadable.
+        """
+
+    def sample(self, choose: Callable[[int], Indices]) -> Frames:
+        """Return the frames that ``choose`` picks.
+
+        Args:
+            choose: gives the indices for a length of the video.  It may be called twice, because a
+                video file's true length is known only after it was decoded.
+
+        Raises:
+            InputError: a frame is missing or unreadable.
+        """
+        return self.frames(choose(self.num_frames))
+
+
+class FrameArray(FrameSource):
+    """The frames of one video in memory.
+
+    Args:
+        array: uint8 (F, H, W, 3), RGB.
+    """
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._array = array
 
     @property
     def num_frames(self) -> int:
         """Length of the video."""
-        ...
+        return len(self._array)
 
-    def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+    def frames(self, indices: Indices) -> np.ndarray:
         """Return the frames at ``indices`` (from 0): uint8 (T, H, W, 3), RGB."""
-        ...
+        return self._array[np.asarray(indices)]
 
 
-class FrameFolder:
+class FrameFolder(FrameSource):
     """A folder of numbered images.
 
     Args:
         path: the folder.
-        num_frames: how many images to use; all of them by default.
-        template: file name of image ``n``, such as ``img_{:05d}.jpg``, counting from 1; found out
-            by default.
+        num_frames: how many images to use, from the first on; all of them by default.
+        template: file name of image ``n``, such as ``img_{:05d}.jpg``; found out by default.
+        numbering: what :func:`find_numbering` said of this folder earlier.
 
     Raises:
-        InputError: no image fits the template, or none of :data:`IMAGE_TEMPLATES`.
+        InputError: as :func:`adafuse_deploy.data.numbering.find_numbering`.
     """
 
     def __init__(
@@ -47,75 +91,59 @@ class FrameFolder:
         path: str | os.PathLike[str],
         num_frames: int | None = None,
         template: str | None = None,
+        *,
+        numbering: Numbering | None = None,
     ) -> None:
         self.path = Path(path)
-        self.template = find_template(self.path, (template,) if template else IMAGE_TEMPLATES)
-        self.num_frames = num_frames or self._count()
+        self.numbering = numbering or find_numbering(self.path, template, num_frames)
 
-    def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Return the frames at ``indices`` (from 0): uint8 (T, H, W, 3), RGB.
+    @property
+    def num_frames(self) -> int:
+        """How many images are used."""
+        return self.numbering.count
+
+    def frames(self, indices: Indices) -> list[np.ndarray]:
+        """Return the frames at ``indices`` (from 0): T images uint8 (H, W, 3), RGB.
 
         Raises:
-            InputError: an image is missing, unreadable, or of another size than the others.
+            InputError: an image is missing or unreadable.
         """
-        images = {int(index): self._read(int(index)) for index in set(indices)}
-        return stack([images[int(index)] for index in indices], self.path)
+        images = {int(index): self.read(int(index)) for index in set(indices)}
+        return [images[int(index)] for index in indices]
 
-    def _read(self, index: int) -> np.ndarray:
-        file = self.path / self.template.format(index + 1)
-        try:
-            with Image.open(file) as image:
-                return np.asarray(image.convert("RGB"))
-        except FileNotFoundError as error:
-            raise InputError(f"The image {file} is missing: extract the frames again.") from error
-        except (OSError, SyntaxError, ValueError) as error:
-            raise InputError(f"The image {file} is damaged: extract the frames again.") from error
+    def read(self, index: int) -> np.ndarray:
+        """Return the image at ``index`` (from 0): uint8 (H, W, 3), RGB.
 
-    def _count(self) -> int:
-        count = 1
-        while (self.path / self.template.format(count + 1)).is_file():
-            count += 1
-        return count
+        Raises:
+            InputError: it is missing or unreadable.
+        """
+        return read_image(self.path / self.numbering.template.format(self.numbering.first + index))
 
 
-def find_template(folder: Path, templates: Sequence[str] = IMAGE_TEMPLATES) -> str:
-    """Return the first of ``templates`` that names image 1 of ``folder``.
+def read_image(file: Path) -> np.ndarray:
+    """Return an image file as uint8 (H, W, 3) RGB, upright; 16 bits of grey become 8.
 
     Raises:
-        InputError: none does, a template is malformed, or the folder is missing.
+        InputError: it is missing, damaged, or has pixels of unknown range.
     """
-    for template in templates:
-        _check_template(template)
-    for template in templates:
-        if (folder / template.format(1)).is_file():
-            return template
-    if not folder.is_dir():
-        raise InputError(f"There is no folder {folder}; check the path.")
-    names = " or ".join(template.format(1) for template in templates)
-    raise InputError(
-        f"The folder {folder} has no first image {names}; give the names of its images, such as "
-        "--template 'frame_{:04d}.png'."
-    )
-
-
-def _check_template(template: str) -> None:
     try:
-        numbered = template.format(1) != template.format(2)
-    except (IndexError, KeyError, ValueError):
-        numbered = False
-    if not numbered:
-        raise InputError(
-            f"The template {template!r} does not number the images; give one such as "
-            "'img_{:05d}.jpg'."
-        )
+        with Image.open(file) as stored:
+            image = ImageOps.exif_transpose(stored)
+            if image.mode.startswith("I"):
+                return _grey16(image, file)
+            if image.mode == "F":
+                raise InputError(f"The image {file} has floating-point pixels; save it in 8 bits.")
+            return np.asarray(image.convert("RGB"))
+    except FileNotFoundError as error:
+        raise InputError(f"The image {file} is missing: extract the frames again.") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"The image {file} is damaged: extract the frames again.") from error
 
 
-def stack(images: Sequence[np.ndarray], path: Path) -> np.ndarray:
-    """Join images (H, W, 3) of one source into (T, H, W, 3).
-
-    Raises:
-        InputError: they differ in size.
-    """
-    if len({image.shape for image in images}) > 1:
-        raise InputError(f"The frames of {path} differ in size; make them all alike.")
-    return np.stack(images)
+def _grey16(image: Image.Image, file: Path) -> np.ndarray:
+    """Scale 0...65535 to 0...255; Pillow's own conversion cuts off everything above 255."""
+    pixels = np.asarray(image).astype(np.int64)
+    if pixels.min(initial=0) < 0 or pixels.max(initial=0) > 65535:
+        raise InputError(f"The image {file} has pixels of more than 16 bits; save it in 8 bits.")
+    grey = ((pixels * 255 + 32767) // 65535).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)

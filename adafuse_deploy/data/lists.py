@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adafuse_deploy.data.frames import IMAGE_TEMPLATES, FrameFolder, FrameSource, find_template
+from adafuse_deploy.data.frames import FrameFolder, FrameSource
+from adafuse_deploy.data.numbering import Numbering, find_numbering
 from adafuse_deploy.data.video import VideoFile
 from adafuse_deploy.errors import InputError
 
@@ -23,15 +24,13 @@ class Record:
     Attributes:
         path: a folder of frames or a video file.
         label: class, counting from 0.
-        num_frames: images in the folder; None for a video file, which is asked itself.
-        template: file name of the folder's image ``n``, counting from 1; None for a video file.
+        numbering: of the folder's images; None for a video file.
         origin: where the record was listed, for messages.
     """
 
     path: Path
     label: int
-    num_frames: int | None = None
-    template: str | None = None
+    numbering: Numbering | None = None
     origin: str = ""
 
     def open(self) -> FrameSource:
@@ -40,9 +39,9 @@ class Record:
         Raises:
             InputError: they are missing or unreadable.
         """
-        if self.num_frames is None:
+        if self.numbering is None:
             return VideoFile(self.path)
-        return FrameFolder(self.path, self.num_frames, self.template)
+        return FrameFolder(self.path, numbering=self.numbering)
 
 
 def read_list(
@@ -72,20 +71,16 @@ def read_list(
     """
     path = Path(path)
     folder = Path(root) if root is not None else path.parent
-    templates = (template,) if template else IMAGE_TEMPLATES
     records: list[Record] = []
     problems: list[str] = []
     for number, line in enumerate(_read_lines(path), start=1):
         if not line or line.startswith("#"):
             continue
         try:
-            record = _check(_parse(line), folder, num_classes, templates)
+            record = _check(*_parse(line), folder, num_classes, template)
         except InputError as error:
             problems.append(f"line {number}: {error}")
             continue
-        if record.template:
-            # Folders of one list name their images alike: look for that name first.
-            templates = tuple(dict.fromkeys((record.template, *templates)))
         records.append(replace(record, origin=f"{path} line {number}"))
     if problems:
         raise InputError(_summary(path, problems))
@@ -128,40 +123,39 @@ def _read_lines(path: Path) -> list[str]:
     return [line.strip() for line in text.splitlines()]
 
 
-def _parse(line: str) -> Record:
+def _parse(line: str) -> tuple[str, int, int | None]:
     separator = ";" if ";" in line else None
     *front, label = line.rsplit(separator, 1)
     if not front or not label.isdecimal():
         raise InputError(f"{line!r} is neither 'path num_frames label' nor 'path label'.")
     *path, num_frames = front[0].rsplit(separator, 1)
     if path and num_frames.isdecimal():
-        return Record(Path(path[0]), int(label), int(num_frames))
-    return Record(Path(front[0]), int(label))
+        return path[0], int(label), int(num_frames)
+    return front[0], int(label), None
 
 
 def _check(
-    record: Record, folder: Path, num_classes: int | None, templates: Sequence[str]
+    name: str,
+    label: int,
+    num_frames: int | None,
+    folder: Path,
+    num_classes: int | None,
+    template: str | None,
 ) -> Record:
-    """Return the record with its full path and template, or say why it cannot be used."""
-    path, num_frames = folder / record.path, record.num_frames
-    if num_classes is not None and record.label >= num_classes:
+    """Return the record, or say why it cannot be used."""
+    path = folder / name
+    if num_classes is not None and label >= num_classes:
         raise InputError(
-            f"label {record.label} is out of range; there are {num_classes} classes, from 0 to "
+            f"label {label} is out of range; there are {num_classes} classes, from 0 to "
             f"{num_classes - 1}."
         )
     if path.is_file():
-        return replace(record, path=path, num_frames=None)
+        return Record(path, label)
     if num_frames is None:
         raise InputError(f"there is no video file {path}.")
     if num_frames == 0:
         raise InputError(f"the folder {path} is listed with 0 frames.")
-    template = find_template(path, templates)
-    if not (path / template.format(num_frames)).is_file():
-        raise InputError(
-            f"the folder {path} has no {template.format(num_frames)}, but {num_frames} frames are "
-            "listed."
-        )
-    return replace(record, path=path, template=template)
+    return Record(path, label, find_numbering(path, template, num_frames))
 
 
 def _summary(path: Path, problems: Sequence[str]) -> str:

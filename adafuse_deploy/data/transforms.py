@@ -1,6 +1,7 @@
 """From decoded frames to network input: one evaluation path, one training path, one normalisation.
 
-A clip of decoded frames is uint8 (T, H, W, 3) in RGB; network input is float32 (T, 3, crop, crop).
+Decoded frames are images uint8 (H, W, 3) in RGB, whose sizes may differ; network input is float32
+(T, 3, crop, crop).
 Resizing is Pillow's antialiased bilinear filter everywhere, so every verb sees the same pixels.
 """
 
@@ -13,6 +14,7 @@ from PIL import Image
 
 from adafuse_deploy.config import Preprocessing
 from adafuse_deploy.data.flips import Flip, check_flip
+from adafuse_deploy.data.frames import Frames
 from adafuse_deploy.errors import InputError
 
 
@@ -35,26 +37,21 @@ class Augmentation:
         check_flip(self.flip)
 
 
-def preprocess(frames: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+def preprocess(frames: Frames, preprocessing: Preprocessing) -> np.ndarray:
     """Resize the short side, crop the centre and normalise, as evaluation and deployment do.
 
     Args:
-        frames: uint8 (T, H, W, 3), RGB.
+        frames: T images uint8 (H, W, 3), RGB, or an array (T, H, W, 3).
         preprocessing: sizes and normalisation of the network.
 
     Returns:
         float32 (T, 3, crop, crop).
     """
-    height, width = frames.shape[1:3]
-    short, crop = preprocessing.resize, preprocessing.crop
-    scaled = (max(short, short * height // width), max(short, short * width // height))
-    top, left = (round((side - crop) / 2) for side in scaled)
-    resized = resize(frames, *scaled)[:, top : top + crop, left : left + crop]
-    return normalize(resized, preprocessing)
+    return normalize(np.stack([_center(frame, preprocessing) for frame in frames]), preprocessing)
 
 
 def augment(
-    frames: np.ndarray,
+    frames: Frames,
     label: int,
     preprocessing: Preprocessing,
     augmentation: Augmentation,
@@ -66,7 +63,7 @@ def augment(
     place is one of thirteen fixed ones; all frames of the clip share both.
 
     Args:
-        frames: uint8 (T, H, W, 3), RGB.
+        frames: T images uint8 (H, W, 3), RGB, or an array (T, H, W, 3).
         label: the clip's class.
         preprocessing: crop size and normalisation of the network.
         augmentation: what to vary.
@@ -76,23 +73,23 @@ def augment(
         float32 (T, 3, crop, crop) and the label, which mirroring may have changed.
     """
     crop = preprocessing.crop
-    top, left, height, width = _random_box(frames.shape[1:3], augmentation.scales, rng)
-    frames = resize(frames[:, top : top + height, left : left + width], crop, crop)
+    box = _random_box(augmentation.scales, rng)
+    clip = np.stack([resize(box.cut(frame), crop, crop) for frame in frames])
     if augmentation.flip != "none" and rng.random() < 0.5:
-        frames = frames[:, :, ::-1]
+        clip = clip[:, :, ::-1]
         if not isinstance(augmentation.flip, str):
             label = augmentation.flip.get(label, label)
-    return normalize(frames, preprocessing), label
+    return normalize(clip, preprocessing), label
 
 
-def resize(frames: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize every frame: uint8 (T, H, W, 3) to uint8 (T, height, width, 3)."""
-    if frames.shape[1:3] == (height, width):
-        return frames
-    images = (Image.fromarray(np.ascontiguousarray(frame)) for frame in frames)
-    return np.stack(
-        [np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)) for image in images]
+def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resize an image: uint8 (H, W, 3) to uint8 (height, width, 3)."""
+    if image.shape[:2] == (height, width):
+        return image
+    resized = Image.fromarray(np.ascontiguousarray(image)).resize(
+        (width, height), Image.Resampling.BILINEAR
     )
+    return np.asarray(resized)
 
 
 def normalize(frames: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
@@ -113,17 +110,41 @@ _BETWEEN = ((1, 1), (1, 3), (3, 1), (3, 3))
 _PLACES = (*_CORNERS, *_EDGES, *_BETWEEN, (2, 2))
 
 
-def _random_box(
-    shape: tuple[int, ...], scales: tuple[float, ...], rng: np.random.Generator
-) -> tuple[int, int, int, int]:
-    """Return top, left, height and width of a random crop of a frame of ``shape`` (H, W)."""
-    sides = [max(1, int(min(shape) * scale)) for scale in scales]
+@dataclass(frozen=True)
+class _Box:
+    """A crop of frames of any size.
+
+    Attributes:
+        scale: height and width as fractions of the frame's short side.
+        place: quarters of the free space above and left of it.
+    """
+
+    scale: tuple[float, float]
+    place: tuple[int, int]
+
+    def cut(self, frame: np.ndarray) -> np.ndarray:
+        """Return the part of a frame (H, W, 3)."""
+        short = min(frame.shape[:2])
+        height, width = (max(1, int(short * scale)) for scale in self.scale)
+        top = (frame.shape[0] - height) * self.place[0] // 4
+        left = (frame.shape[1] - width) * self.place[1] // 4
+        return frame[top : top + height, left : left + width]
+
+
+def _random_box(scales: tuple[float, ...], rng: np.random.Generator) -> _Box:
     pairs = [
         (height, width)
-        for i, height in enumerate(sides)
-        for j, width in enumerate(sides)
+        for i, height in enumerate(scales)
+        for j, width in enumerate(scales)
         if abs(i - j) <= 1
     ]
-    height, width = pairs[rng.integers(len(pairs))]
-    down, right = _PLACES[rng.integers(len(_PLACES))]
-    return (shape[0] - height) * down // 4, (shape[1] - width) * right // 4, height, width
+    return _Box(pairs[rng.integers(len(pairs))], _PLACES[rng.integers(len(_PLACES))])
+
+
+def _center(frame: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    """Resize a frame's short side and crop the centre: uint8 (crop, crop, 3)."""
+    height, width = frame.shape[:2]
+    short, crop = preprocessing.resize, preprocessing.crop
+    scaled = (max(short, short * height // width), max(short, short * width // height))
+    top, left = (round((side - crop) / 2) for side in scaled)
+    return resize(frame, *scaled)[top : top + crop, left : left + crop]

@@ -3,96 +3,116 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from adafuse_deploy.data.frames import stack
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.data.frames import FrameSource, Indices
+from adafuse_deploy.data.media import check_local, file_url, open_video
+from adafuse_deploy.data.orientation import upright
+from adafuse_deploy.errors import InputError, InputWarning
 from adafuse_deploy.files import atomic_path
 
-if TYPE_CHECKING:
-    from av import VideoFrame
-    from av.container import InputContainer
 
-
-class VideoFile:
+class VideoFile(FrameSource):
     """The first video stream of a file.
 
-    Attributes:
+    Frames are those that the decoder shows.  Stored packets are only a first guess at their number:
+    a file cut from a longer one begins with pictures that cannot be decoded and are left out.
+
+    Args:
         path: the file.
-        num_frames: how many frames it shows.  The container's own count is believed only when it
-            equals the number of stored packets; otherwise the whole stream is decoded once.
+        strict: refuse a file in which the decoder marks frames as damaged, or that ends early;
+            by default there is a warning.
 
     Raises:
-        InputError: the file is missing, is not a video, or shows no frame.
+        InputError: the file is missing, is not a video, or holds no frame.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        self.num_frames = self._count()
-        if self.num_frames == 0:
+    def __init__(self, path: str | os.PathLike[str], *, strict: bool = False) -> None:
+        check_local(path)
+        self.path, self.strict = Path(path), strict
+        self._shown: int | None = None
+        if not self._packets:
             raise InputError(f"{self.path} contains no frame; record or download it again.")
 
-    def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Return the frames at ``indices`` (from 0, any order): uint8 (T, H, W, 3), RGB.
+    @property
+    def num_frames(self) -> int:
+        """How many frames the decoder shows; the whole file is decoded to find out."""
+        if self._shown is None:
+            self._decode(())
+        assert self._shown is not None
+        return self._shown
 
-        Decoding runs from the start to the last index, which is exact for every codec and
-        container; seeking is not.  Rotation stored by phones is applied.
+    def frames(self, indices: Indices) -> list[np.ndarray]:
+        """Return the frames at ``indices`` (from 0, any order): T images uint8 (H, W, 3), RGB.
+
+        The whole file is decoded, which is exact for every codec and container and shows where it
+        is damaged; seeking is not.  Rotation and mirroring stored by cameras are applied.
 
         Raises:
-            InputError: a frame cannot be decoded.
+            InputError: a frame cannot be decoded, or ``strict`` refuses the file.
         """
+        found = self._decode(indices)
+        if missing := sorted({int(index) for index in indices} - set(found)):
+            raise InputError(
+                f"{self.path} ends before frame {missing[0]}: it shows {self._shown} frames; "
+                "record or download it again."
+            )
+        return [found[int(index)] for index in indices]
+
+    def sample(self, choose: Callable[[int], Indices]) -> list[np.ndarray]:
+        """Return the frames that ``choose`` picks for the number of frames that are shown.
+
+        Raises:
+            InputError: as :meth:`frames`.
+        """
+        guess = self._packets if self._shown is None else self._shown
+        indices = choose(guess)
+        found = self._decode(indices)
+        if self._shown != guess:
+            return self.frames(choose(self.num_frames))
+        return [found[int(index)] for index in indices]
+
+    def _decode(self, indices: Indices) -> dict[int, np.ndarray]:
+        """Decode every frame and return those at ``indices`` that are there."""
         wanted = {int(index) for index in indices}
         found: dict[int, np.ndarray] = {}
-        with self._open() as container:
-            for index, frame in enumerate(container.decode(video=0)):
-                if index in wanted:
-                    found[index] = upright(frame)
-                if len(found) == len(wanted):
-                    break
-        if missing := sorted(wanted - set(found)):
-            raise InputError(
-                f"{self.path} ends before frame {missing[0]} although it announces "
-                f"{self.num_frames} frames; it is truncated: record or download it again."
-            )
-        return stack([found[int(index)] for index in indices], self.path)
+        shown, damaged = 0, 0
+        with open_video(self.path) as (container, stream):
+            for frame in container.decode(stream):
+                if shown in wanted:
+                    found[shown] = upright(frame)
+                shown += 1
+                damaged += frame.is_corrupt
+        if not shown:
+            raise InputError(f"{self.path} contains no frame; record or download it again.")
+        if self._shown is None and damaged:
+            self._complain(f"the decoder marks {damaged} of its {shown} frames as damaged")
+        self._shown, self.damaged = shown, damaged
+        return found
 
-    def _count(self) -> int:
-        with self._open() as container:
-            announced = container.streams.video[0].frames
-            packets = sum(
-                packet.size > 0 and not packet.is_discard for packet in container.demux(video=0)
-            )
-        if announced == packets:
-            return announced
-        with self._open() as container:
-            return sum(1 for _ in container.decode(video=0))
+    @cached_property
+    def _packets(self) -> int:
+        """How many pictures are stored and not cut off by the container's edit list."""
+        count, end = 0, 0
+        with open_video(self.path) as (container, stream):
+            for packet in container.demux(stream):
+                count += packet.size > 0 and not packet.is_discard
+                if packet.pts is not None:
+                    end = max(end, packet.pts + (packet.duration or 0))
+            length = stream.duration or 0
+        if end - (stream.start_time or 0) < 0.9 * length:
+            self._complain("it ends long before the end that it announces")
+        return count
 
-    @contextmanager
-    def _open(self) -> Iterator[InputContainer]:
-        import av
-
-        if not self.path.is_file():
-            raise InputError(f"There is no video file {self.path}; check the path.")
-        try:
-            with av.open(str(self.path)) as container:
-                if not container.streams.video:
-                    raise InputError(f"{self.path} has no video stream, only other media.")
-                yield container
-        except av.FFmpegError as error:
-            raise InputError(
-                f"{self.path} cannot be decoded ({error.strerror}): it is damaged or not a video; "
-                "record it again or convert it to .mp4."
-            ) from error
-
-
-def upright(frame: VideoFrame) -> np.ndarray:
-    """Return a decoded frame as uint8 (H, W, 3) RGB with the rotation stored by phones applied."""
-    return np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
+    def _complain(self, reason: str) -> None:
+        if self.strict:
+            raise InputError(f"{self.path} is damaged: {reason}; record or download it again.")
+        warnings.warn(InputWarning(f"{self.path} is damaged: {reason}."), stacklevel=2)
 
 
 def write_video(path: str | os.PathLike[str], frames: np.ndarray, *, fps: int = 8) -> None:
@@ -110,7 +130,7 @@ def write_video(path: str | os.PathLike[str], frames: np.ndarray, *, fps: int = 
     h264 = "libx264" in av.codecs_available
     # Near-lossless: constant rate factor 18, or a fixed quantiser of 2 (times FF_QP2LAMBDA).
     options = {"crf": "18"} if h264 else {"flags": "+qscale", "global_quality": str(2 * 118)}
-    with atomic_path(path) as temporary, av.open(str(temporary), "w") as container:
+    with atomic_path(path) as temporary, av.open(file_url(temporary), "w") as container:
         stream = container.add_stream("libx264" if h264 else "mpeg4", rate=fps, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for frame in frames:

@@ -2,14 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from adafuse_deploy.config import Preprocessing
-from adafuse_deploy.data.clips import open_clip
-from adafuse_deploy.data.frames import FrameFolder
 from adafuse_deploy.data.lists import read_class_names, read_list
+from adafuse_deploy.data.numbering import Numbering
 from adafuse_deploy.errors import InputError
 
 
@@ -25,48 +22,6 @@ def write_list(folder: Path, *lines: str) -> Path:
     path = folder / "list.txt"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
-
-
-@pytest.mark.parametrize("template", ["{:05d}.jpg", "img_{:05d}.jpg", "image_{:05d}.jpg"])
-def test_frame_folders_find_their_template(tmp_path, template):
-    folder = FrameFolder(write_folder(tmp_path / "a", 6, template))
-    assert folder.num_frames == 6
-    frames = folder.frames([5, 0, 2])
-    assert frames.shape == (3, 24, 32, 3) and frames.dtype == np.uint8
-    assert [round(frame.mean() / 10) for frame in frames] == [6, 1, 3]
-
-
-def test_frame_folders_take_another_template(tmp_path):
-    folder = write_folder(tmp_path / "a", 3, "frame{:d}.png")
-    assert FrameFolder(folder, template="frame{:d}.png").num_frames == 3
-    with pytest.raises(InputError, match="no first image"):
-        FrameFolder(folder)
-    for bad in ("frame.png", "frame{:d.png", "frame{name}.png"):
-        with pytest.raises(InputError, match="does not number the images"):
-            FrameFolder(folder, template=bad)
-
-
-def test_open_clip_reads_frame_folders(tmp_path):
-    folder = write_folder(tmp_path / "a", 8)
-    raw = Preprocessing(resize=24, crop=16, mean=(0, 0, 0), std=(1, 1, 1), scale=1)
-    clip = open_clip(folder, 4, raw)
-    assert clip.shape == (4, 3, 16, 16)
-    assert [round(frame.mean() / 10) for frame in clip] == [2, 4, 6, 8]
-
-
-def test_damaged_and_missing_images_are_named(tmp_path):
-    path = write_folder(tmp_path / "a", 5)
-    folder = FrameFolder(path)
-    whole = (path / "00002.jpg").read_bytes()
-    (path / "00002.jpg").write_bytes(whole[:200])
-    (path / "00003.jpg").write_text("no image")
-    (path / "00004.jpg").unlink()
-    Image.new("RGB", (10, 10)).save(path / "00005.jpg")
-    for index, message in enumerate(("damaged", "damaged", "missing"), start=1):
-        with pytest.raises(InputError, match=rf"0000{index + 1}\.jpg is {message}"):
-            folder.frames([0, index])
-    with pytest.raises(InputError, match="differ in size"):
-        folder.frames([0, 4])
 
 
 def test_lists_of_folders_and_files(tmp_path):
@@ -85,17 +40,17 @@ def test_lists_of_folders_and_files(tmp_path):
         f"{tmp_path / 'plain'} 2 1",
     )
     records = read_list(path, num_classes=8)
-    assert [(r.path.name, r.num_frames, r.label, r.template) for r in records] == [
-        ("plain", 4, 2, "{:05d}.jpg"),
-        ("v 1", 5, 0, "img_{:05d}.jpg"),
-        ("v 1", 3, 1, "img_{:05d}.jpg"),
-        ("a b 3.mp4", None, 7, None),
-        ("a b 3.mp4", None, 7, None),
-        ("plain", 2, 1, "{:05d}.jpg"),
+    assert [(r.path.name, r.label, r.numbering) for r in records] == [
+        ("plain", 2, Numbering("{:05d}.jpg", 1, 4)),
+        ("v 1", 0, Numbering("img_{:05d}.jpg", 1, 5)),
+        ("v 1", 1, Numbering("img_{:05d}.jpg", 1, 3)),
+        ("a b 3.mp4", 7, None),
+        ("a b 3.mp4", 7, None),
+        ("plain", 1, Numbering("{:05d}.jpg", 1, 2)),
     ]
     assert records[0].origin == f"{path} line 3"
     source = records[1].open()
-    assert source.num_frames == 5 and source.frames([4]).shape == (1, 24, 32, 3)
+    assert source.num_frames == 5 and source.frames([4])[0].shape == (24, 32, 3)
 
 
 def test_relative_paths_start_from_the_root(tmp_path):

@@ -110,8 +110,8 @@ def test_flips_and_their_labels(flip, label, labels):
 
 
 def test_resize_keeps_a_constant_image_constant():
-    frames = np.full((2, 9, 13, 3), 77, np.uint8)
-    assert (resize(frames, 20, 11) == 77).all()
+    image = resize(np.full((9, 13, 3), 77, np.uint8), 20, 11)
+    assert image.shape == (20, 11, 3) and (image == 77).all()
 
 
 @pytest.mark.parametrize(
