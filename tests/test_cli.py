@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from adafuse_deploy.cli import VERBS
 from adafuse_deploy.data.video import write_video
@@ -113,3 +114,14 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
         assert error.count("Error: ") == 1 and message in error, error
         assert "Traceback" not in error
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_warnings_are_sentences(
+    tmp_path: Path, tiny_graph: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number in range(3, 9):
+        Image.new("RGB", (40, 40)).save(folder / f"{number}.png")
+    assert run_cli("classify", folder, "--model", tiny_graph) == 0
+    assert f"Warning: The images of {folder} begin with 3.png.\n" in capfd.readouterr().err
