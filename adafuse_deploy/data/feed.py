@@ -16,11 +16,15 @@ from pathlib import Path
 
 import numpy as np
 
+from adafuse_deploy.data.frames import FrameFolder
+from adafuse_deploy.data.media import is_address, open_video, video_stream
 from adafuse_deploy.data.orientation import upright
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.errors import AdaFuseError, InputError
 
 OPEN_TIMEOUT, READ_TIMEOUT = 10.0, 5.0
 """Seconds until a live source that says nothing counts as lost."""
+UNTIMED_RATE = 25.0
+"""Frames per second where a source tells no time, as folders of images."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
 """Seconds between attempts to connect again; each pause is twice the one before."""
 
@@ -33,11 +37,13 @@ class Frame:
         convert: gives the image; a frame that nobody looks at is not converted.
         seconds: its time in the source.
         begins: it is the first after the source was opened, or opened again.
+        damaged: the decoder marked it, or one since the last that counted, as damaged.
     """
 
     convert: Callable[[], np.ndarray]
     seconds: float
     begins: bool = False
+    damaged: bool = False
 
     @property
     def image(self) -> np.ndarray:
@@ -64,8 +70,9 @@ class Sampling:
     def pick(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         """Yield the frames that count of a source just opened."""
         slot: int | None = None
-        begins = True
+        begins, damaged = True, False
         for index, frame in enumerate(frames):
+            damaged |= frame.damaged
             if index % self.stride:
                 continue
             if self.fps is not None:
@@ -73,8 +80,8 @@ class Sampling:
                 if slot == now:
                     continue
                 slot = now
-            yield replace(frame, begins=begins)
-            begins = False
+            yield replace(frame, begins=begins, damaged=damaged)
+            begins, damaged = False, False
 
 
 Connect = Callable[[], Iterator[Frame]]
@@ -82,8 +89,11 @@ Connect = Callable[[], Iterator[Frame]]
 
 
 def is_live(source: str) -> bool:
-    """Whether a source is a camera or a network address rather than a file."""
-    return "://" in source or source.startswith("/dev/")
+    """Whether a source is a camera or a network address rather than a file or a folder."""
+    path = Path(source)
+    if path.is_file() or path.is_dir():
+        return False
+    return is_address(source) or source.startswith("/dev/")
 
 
 class FileFeed:
@@ -134,7 +144,7 @@ class LiveFeed:
         self._retries, self._notify = retries, notify
         self._change = threading.Condition()
         self._newest: Frame | None = None
-        self._end: InputError | None = None
+        self._end: AdaFuseError | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._read, name="live feed", daemon=True)
 
@@ -142,15 +152,18 @@ class LiveFeed:
         """Yield the newest frame, waiting for one if there is none that was not yielded.
 
         Raises:
-            InputError: the source cannot be opened, or was given up.
+            InputError: the source cannot be opened, was given up, or could not be read for a reason
+                that nobody expected; the message names it.
         """
         self._thread.start()
-        while not self._stop.is_set():
+        while True:
             with self._change:
                 # In short waits, so that Ctrl-C comes through on every platform.
-                while self._newest is None and self._end is None:
+                while self._newest is None and self._end is None and not self._stop.is_set():
                     self._change.wait(0.2)
                 frame, self._newest = self._newest, None
+            if self._stop.is_set():
+                return
             if frame is None:
                 assert self._end is not None
                 raise self._end
@@ -163,6 +176,22 @@ class LiveFeed:
             self._thread.join(READ_TIMEOUT)
 
     def _read(self) -> None:
+        """Read until the source is given up; whatever ends this is told to who waits for frames."""
+        try:
+            end = self._read_until_lost()
+        except AdaFuseError as error:
+            end = error
+        except BaseException as error:  # nobody would hear of it on this thread
+            end = InputError(
+                f"Reading the source failed unexpectedly ({type(error).__name__}: {error}); "
+                "open it again, and report this if it stays."
+            )
+            end.__cause__ = error
+        with self._change:
+            self._end = end
+            self._change.notify()
+
+    def _read_until_lost(self) -> AdaFuseError:
         failures, connected = 0, False
         while not self._stop.is_set():
             try:
@@ -171,27 +200,30 @@ class LiveFeed:
                         self._notify("Connected again.")
                     failures, connected = 0, True
                     if self._stop.is_set():
-                        return
+                        break
                     self._put(frame)
                 error = InputError("The source ended.")
             except InputError as failure:
                 error = failure
             if not connected or failures == self._retries:
-                with self._change:
-                    self._end = error
-                    self._change.notify()
-                return
+                return error
             pause = min(FIRST_PAUSE * 2**failures, LONGEST_PAUSE)
             failures += 1
-            self._notify(f"{error} Connecting again in {pause:g} s.")
-            self._stop.wait(pause)
+            if not self._stop.is_set():
+                self._notify(f"{error} Connecting again in {pause:g} s.")
+                self._stop.wait(pause)
+        return InputError("The feed was closed.")
 
     def _put(self, frame: Frame) -> None:
         with self._change:
             if self._newest is not None:
                 self.dropped += 1
                 # What began with a frame that nobody saw begins with this one.
-                frame = replace(frame, begins=frame.begins or self._newest.begins)
+                frame = replace(
+                    frame,
+                    begins=frame.begins or self._newest.begins,
+                    damaged=frame.damaged or self._newest.damaged,
+                )
             self._newest = frame
             self._change.notify()
 
@@ -201,58 +233,76 @@ def open_feed(
     source: str,
     sampling: Sampling,
     *,
+    template: str | None = None,
     retries: int | None = None,
     notify: Callable[[str], object] = lambda sentence: None,
 ) -> Iterator[FileFeed | LiveFeed]:
-    """Open a video file, a camera such as /dev/video0 or an address such as rtsp://host/path.
+    """Open a video, a camera such as /dev/video0 or an address such as rtsp://host/path.
 
     Args:
-        source: the file, device or address.
+        source: a video file, a folder of frames, a device or an address.
         sampling: which frames count.
+        template: file names in a folder, such as ``img_{:05d}.jpg``; found out by default.
         retries, notify: as for :class:`LiveFeed`.
 
     Raises:
         InputError: there is no such file.
     """
+    source = source.removeprefix("file://")
     feed: FileFeed | LiveFeed
     if is_live(source):
-        feed = LiveFeed(lambda: _decode(source), sampling, retries=retries, notify=notify)
+        feed = LiveFeed(lambda: _receive(source), sampling, retries=retries, notify=notify)
+    elif Path(source).is_dir():
+        folder = FrameFolder(source, template=template)
+        feed = FileFeed(lambda: _images(folder), sampling)
     else:
         if not Path(source).is_file():
             raise InputError(f"There is no video file {source}; check the path.")
-        feed = FileFeed(lambda: _decode(source), sampling)
+        feed = FileFeed(lambda: _play(source), sampling)
     try:
         yield feed
     finally:
         feed.close()
 
 
-def _decode(source: str) -> Iterator[Frame]:
-    """Yield every frame.
+def _images(folder: FrameFolder) -> Iterator[Frame]:
+    """Yield every image of a folder."""
+    for index in range(folder.num_frames):
+        yield Frame(partial(folder.read, index), index / UNTIMED_RATE)
+
+
+def _play(source: str) -> Iterator[Frame]:
+    """Yield every frame of a video file.
 
     Raises:
-        InputError: the source cannot be opened or decoded, or has no video.
+        InputError: it cannot be opened or decoded, or has no video.
+    """
+    with open_video(source) as (container, stream):
+        rate = float(stream.average_rate or UNTIMED_RATE)
+        for index, frame in enumerate(container.decode(stream)):
+            seconds = index / rate if frame.time is None else frame.time
+            yield Frame(partial(upright, frame), seconds, damaged=frame.is_corrupt)
+
+
+def _receive(source: str) -> Iterator[Frame]:
+    """Yield every frame of a live source.
+
+    Raises:
+        InputError: it cannot be opened or decoded, or has no video.
     """
     import av
 
-    live = is_live(source)
     options = {"rtsp_transport": "tcp"} if source.startswith("rtsp") else {}
-    timeout = (OPEN_TIMEOUT, READ_TIMEOUT) if live else None
     kind = "v4l2" if source.startswith("/dev/") else None
+    timeout = (OPEN_TIMEOUT, READ_TIMEOUT)
     try:
         with av.open(source, format=kind, options=options, timeout=timeout) as container:
-            if not container.streams.video:
-                raise InputError(f"{source} has no video stream, only other media.")
-            rate = float(container.streams.video[0].average_rate or 25)
             start = time.monotonic()
-            for index, frame in enumerate(container.decode(video=0)):
-                untimed = time.monotonic() - start if live else index / rate
-                seconds = untimed if frame.time is None else frame.time
-                yield Frame(partial(upright, frame), seconds)
+            for frame in container.decode(video_stream(container, source)):
+                seconds = time.monotonic() - start if frame.time is None else frame.time
+                yield Frame(partial(upright, frame), seconds, damaged=frame.is_corrupt)
     except av.FFmpegError as error:
-        advice = (
-            "check the address and that the source is on"
-            if live
-            else "it is damaged or not a video; record it again or convert it to .mp4"
-        )
-        raise InputError(f"{source} cannot be read ({error.strerror}): {advice}.") from error
+        raise InputError(
+            f"{source} cannot be read ({error.strerror}): check the address and that the source "
+            "is on."
+        ) from error

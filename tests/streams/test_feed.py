@@ -6,11 +6,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from adafuse_deploy.data import feed as feeds
 from adafuse_deploy.data.feed import FileFeed, Frame, LiveFeed, Sampling, open_feed
@@ -78,6 +80,32 @@ def test_a_file_gives_every_frame_however_slow_the_reader(video: Path) -> None:
     assert feed.dropped == 0
 
 
+def test_folders_and_odd_names_are_files(video: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number in range(3):
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(folder / f"left_{number}.png")
+        Image.new("RGB", (8, 8), (0, number, 0)).save(folder / f"right_{number}.png")
+    with open_feed(str(folder), Sampling(), template="left_{:d}.png") as feed:
+        seen = list(feed)
+    assert numbers(iter(seen)) == [0, 1, 2]
+    assert [frame.seconds for frame in seen] == pytest.approx([0, 0.04, 0.08])
+    for name in ("rtsp:12:30.mp4", "rtsp:/x.mp4"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(video.read_bytes())
+        for source in (f"{tmp_path}/{name}", f"file://{tmp_path}/{name}"):
+            with open_feed(source, Sampling()) as feed:
+                assert isinstance(feed, FileFeed) and len(list(feed)) == 12
+    assert feeds.is_live("rtsp://host/x") and feeds.is_live("/dev/video_that_is_not_there")
+
+
+def test_damage_is_told_by_the_next_frame_that_counts() -> None:
+    marked = (replace(frame, damaged=number in (2, 3)) for number, frame in enumerate(frames(8)))
+    picked = list(Sampling(stride=4).pick(marked))
+    assert [frame.damaged for frame in picked] == [False, True]
+
+
 def test_a_live_source_gives_the_newest_frame_and_counts_the_rest() -> None:
     taken = threading.Event()
 
@@ -135,6 +163,55 @@ def test_the_first_connection_must_succeed() -> None:
 
     with pytest.raises(InputError, match="no camera"):
         next(iter(LiveFeed(connect, Sampling())))
+
+
+@pytest.mark.parametrize("planted", [ValueError("planted"), SystemExit(3), MemoryError("no room")])
+@pytest.mark.parametrize("place", ["connect", "frames", "notify"])
+def test_whatever_ends_the_reader_is_told(planted: BaseException, place: str) -> None:
+    def connect() -> Iterator[Frame]:
+        if place == "connect":
+            raise planted
+        yield from frames(1)
+        if place == "frames":
+            raise planted
+
+    def notify(sentence: str) -> None:
+        raise planted
+
+    feed = LiveFeed(connect, Sampling(), notify=notify)
+    outcome: list[BaseException] = []
+
+    def consume() -> None:
+        try:
+            for _ in feed:
+                pass
+        except InputError as error:
+            outcome.append(error)
+
+    consumer = threading.Thread(target=consume, daemon=True)
+    consumer.start()
+    consumer.join(5)
+    (error,) = outcome
+    assert f"{type(planted).__name__}: {planted}" in str(error)
+    assert error.__cause__ is planted
+
+
+def test_closing_lets_go_who_waits() -> None:
+    begun = threading.Event()
+
+    def connect() -> Iterator[Frame]:
+        begun.set()
+        while not feed._stop.wait(0.01):
+            pass
+        yield from ()
+
+    feed = LiveFeed(connect, Sampling())
+    consumer = threading.Thread(target=list, args=(feed,), daemon=True)
+    consumer.start()
+    begun.wait(5)
+    feed.close()
+    consumer.join(5)
+    assert not consumer.is_alive() and not feed._thread.is_alive()
 
 
 def test_closing_stops_the_reader() -> None:
