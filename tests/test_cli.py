@@ -102,7 +102,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
         (["export", tmp_path / "no.pt", "-o", out], 1, "There is no checkpoint"),
         (["export", text, "-o", out], 1, "not a readable checkpoint"),
         (["export", tiny_checkpoint, "-o", tmp_path / "no" / "out.onnx"], 1, "Cannot write"),
-        (["export", tiny_checkpoint, "--temporal-shift", "-o", out], 1, "add --official"),
+        (["export", tiny_checkpoint, "--temporal-shift", "-o", out], 1, "leave them out"),
         (["classify", short, "--model", tiny_graph], 1, "has 3 frames"),
         (["classify", text, "--model", tiny_graph], 1, "text.mp4"),
         (["classify", tmp_path / "no.mp4", "--model", tiny_graph], 1, "no.mp4"),

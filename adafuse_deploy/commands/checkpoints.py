@@ -1,4 +1,4 @@
-"""The options by which a verb takes a checkpoint, ours or an official one."""
+"""The options by which a verb takes a checkpoint, ours or one of other code."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _OPTIONS = [
-    click.option("--official", is_flag=True, help="CHECKPOINT was written by the public code."),
     click.option(
-        "--temporal-shift", is_flag=True, help="With --official: it was trained with --shift (TSM)."
+        "--official",
+        is_flag=True,
+        help="CHECKPOINT is of the public AdaFuse code, TSM's or mmaction2. [found out]",
     ),
     click.option(
-        "--num-segments", type=click.IntRange(1), help="With --official: frames per clip [8]."
+        "--temporal-shift", is_flag=True, help="Of other code's: it was trained with --shift (TSM)."
+    ),
+    click.option(
+        "--num-segments", type=click.IntRange(1), help="Of other code's: frames per clip [8]."
     ),
     click.option("--size", type=click.IntRange(1), help="Side of the input in pixels [224]."),
     click.option("--classes", help="File with the names of the classes."),
@@ -51,11 +55,11 @@ def load_checkpoint(
     """
     from adafuse_deploy.config import Preprocessing
     from adafuse_deploy.data.lists import read_class_names
-    from adafuse_deploy.models.checkpoint import load_model
+    from adafuse_deploy.models.checkpoint import is_ours, load_model
     from adafuse_deploy.models.official import load_official
 
     names = read_class_names(classes) if classes else ()
-    if official:
+    if official or not is_ours(path):
         return load_official(
             path,
             temporal_shift=temporal_shift or None,
@@ -65,8 +69,8 @@ def load_checkpoint(
         )
     if temporal_shift or num_segments:
         raise InputError(
-            "--temporal-shift and --num-segments describe an official checkpoint; this one records "
-            "them itself: leave them out or add --official."
+            "--temporal-shift and --num-segments describe a checkpoint of other code; this one "
+            "records them itself: leave them out."
         )
     model = load_model(path)
     config = model.config

@@ -118,7 +118,7 @@ def _checkpoint(file: str, options: dict[str, Any]) -> tuple[str, GraphMetadata,
 
     content = load_pickle(file)
     ours = isinstance(content, dict) and content.get("format") == FORMAT
-    model = load_checkpoint(file, **{**options, "official": options["official"] or not ours})
+    model = load_checkpoint(file, **options)
     digest = sha256(file)
     details: dict[str, Any] = {"parameters": sum(p.numel() for p in model.parameters())}
     if ours:

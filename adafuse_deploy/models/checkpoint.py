@@ -47,7 +47,8 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
 
         found = foreign_weights(content, str(path))
         raise InputError(
-            f"{path} is not a checkpoint of adafuse-deploy but {found}; add --official."
+            f"{path} is not a checkpoint of adafuse-deploy but {found}; 'adafuse-deploy convert' "
+            "makes one of it."
         )
     if content.get("version") != VERSION:
         raise InputError(
@@ -55,6 +56,16 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"{VERSION}; upgrade it."
         )
     return content
+
+
+def is_ours(path: str | os.PathLike[str]) -> bool:
+    """Return whether adafuse-deploy wrote the checkpoint, or other code.
+
+    Raises:
+        InputError: the file is missing or cannot be read.
+    """
+    content = load_pickle(path)
+    return isinstance(content, dict) and content.get("format") == FORMAT
 
 
 def load_model(path: str | os.PathLike[str]) -> VideoRecognizer:

@@ -58,7 +58,7 @@ def _tiny(make_model: Make, name: str = "tsm_resnet18") -> VideoRecognizer:
     return make_model(name, size=32, width=0.125, num_segments=4, num_classes=5)
 
 
-def _as_mmaction2(model: VideoRecognizer) -> Weights:
+def as_mmaction2(model: VideoRecognizer) -> Weights:
     """Name the weights of a dense network as mmaction2 1.2 does."""
     shifted = model.config.temporal_shift != "none"
     weights = {}
@@ -74,7 +74,7 @@ def _as_mmaction2(model: VideoRecognizer) -> Weights:
 @pytest.mark.parametrize("name", ["tsn_resnet34", "tsm_resnet50", "tsm_resnet101"])
 def test_every_depth_of_mmaction2(name: str, make_model: Make, tmp_path: Path) -> None:
     model = _tiny(make_model, name)
-    path = _save(tmp_path / "dense.pth", _as_mmaction2(model))
+    path = _save(tmp_path / "dense.pth", as_mmaction2(model))
     again = load_official(path, num_segments=4, size=32)
     for field in ("backbone", "temporal_shift", "shift_every", "width", "num_classes"):
         assert getattr(again.config, field) == getattr(model.config, field), field
@@ -110,14 +110,14 @@ def test_wrappers_and_training_state_do_no_harm(
     kind: str, make_model: Make, tmp_path: Path
 ) -> None:
     model = _tiny(make_model)
-    torch.save(WRAPPED[kind](_as_mmaction2(model)), tmp_path / "wrapped.pth")
+    torch.save(WRAPPED[kind](as_mmaction2(model)), tmp_path / "wrapped.pth")
     again = load_official(tmp_path / "wrapped.pth", num_segments=4, size=32).state_dict()
     for name, tensor in model.state_dict().items():
         assert torch.equal(again[name], tensor), name
 
 
 def test_a_numpy_scalar_of_the_old_file_format(make_model: Make, tmp_path: Path) -> None:
-    content = {"state_dict": _as_mmaction2(_tiny(make_model)), "best_prec1": np.float32(3)}
+    content = {"state_dict": as_mmaction2(_tiny(make_model)), "best_prec1": np.float32(3)}
     torch.save(content, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
     load_official(tmp_path / "old.pth", num_segments=4, size=32)
 
@@ -187,7 +187,7 @@ def test_other_networks_are_refused_in_one_sentence(
     kind: str, make_model: Make, tmp_path: Path
 ) -> None:
     change, message = REFUSED[kind]
-    torch.save(change(_as_mmaction2(_tiny(make_model))), tmp_path / "other.pth")
+    torch.save(change(as_mmaction2(_tiny(make_model))), tmp_path / "other.pth")
     with pytest.raises(InputError, match=message):
         load_official(tmp_path / "other.pth", num_segments=4, size=32)
 
@@ -196,22 +196,22 @@ def test_other_networks_are_refused_in_one_sentence(
 def test_what_names_tell_cannot_be_contradicted(
     name: str, said: bool, make_model: Make, tmp_path: Path
 ) -> None:
-    path = _save(tmp_path / "dense.pth", _as_mmaction2(_tiny(make_model, name)))
+    path = _save(tmp_path / "dense.pth", as_mmaction2(_tiny(make_model, name)))
     with pytest.raises(InputError, match="temporal-shift"):
         load_official(path, num_segments=4, size=32, temporal_shift=said)
     load_official(path, num_segments=4, size=32, temporal_shift=not said)
 
 
 def test_a_foreign_file_is_told_from_ours(make_model: Make, tmp_path: Path) -> None:
-    path = _save(tmp_path / "dense.pth", _as_mmaction2(_tiny(make_model)))
-    with pytest.raises(InputError, match=r"a dense TSM of mmaction2 .* add --official"):
+    path = _save(tmp_path / "dense.pth", as_mmaction2(_tiny(make_model)))
+    with pytest.raises(InputError, match=r"a dense TSM of mmaction2 .*'adafuse-deploy convert'"):
         load_model(path)
 
 
 def test_the_classifier_keeps_its_place_without_dropout(make_model: Make) -> None:
     weights = {
         name.replace("backbone.", "base_model.").replace("cls_head.fc_cls", "base_model.fc"): t
-        for name, t in _as_mmaction2(_tiny(make_model)).items()
+        for name, t in as_mmaction2(_tiny(make_model)).items()
     }
     found = foreign_weights(weights, "file")
     assert found.classes == 5 and found.shifted
@@ -219,7 +219,7 @@ def test_the_classifier_keeps_its_place_without_dropout(make_model: Make) -> Non
 
 def test_initialisation_says_where_the_shift_differs(make_model: Make, tmp_path: Path) -> None:
     dense = _tiny(make_model)
-    path = _save(tmp_path / "dense.pth", _as_mmaction2(dense))
+    path = _save(tmp_path / "dense.pth", as_mmaction2(dense))
     model = make_model("adafuse_tsm_resnet18", size=32, width=0.125, num_segments=4, num_classes=5)
     report = initialise(model, path)
     assert torch.equal(model.backbone.conv1.conv.weight, dense.backbone.conv1.conv.weight)
@@ -241,7 +241,7 @@ def test_weights_that_are_no_numbers_are_named(
     with torch.no_grad():
         model.backbone.get_submodule("layer3.1.conv2.bn").running_var[3] = value
         model.consensus.fc.weight[0, 0] = value
-    path = _save(tmp_path / "diverged.pth", _as_mmaction2(model))
+    path = _save(tmp_path / "diverged.pth", as_mmaction2(model))
     if kind == "ours":
         save_checkpoint(model, path)
     load = {
