@@ -18,7 +18,8 @@ def read_graph(path: str | os.PathLike[str]) -> tuple[onnx.ModelProto, GraphMeta
     """Read an exported graph.
 
     Raises:
-        InputError: the file is missing, damaged, or not exported by adafuse-deploy.
+        InputError: the file is missing, damaged, not exported by adafuse-deploy, or a weight in it
+            is NaN or infinite.
         IncompatibleArtifactError: another version exported it, with another metadata schema.
     """
     import onnx
@@ -34,7 +35,23 @@ def read_graph(path: str | os.PathLike[str]) -> tuple[onnx.ModelProto, GraphMeta
     metadata = GraphMetadata.from_props(
         {entry.key: entry.value for entry in model.metadata_props}, str(path)
     )
+    _check_finite(model, path)
     return model, metadata
+
+
+def _check_finite(model: onnx.ModelProto, path: Path) -> None:
+    import numpy as np
+    from onnx import TensorProto, numpy_helper
+
+    kinds = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
+    for tensor in model.graph.initializer:
+        if not tensor.dims or tensor.data_type not in kinds:
+            continue
+        if not np.isfinite(numpy_helper.to_array(tensor)).all():
+            raise InputError(
+                f"{path} holds NaN or infinite weights, first in {tensor.name}; export it again "
+                "from a checkpoint whose training did not diverge."
+            )
 
 
 def read_metadata(path: str | os.PathLike[str]) -> GraphMetadata:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from adafuse_deploy.errors import CheckFailed, MissingDependencyError
 from adafuse_deploy.files import atomic_path
 from adafuse_deploy.metadata import GraphMetadata
+from adafuse_deploy.models.checkpoint import check_finite
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.ops import onnx_ops
 from adafuse_deploy.ops.domain import DOMAIN, VERSION
@@ -61,8 +62,10 @@ def export(
 
     Raises:
         CheckFailed: the graph does not reproduce PyTorch.
-        InputError: ``path`` cannot be written, or the network needs later frames than a stream has.
+        InputError: ``path`` cannot be written, a weight is NaN or infinite, or the network needs
+            later frames than a stream has.
     """
+    check_finite(model.state_dict(), "The network")
     deployed = model.deployed()
     gated = model.config.gated
     operators = {DOMAIN: VERSION} if gated else {}

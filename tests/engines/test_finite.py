@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
 from adafuse_deploy.engines.loader import load_engine
+from adafuse_deploy.engines.lowering.build import lower
 from adafuse_deploy.engines.torch import TorchEngine
 from adafuse_deploy.errors import InputError, NotFiniteError
+from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.json_text import json_text
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from tests.engines.support import FakeDriver, FakeTensorRT, write_engine
@@ -74,6 +77,26 @@ def test_streams_stay_where_they_were(make_model: Make) -> None:
             stream.push(broken)
         assert stream.frames.tolist() == [1, 1]
         np.testing.assert_array_equal(stream.push(frames[1]).logits, other.push(frames[1]).logits)
+
+
+def test_weights_that_are_not_finite_are_named(
+    tiny_model: VideoRecognizer, tiny_graph: Path, tmp_path: Path
+) -> None:
+    """Of a network that is exported, and of a graph that is read to be built or quantised."""
+    model = VideoRecognizer(tiny_model.config)
+    with torch.no_grad():
+        model.backbone.get_submodule("layer2.0.conv1.bn").bias[1] = torch.inf
+    with pytest.raises(InputError, match=r"first in backbone\.layer2\.0\.conv1\.bn\.bias"):
+        export(model, tmp_path / "network.onnx")
+    graph = onnx.load(tiny_graph)
+    (weight,) = [t for t in graph.graph.initializer if list(t.dims) == [5, 64]]
+    values = onnx.numpy_helper.to_array(weight).copy()
+    values[2, 3] = np.nan
+    weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
+    onnx.save(graph, tmp_path / "graph.onnx")
+    with pytest.raises(InputError, match=f"first in {weight.name}"):
+        lower(tmp_path / "graph.onnx", tmp_path / "fused.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["graph.onnx"]
 
 
 def test_answers_that_are_not_finite_are_refused(
