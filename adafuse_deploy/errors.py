@@ -44,6 +44,10 @@ class IncompatibleArtifactError(AdaFuseError):
     exit_code = 4
 
 
+class OtherMachineError(IncompatibleArtifactError):
+    """A sound engine, but for another GPU or version of its runtime (exit code 4)."""
+
+
 class InputWarning(UserWarning):
     """Something about the input that a user should know, though it can be used.
 

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from adafuse_deploy.errors import InputError
 
@@ -59,6 +60,20 @@ def write_text(target: str | os.PathLike[str], text: str) -> None:
     """Write ``text`` to ``target`` (UTF-8) through :func:`atomic_path`."""
     with atomic_path(target) as path:
         path.write_text(text, encoding="utf-8")
+
+
+def open_lines(target: str | os.PathLike[str]) -> TextIO:
+    """Open ``target`` for lines that others see as they come; what was in it is gone.
+
+    Raises:
+        InputError: as :func:`check_target`.
+    """
+    check_target(target)
+    stream = own_stream(target)
+    try:
+        return open(target if stream is None else os.dup(stream), "w", 1, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"Cannot write {target}: {error.strerror or error}.") from error
 
 
 def check_target(target: str | os.PathLike[str], option: str = "") -> None:

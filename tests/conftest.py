@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.models.gate import PolicyNetwork
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import create_model
@@ -95,6 +96,14 @@ def tiny_graph(
     return path
 
 
+@pytest.fixture(scope="session")
+def tiny_metadata(tiny_graph: Path) -> GraphMetadata:
+    """The metadata of the tiny graph."""
+    from adafuse_deploy.engines.graph import read_graph
+
+    return read_graph(tiny_graph)[1]
+
+
 @pytest.fixture
 def tiny_clips(tiny_model: VideoRecognizer) -> np.ndarray:
     """Three random clips for the tiny network, float32 (3, 4, 3, 32, 32)."""
@@ -117,3 +126,16 @@ def listing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = folder / "val.txt"
     path.write_text("\n".join(lines))
     return path
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without a GPU, whatever this one has."""
+
+    from adafuse_deploy.engines import cuda
+
+    def missing(name: str) -> Any:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(cuda, "driver", cuda.driver.__wrapped__)
+    monkeypatch.setattr(cuda.ctypes, "CDLL", missing)

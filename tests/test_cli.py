@@ -54,11 +54,11 @@ def test_export_and_classify(
     graph, video = tmp_path / "model.onnx", tmp_path / "video.mp4"
     write_video(video, np.random.default_rng(0).integers(0, 255, (9, 48, 64, 3), np.uint8))
     assert run_cli("export", tiny_checkpoint, "-o", graph) == 0
-    assert f"Next: adafuse-deploy verify {graph}" in capsys.readouterr().out
+    assert f"Next: adafuse-deploy verify {graph}" in capsys.readouterr().err
 
     answers = []
     for model, flag in [(tiny_checkpoint, []), (graph, []), (graph, ["--no-operator-library"])]:
-        assert run_cli("classify", video, "--model", model, "--top", 2, "--json", *flag) == 0
+        assert run_cli("classify", video, "--model", model, "--top", 2, "--json", "-", *flag) == 0
         answers.append(json.loads(capsys.readouterr().out))
     for answer in answers:
         assert [e["label"] for e in answer["top"]] == [e["label"] for e in answers[0]["top"]]
@@ -84,7 +84,7 @@ def test_convert_makes_a_checkpoint_that_needs_no_options(
 def test_synthesized_videos_classify(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "videos"
     assert run_cli("synthesize", folder, "--count", 3, "--size", 32, "--frames", 8) == 0
-    assert "Next: adafuse-deploy train" in capsys.readouterr().out
+    assert "Next: adafuse-deploy evaluate" in capsys.readouterr().err
     assert len(list(folder.glob("*.mp4"))) == 3
     assert run_cli("synthesize", folder, "--count", 3) == 1
     assert "not empty" in capsys.readouterr().err

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adafuse_deploy.benchmark.contender import Contender
+from adafuse_deploy.progress import progress as show_progress
 
 _STAT = Path("/proc/stat")
 
@@ -40,21 +41,18 @@ def time_in_turn(
         max_seconds: stop after this long whatever was collected.
         max_disturbance: processors that other programs may keep busy during a run; a run with more
             is dropped.
-        progress: show a progress bar on a terminal.
+        progress: show how far it is on standard error.
     """
-    from tqdm import tqdm
-
     for _ in range(warmup):
         for contender in contenders:
             contender.run()
     times = [Times() for _ in contenders]
     end = time.monotonic() + max_seconds
-    with tqdm(total=rounds, desc="timing", leave=False, disable=None if progress else True) as bar:
+    with show_progress(label="timing", total=rounds, show=progress, unit="rounds") as bar:
         while (done := min(len(entry.milliseconds) for entry in times)) < rounds:
             if time.monotonic() > end:
                 break
-            bar.n = done
-            bar.refresh()
+            bar.update(done - bar.n)
             for contender, entry in zip(contenders, times, strict=True):
                 before = _busy_seconds()
                 start = time.perf_counter()

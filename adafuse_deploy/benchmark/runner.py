@@ -96,7 +96,7 @@ def run_benchmark(
     Args:
         network: a gated network's configuration, or a trained one.
         options: what to compare and how.
-        progress: show a progress bar on a terminal.
+        progress: show how far it is on standard error.
 
     Returns:
         The report, plain values for JSON; times in ms, memory in MB, multiply-accumulates per clip.

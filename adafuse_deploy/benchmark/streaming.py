@@ -83,7 +83,7 @@ def run_stream_benchmark(
     Args:
         config: a gated network without bidirectional shift.
         options: what to compare and how.
-        progress: show a progress bar on a terminal.
+        progress: show how far it is on standard error.
 
     Returns:
         The report, plain values for JSON; times in ms for the next frames of all streams together,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
-from adafuse_deploy.json_text import json_text
+from adafuse_deploy.commands.options import FILE, FOLDER, json_option, verb
+from adafuse_deploy.commands.output import note, report, talkative
 
 
-@click.command(
+@verb(
     epilog="Example: adafuse-deploy bench --arch adafuse_tsm_resnet50 --policy-mix sthv2 "
     "--threads 2 --json bench.json"
 )
@@ -20,9 +22,13 @@ from adafuse_deploy.json_text import json_text
     show_default=True,
     help="sthv1, sthv2, jester, minikinetics, dense, or shares of skip,reuse,keep.",
 )
-@click.option("--model", help="Trained graph that decides for itself, instead of --policy-mix.")
-@click.option("--data", help="With --model: list file of the videos it decides on.")
-@click.option("--root", help="With --data: folder its paths start from [that of the list].")
+@click.option(
+    "--model", type=FILE, help="Trained graph that decides for itself, instead of --policy-mix."
+)
+@click.option("--data", type=FILE, help="With --model: list file of the videos it decides on.")
+@click.option(
+    "--root", type=FOLDER, help="With --data: folder its paths start from [that of the list]."
+)
 @click.option(
     "--precision",
     type=click.Choice(["fp32", "bf16", "int8"]),
@@ -63,13 +69,13 @@ from adafuse_deploy.json_text import json_text
     show_default=True,
     help="Drop runs during which other programs kept more processors than this busy.",
 )
-@click.option("--json", "json_file", help="Write the report to this file.")
+@json_option
 def command(
     arch: str,
     policy_mix: str,
-    model: str | None,
-    data: str | None,
-    root: str | None,
+    model: Path | None,
+    data: Path | None,
+    root: Path | None,
     precision: str,
     stream: bool,
     frames: int,
@@ -95,8 +101,6 @@ def command(
             "--stream times a random network in fp32 or bf16; leave out --model, --isa and "
             "--precision int8."
         )
-    from pathlib import Path
-
     from adafuse_deploy.benchmark.mixes import parse_mix
     from adafuse_deploy.benchmark.runner import BenchmarkOptions, RealPolicies, run_benchmark
     from adafuse_deploy.benchmark.streaming import (
@@ -107,7 +111,7 @@ def command(
     from adafuse_deploy.models.registry import model_config
 
     if stream:
-        click.echo(f"Preparing {arch} and its dense counterpart ...", err=True)
+        note(f"Preparing {arch} and its dense counterpart ...")
         stream_options = StreamBenchmarkOptions(
             mix=parse_mix(policy_mix),
             precision=precision,
@@ -120,9 +124,9 @@ def command(
             max_disturbance=max_disturbance,
         )
         config = model_config(arch, size=size)
-        report = run_stream_benchmark(config, stream_options, progress=True)
-        report = {"arch": arch, "size": size, "precision": precision, **report}
-        _finish(report, report_lines(report), json_file)
+        found = run_stream_benchmark(config, stream_options, progress=talkative())
+        found = {"arch": arch, "size": size, "precision": precision, **found}
+        report(found, report_lines(found), json_file)
         return
     options = BenchmarkOptions(
         mix=parse_mix(policy_mix),
@@ -136,25 +140,15 @@ def command(
         max_disturbance=max_disturbance,
     )
     if model and data:
-        click.echo(f"Preparing {model} and its dense counterpart ...", err=True)
-        network = RealPolicies(Path(model), Path(data), Path(root) if root else None)
-        report = {"precision": precision, **run_benchmark(network, options, progress=True)}
+        note(f"Preparing {model} and its dense counterpart ...")
+        network = RealPolicies(model, data, root)
+        found = run_benchmark(network, options, progress=talkative())
+        found = {"precision": precision, **found}
     else:
-        click.echo(f"Preparing {arch} and its dense counterpart ...", err=True)
-        report = run_benchmark(model_config(arch, size=size), options, progress=True)
-        report = {"arch": arch, "size": size, "precision": precision, **report}
-    _finish(report, _lines(report), json_file)
-
-
-def _finish(report: dict[str, Any], lines: list[str], json_file: str | None) -> None:
-    from adafuse_deploy.files import write_text
-
-    if json_file:
-        write_text(json_file, json_text(report, indent=2) + "\n")
-    for line in lines:
-        click.echo(line)
-    if json_file:
-        click.echo(f"Wrote {json_file}.")
+        note(f"Preparing {arch} and its dense counterpart ...")
+        found = run_benchmark(model_config(arch, size=size), options, progress=talkative())
+        found = {"arch": arch, "size": size, "precision": precision, **found}
+    report(found, _lines(found), json_file)
 
 
 def _lines(report: dict[str, Any]) -> list[str]:

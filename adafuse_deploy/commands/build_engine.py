@@ -8,22 +8,49 @@ from typing import TYPE_CHECKING
 
 import click
 
+from adafuse_deploy.commands.next_step import advise_running, gpu_present, same_options
+from adafuse_deploy.commands.options import FILE, FOLDER, OutputFile, verb
+from adafuse_deploy.commands.output import made, note, talkative
+from adafuse_deploy.engines.backends import BACKENDS
+from adafuse_deploy.engines.suffixes import ENGINES, GRAPHS
+from adafuse_deploy.errors import InputError
+from adafuse_deploy.files import check_target
+
 if TYPE_CHECKING:
     import numpy as np
 
+_FOR_GPUS = (
+    "compute_capabilities",
+    "min_batch",
+    "opt_batch",
+    "max_batch",
+    "workspace",
+    "timing_cache",
+    "plugins",
+    "embed_plugins",
+    "hardware_compatibility",
+)
+"""Options that ONNX Runtime has no use for."""
 
-@click.command(
+
+@verb(
     epilog="Example: adafuse-deploy build-engine model.onnx -o model.engine "
     "--backend tensorrt-rtx --compute-capability 8.6 --fp16"
 )
-@click.argument("graph")
-@click.option("-o", "--output", help="What to make [GRAPH with .engine, or .cpu.onnx].")
+@click.argument("graph", type=FILE)
+@click.option(
+    "-o",
+    "--output",
+    type=OutputFile(*GRAPHS, *ENGINES),
+    help="What to make [GRAPH with .engine, or .cpu.onnx].",
+)
 @click.option(
     "--backend",
-    default="tensorrt",
+    type=click.Choice(["auto", "onnxruntime", "tensorrt", "tensorrt-rtx"]),
+    default="auto",
     show_default=True,
     help="tensorrt builds for the GPU at hand, tensorrt-rtx needs none; onnxruntime makes a graph "
-    "of fused operators for CPUs.",
+    "of fused operators for CPUs; auto takes what OUTPUT is the name of, or what runs here.",
 )
 @click.option(
     "--precision",
@@ -36,10 +63,13 @@ if TYPE_CHECKING:
 @click.option("--int8", is_flag=True, help="The same as --precision int8.")
 @click.option(
     "--data",
+    type=FILE,
     help="For GPUs in int8, where GRAPH is not quantised: list file of videos to observe, as for "
     "'adafuse-deploy quantize'.",
 )
-@click.option("--root", help="Folder that the list's paths start from [the list's own].")
+@click.option(
+    "--root", type=FOLDER, help="Folder that the list's paths start from [the list's own]."
+)
 @click.option(
     "--compute-capability",
     "compute_capabilities",
@@ -50,7 +80,9 @@ if TYPE_CHECKING:
 @click.option("--opt-batch", type=int, default=1, show_default=True, help="Tuned for this.")
 @click.option("--max-batch", type=int, default=8, show_default=True)
 @click.option("--workspace", type=click.IntRange(1), help="Builder's scratch memory in MiB.")
-@click.option("--timing-cache", help="File to keep kernel timings in, for faster builds.")
+@click.option(
+    "--timing-cache", type=OutputFile(), help="File to keep kernel timings in, for faster builds."
+)
 @click.option(
     "--plugins",
     default="auto",
@@ -67,21 +99,21 @@ if TYPE_CHECKING:
     help="With tensorrt: what else than the GPU at hand the engine must fit, at some speed.",
 )
 def command(
-    graph: str,
-    output: str | None,
+    graph: Path,
+    output: Path | None,
     backend: str,
     precision: str | None,
     fp16: bool,
     bf16: bool,
     int8: bool,
-    data: str | None,
-    root: str | None,
+    data: Path | None,
+    root: Path | None,
     compute_capabilities: tuple[str, ...],
     min_batch: int,
     opt_batch: int,
     max_batch: int,
     workspace: int | None,
-    timing_cache: str | None,
+    timing_cache: Path | None,
     plugins: str,
     embed_plugins: bool,
     hardware_compatibility: str,
@@ -95,7 +127,12 @@ def command(
     precision = _one_of(precision, [name for name, given in flags.items() if given])
     if root is not None and data is None:
         raise click.UsageError("--root belongs to --data; give both, or leave it out.")
-    if backend == "onnxruntime":
+    if backend == "auto":
+        backend = _choose(output)
+    for_cpus = backend == "onnxruntime"
+    target = output or graph.with_suffix(".cpu.onnx" if for_cpus else ".engine")
+    _check_name(target, GRAPHS if for_cpus else ENGINES, backend)
+    if for_cpus:
         if precision == "fp16":
             raise click.UsageError(
                 "--backend onnxruntime builds in fp32, bf16 or int8, not in fp16."
@@ -104,39 +141,40 @@ def command(
             raise click.UsageError(
                 "--data is for GPUs; for CPUs run 'adafuse-deploy quantize' first."
             )
-        target = Path(output) if output else Path(graph).with_suffix(".cpu.onnx")
+        for_gpus = same_options(_FOR_GPUS)
+        if for_gpus:
+            raise click.UsageError(
+                f"{for_gpus[0]} is for GPUs; choose --backend tensorrt or tensorrt-rtx."
+            )
         _lower(graph, target, precision)
         return
     from adafuse_deploy.engines.builder import build_engine
     from adafuse_deploy.engines.options import BuildOptions
     from adafuse_deploy.engines.sidecar import BatchProfile, sidecar_path
 
-    target = Path(output) if output else Path(graph).with_suffix(".engine")
     options = BuildOptions(
         precision=precision,
         compute_capabilities=compute_capabilities,
         batch=BatchProfile(min_batch, opt_batch, max_batch),
         workspace=workspace,
-        timing_cache=Path(timing_cache) if timing_cache else None,
+        timing_cache=timing_cache,
         plugins=plugins,
         embed_plugins=embed_plugins,
         hardware_compatibility=hardware_compatibility,
     )
     clips = _observed(graph, data, root) if data is not None else ()
-    click.echo(f"Building {target} with {backend} ...", err=True)
+    note(f"Building {target} with {backend} ...")
     start = time.perf_counter()
     sidecar = build_engine(graph, target, backend=backend, options=options, clips=clips)
     seconds = time.perf_counter() - start
-    click.echo(
-        f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB, {seconds:.1f} s) and "
+    made(
+        f"Wrote {target} ({_megabytes(target)}, {seconds:.1f} s) and "
         f"{sidecar_path(target)}: {sidecar.backend} {sidecar.backend_version}, "
         f"{sidecar.precision}, compute capability {', '.join(sidecar.compute_capabilities)}, "
         f"{sidecar.batch.min} to {sidecar.batch.max} clips, "
         + ("conditional plugins." if sidecar.operators else "every channel computed (no plugins).")
     )
-    click.echo(
-        f"Next, on such a GPU: adafuse-deploy verify {graph} {target} --checkpoint CHECKPOINT"
-    )
+    advise_running(str(target), sidecar.metadata.mode)
 
 
 def _one_of(precision: str | None, flags: list[str]) -> str | None:
@@ -147,24 +185,52 @@ def _one_of(precision: str | None, flags: list[str]) -> str | None:
     return wanted[0] if wanted else None
 
 
-def _observed(graph: str, data: str, root: str | None) -> list[np.ndarray]:
+def _observed(graph: Path, data: Path, root: Path | None) -> list[np.ndarray]:
     from adafuse_deploy.commands.quantize import DEFAULT_CLIPS
     from adafuse_deploy.engines.graph import read_metadata
+    from adafuse_deploy.progress import progress
     from adafuse_deploy.verification.clips import ListedClips
 
     listed = ListedClips(read_metadata(graph).config, data, root=root, count=DEFAULT_CLIPS)
-    return [clip for clip, _ in listed]
+    return [clip for clip, _ in progress(listed, "reading", show=talkative(), unit="clips")]
 
 
-def _lower(graph: str, target: Path, precision: str | None) -> None:
+def _lower(graph: Path, target: Path, precision: str | None) -> None:
     from adafuse_deploy.engines.lowering.build import lower
 
-    click.echo(f"Building {target} for ONNX Runtime ...", err=True)
+    note(f"Building {target} for ONNX Runtime ...")
     start = time.perf_counter()
     metadata, blocks = lower(graph, target, precision=precision)
-    click.echo(
-        f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB, "
+    made(
+        f"Wrote {target} ({_megabytes(target)}, "
         f"{time.perf_counter() - start:.1f} s): {blocks} fused blocks in "
         f"{metadata.precision}, checked against {metadata.portable_name}."
     )
-    click.echo(f"Next: adafuse-deploy verify {graph} {target} --checkpoint CHECKPOINT")
+    advise_running(str(target), metadata.mode)
+
+
+def _choose(output: Path | None) -> str:
+    """Return the backend that makes such a file, or without a name what runs on this machine."""
+    gpu = gpu_present()
+    if (output is None and not gpu) or (output is not None and output.name.endswith(GRAPHS)):
+        return "onnxruntime"
+    if gpu and BACKENDS["tensorrt"].installed():
+        return "tensorrt"
+    if BACKENDS["tensorrt-rtx"].installed():
+        return "tensorrt-rtx"
+    # Neither is installed: for a GPU's file the error of the one says how to get both.
+    return "onnxruntime" if output is None else "tensorrt"
+
+
+def _check_name(target: Path, suffixes: tuple[str, ...], backend: str) -> None:
+    """Refuse a name that the backend's files do not have, or that cannot be written."""
+    if not target.name.endswith(suffixes):
+        raise InputError(
+            f"{target} (-o/--output) must end in {' or '.join(suffixes)} with --backend {backend}; "
+            "choose another name or --backend."
+        )
+    check_target(target, "-o/--output")
+
+
+def _megabytes(file: Path) -> str:
+    return f"{file.stat().st_size / 1e6:.1f} MB"

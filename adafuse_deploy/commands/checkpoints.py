@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from adafuse_deploy.commands.options import FILE
 from adafuse_deploy.errors import InputError
 
 if TYPE_CHECKING:
     from adafuse_deploy.models.recognizer import VideoRecognizer
+
+DESCRIPTION = ("official", "temporal_shift", "num_segments", "size", "classes")
+"""The options of a checkpoint, which the next command needs again."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -28,7 +33,7 @@ _OPTIONS = [
         "--num-segments", type=click.IntRange(1), help="Of other code's: frames per clip [8]."
     ),
     click.option("--size", type=click.IntRange(1), help="Side of the input in pixels [224]."),
-    click.option("--classes", help="File with the names of the classes."),
+    click.option("--classes", type=FILE, help="File with the names of the classes."),
 ]
 
 
@@ -40,13 +45,13 @@ def checkpoint_options(command: Command) -> Command:
 
 
 def load_checkpoint(
-    path: str,
+    path: Path,
     *,
     official: bool,
     temporal_shift: bool,
     num_segments: int | None,
     size: int | None,
-    classes: str | None,
+    classes: Path | None,
 ) -> VideoRecognizer:
     """Load the network that the options of :func:`checkpoint_options` describe.
 

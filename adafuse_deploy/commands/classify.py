@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from adafuse_deploy.json_text import json_text
+from adafuse_deploy.commands.next_step import advise
+from adafuse_deploy.commands.options import ANY_PATH, json_option, verb
+from adafuse_deploy.commands.output import note, report
 
 
-@click.command(epilog="Example: adafuse-deploy classify video.mp4 --model model.onnx --top 5")
-@click.argument("video")
-@click.option("--model", required=True, help="A graph, an engine or a checkpoint.")
+@verb(epilog="Example: adafuse-deploy classify video.mp4 --model model.onnx --top 5")
+@click.argument("video", type=ANY_PATH)
+@click.option("--model", type=ANY_PATH, required=True, help="A graph, an engine or a checkpoint.")
 @click.option(
     "--top", type=click.IntRange(1), default=5, show_default=True, help="Classes to show."
 )
@@ -19,14 +23,14 @@ from adafuse_deploy.json_text import json_text
     help="Run an ONNX graph on our kernels (default) or on its function bodies.",
 )
 @click.option("--threads", type=click.IntRange(1), help="Threads of the runtime.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+@json_option
 def command(
     video: str,
     model: str,
     top: int,
     operator_library: bool,
     threads: int | None,
-    as_json: bool,
+    json_file: str | None,
 ) -> None:
     """Recognise the action in VIDEO: a video file or a folder of numbered frames."""
     from adafuse_deploy.data.clips import open_clip
@@ -49,13 +53,9 @@ def command(
         for index in prediction.top(top)[0]
     ]
     needed, dense = int(prediction.macs[0]), dense_macs(metadata.layers, config.num_segments)
-    if as_json:
-        click.echo(json_text({"engine": name, "top": ranked, "macs": needed, "dense_macs": dense}))
-        return
-    for entry in ranked:
-        click.echo(f"{entry['probability']:7.1%}  {entry['label']}")
-    click.echo(
-        f"{needed / 1e9:.3f} of {dense / 1e9:.3f} GFLOPs (multiply-accumulates) on {name}.",
-        err=True,
+    values = {"engine": name, "top": ranked, "macs": needed, "dense_macs": dense}
+    report(
+        values, [f"{entry['probability']:7.1%}  {entry['label']}" for entry in ranked], json_file
     )
-    click.echo(f"Next: adafuse-deploy inspect {model}", err=True)
+    note(f"{needed / 1e9:.3f} of {dense / 1e9:.3f} GMACs on {name}.")
+    advise("inspect", Path(model))

@@ -10,7 +10,18 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from adafuse_deploy.json_text import json_text
+from adafuse_deploy.commands.next_step import advise_running
+from adafuse_deploy.commands.options import json_option, verb
+from adafuse_deploy.commands.output import report
+from adafuse_deploy.engines.backends import BACKENDS
+from adafuse_deploy.errors import MissingDependencyError
+
+REQUIRABLE = {
+    **{backend.name: backend.title for backend in BACKENDS.values()},
+    "operator-library": "operator library",
+    "gpu": "NVIDIA GPU",
+}
+"""What --require takes, and the item that tells."""
 
 
 @dataclass(frozen=True)
@@ -30,19 +41,33 @@ class Finding:
     use: str = ""
 
 
-@click.command(epilog="Example: adafuse-deploy doctor --json")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-def command(as_json: bool) -> None:
+@verb(epilog="Example: adafuse-deploy doctor --require onnxruntime --require operator-library")
+@click.option(
+    "--require",
+    "required",
+    multiple=True,
+    type=click.Choice(list(REQUIRABLE)),
+    help="Exit with 3 if this is missing; repeatable.",
+)
+@json_option
+def command(required: tuple[str, ...], json_file: str | None) -> None:
     """List versions, runtimes, kernels, GPUs and codecs, and what each is good for."""
+    from adafuse_deploy.assets import SHIPPED
+
     findings = [finding for check in _CHECKS for finding in check()]
-    if as_json:
-        click.echo(json_text([asdict(finding) for finding in findings], indent=2))
-        return
-    for finding in findings:
-        mark = "yes" if finding.found else "no "
-        use = f"; {finding.use}" if finding.use else ""
-        click.echo(f"{mark}  {finding.item}: {finding.detail}{use}")
-    click.echo("Next: adafuse-deploy classify VIDEO --model MODEL")
+    lines = [
+        f"{'yes' if found.found else 'no '}  {found.item}: {found.detail}"
+        + (f"; {found.use}" if found.use else "")
+        for found in findings
+    ]
+    report([asdict(finding) for finding in findings], lines, json_file)
+    present = {finding.item for finding in findings if finding.found}
+    missing = [name for name in required if REQUIRABLE[name] not in present]
+    if missing:
+        raise MissingDependencyError(
+            f"Missing here: {', '.join(missing)}; the lines above say how to get it."
+        )
+    advise_running(str(SHIPPED), "clip")
 
 
 def _python() -> list[Finding]:
@@ -72,8 +97,6 @@ def _cores() -> int:
 
 
 def _packages() -> list[Finding]:
-    from adafuse_deploy.engines.backends import BACKENDS
-    from adafuse_deploy.errors import MissingDependencyError
 
     findings = [_onnx()]
     for backend in BACKENDS.values():
@@ -105,8 +128,6 @@ def _onnx() -> Finding:
 
 
 def _operator_library() -> list[Finding]:
-    from adafuse_deploy.engines.backends import BACKENDS
-    from adafuse_deploy.errors import MissingDependencyError
     from adafuse_deploy.ops.library import library_hash, operator_library_path, register
 
     item = "operator library"
@@ -121,7 +142,6 @@ def _operator_library() -> list[Finding]:
 
 def _gpu() -> list[Finding]:
     from adafuse_deploy.engines.cuda import Gpu
-    from adafuse_deploy.errors import MissingDependencyError
 
     try:
         gpu = Gpu()

@@ -7,21 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from adafuse_deploy.commands.checkpoints import checkpoint_options
+from adafuse_deploy.commands.checkpoints import DESCRIPTION, checkpoint_options
+from adafuse_deploy.commands.next_step import advise, graph_name, same_options
+from adafuse_deploy.commands.options import FILE, FOLDER, json_option, verb
+from adafuse_deploy.commands.output import report, talkative
 from adafuse_deploy.errors import InputError
-from adafuse_deploy.json_text import json_text
 
 if TYPE_CHECKING:
     from adafuse_deploy.data.dataset import ClipDataset
     from adafuse_deploy.models.recognizer import VideoRecognizer
     from adafuse_deploy.training.evaluation import Evaluation, PolicyMix
 
-FILE = click.Path(dir_okay=False, path_type=Path)
-FOLDER = click.Path(file_okay=False, path_type=Path)
-_DESCRIPTION = ("official", "temporal_shift", "num_segments", "size", "classes")
 
-
-@click.command(
+@verb(
     epilog="\b\nExamples:\n"
     "  adafuse-deploy evaluate ckpt.pt --data val.txt\n"
     "  adafuse-deploy evaluate ckpt.pth.tar --official --temporal-shift --sampled \\\n"
@@ -41,8 +39,8 @@ _DESCRIPTION = ("official", "temporal_shift", "num_segments", "size", "classes")
 @click.option("--batch-size", type=int, default=16, show_default=True)
 @click.option("--workers", type=int, default=0, show_default=True, help="Processes that load data.")
 @click.option("--device", default="", help="cpu, cuda, cuda:1 ... [a GPU if there is one]")
-@click.option("--json", "json_file", type=FILE, help="Write the figures to this file as well.")
-def command(checkpoint: Path, json_file: Path | None, **options: Any) -> None:
+@json_option
+def command(checkpoint: Path, json_file: str | None, **options: Any) -> None:
     """Measure a checkpoint's accuracy, FLOPs and policies on labelled videos.
 
     Policies are the argmax of deployment unless --sampled is given.  GFLOPs count one operation
@@ -53,8 +51,8 @@ def command(checkpoint: Path, json_file: Path | None, **options: Any) -> None:
     from adafuse_deploy.training.evaluation import evaluate
 
     device = choose_device(options["device"])
-    described = {name: options[name] for name in _DESCRIPTION}
-    model = load_checkpoint(str(checkpoint), **described).to(device)
+    described = {name: options[name] for name in DESCRIPTION}
+    model = load_checkpoint(checkpoint, **described).to(device)
     result = evaluate(
         model,
         _clips(model, options),
@@ -62,19 +60,11 @@ def command(checkpoint: Path, json_file: Path | None, **options: Any) -> None:
         seed=options["seed"],
         batch_size=options["batch_size"],
         workers=options["workers"],
-        progress=True,
+        progress=talkative(),
     )
-    for line in _lines(result, options["sampled"]):
-        click.echo(line)
-    if json_file is not None:
-        from adafuse_deploy.files import write_text
-
-        values = {"checkpoint": str(checkpoint), "sampled": options["sampled"]}
-        write_text(json_file, json_text({**values, **result.to_dict()}, indent=2) + "\n")
-        click.echo(f"Wrote {json_file}.")
-    target = checkpoint.with_suffix(".onnx")
-    official = " --official" if options["official"] else ""
-    click.echo(f"Next: adafuse-deploy export {checkpoint}{official} -o {target}")
+    values = {"checkpoint": str(checkpoint), "sampled": options["sampled"], **result.to_dict()}
+    report(values, _lines(result, options["sampled"]), json_file)
+    advise("export", checkpoint, *same_options(DESCRIPTION), "-o", graph_name(checkpoint))
 
 
 def _clips(model: VideoRecognizer, options: dict[str, Any]) -> ClipDataset:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from adafuse_deploy.commands.checkpoints import checkpoint_options
+from adafuse_deploy.commands.checkpoints import DESCRIPTION, checkpoint_options
+from adafuse_deploy.commands.next_step import advise, advise_running, same_options
+from adafuse_deploy.commands.options import FILE, OutputFile, verb
+from adafuse_deploy.commands.output import made, note
+from adafuse_deploy.engines.suffixes import GRAPHS
 
 
-@click.command(
+@verb(
     epilog="Example: adafuse-deploy export official.pth.tar --official --temporal-shift -o tsm.onnx"
 )
-@click.argument("checkpoint")
-@click.option("-o", "--output", required=True, help="The ONNX file to make.")
+@click.argument("checkpoint", type=FILE)
+@click.option(
+    "-o", "--output", type=OutputFile(*GRAPHS), required=True, help="The ONNX file to make."
+)
 @click.option(
     "--mode",
     type=click.Choice(["clip", "stream"]),
@@ -20,7 +28,7 @@ from adafuse_deploy.commands.checkpoints import checkpoint_options
     help="clip: T frames in, logits out; stream: one frame in, its history as inputs and outputs.",
 )
 @checkpoint_options
-def command(checkpoint: str, output: str, mode: str, **options: object) -> None:
+def command(checkpoint: Path, output: Path, mode: str, **options: object) -> None:
     """Export CHECKPOINT to ONNX with conditional operators and their function bodies.
 
     The graph is compared with PyTorch in ONNX Runtime, with and without the operator library,
@@ -31,13 +39,16 @@ def command(checkpoint: str, output: str, mode: str, **options: object) -> None:
     from adafuse_deploy.files import sha256
 
     model = load_checkpoint(checkpoint, **options)  # type: ignore[arg-type]
-    click.echo(f"Tracing {model.config.backbone} and checking it against PyTorch ...", err=True)
+    note(f"Tracing {model.config.backbone} and checking it against PyTorch ...")
     metadata = export(model, output, mode=mode, checkpoint_sha256=sha256(checkpoint))
     shape = "x".join(map(str, metadata.input_shape))
     name = "frames" if mode == "clip" else "frame"
-    click.echo(
+    made(
         f"Wrote {output}: input {name} (N, {shape}), {len(metadata.gates)} gates, "
         f"{metadata.config.num_classes} classes."
     )
-    official = " --official" if options["official"] else ""
-    click.echo(f"Next: adafuse-deploy verify {output} --checkpoint {checkpoint}{official}")
+    if mode == "stream":
+        advise_running(str(output), mode)
+    else:
+        described = same_options(DESCRIPTION)
+        advise("verify", output, "--checkpoint", checkpoint, *described)

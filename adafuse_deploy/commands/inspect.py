@@ -9,38 +9,51 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from adafuse_deploy.commands.checkpoints import checkpoint_options
+from adafuse_deploy.commands.checkpoints import DESCRIPTION, checkpoint_options
+from adafuse_deploy.commands.next_step import (
+    advise,
+    advise_running,
+    gpu_present,
+    graph_name,
+    same_options,
+)
+from adafuse_deploy.commands.options import FILE, json_option, verb
+from adafuse_deploy.commands.output import report
 from adafuse_deploy.json_text import json_text
 
 if TYPE_CHECKING:
     from adafuse_deploy.metadata import GraphMetadata
 
 
-@click.command(epilog="Example: adafuse-deploy inspect model.onnx")
-@click.argument("file")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+@verb(epilog="Example: adafuse-deploy inspect model.onnx")
+@click.argument("file", type=FILE)
+@json_option
 @checkpoint_options
-def command(file: str, as_json: bool, **options: Any) -> None:
+def command(file: Path, json_file: str | None, **options: Any) -> None:
     """Describe FILE: a checkpoint, ours or an official one, a graph, or an engine.
 
     No runtime is needed; of an engine the sidecar is read, after it was checked against the engine.
     """
-    from adafuse_deploy.engines.loader import ENGINES, GRAPHS
+    from adafuse_deploy.engines.suffixes import ENGINES, GRAPHS
 
-    suffix = Path(file).suffix
+    suffix = file.suffix
     read = _graph if suffix in GRAPHS else _engine if suffix in ENGINES else None
     kind, metadata, details = read(file) if read else _checkpoint(file, options)
-    if as_json:
-        values = {"file": file, "kind": kind, **details, "gflops_per_clip": _gflops(metadata)}
-        click.echo(json_text({**values, "metadata": metadata.to_dict()}, indent=2))
+    values = {"file": str(file), "kind": kind, **details, "gmacs_per_clip": _gmacs(metadata)}
+    described = {**_describe(metadata), **details}
+    lines = [f"  {name.replace('_', ' ')}: {_text(value)}" for name, value in described.items()]
+    report({**values, "metadata": metadata.to_dict()}, [f"{file}: {kind}", *lines], json_file)
+    if file.suffix in ENGINES and not gpu_present():
+        advise("doctor")
         return
-    click.echo(f"{file}: {kind}")
-    for name, value in {**_describe(metadata), **details}.items():
-        click.echo(f"  {name.replace('_', ' ')}: {_text(value)}")
-    click.echo(f"Next: {_next_step(kind, file)}")
+    if read is not None:
+        advise_running(str(file), metadata.mode)
+        return
+    official = [] if kind == "checkpoint" or options["official"] else ["--official"]
+    advise("export", file, *official, *same_options(DESCRIPTION), "-o", graph_name(file))
 
 
-def _graph(file: str) -> tuple[str, GraphMetadata, dict[str, Any]]:
+def _graph(file: Path) -> tuple[str, GraphMetadata, dict[str, Any]]:
     from collections import Counter
 
     from adafuse_deploy.engines.graph import read_graph
@@ -85,7 +98,7 @@ def _lowering(metadata: GraphMetadata, counts: Mapping[str, int]) -> dict[str, A
     }
 
 
-def _engine(file: str) -> tuple[str, GraphMetadata, dict[str, Any]]:
+def _engine(file: Path) -> tuple[str, GraphMetadata, dict[str, Any]]:
     from dataclasses import asdict
 
     from adafuse_deploy.engines.sidecar import read_sidecar
@@ -108,7 +121,7 @@ def _engine(file: str) -> tuple[str, GraphMetadata, dict[str, Any]]:
     )
 
 
-def _checkpoint(file: str, options: dict[str, Any]) -> tuple[str, GraphMetadata, dict[str, Any]]:
+def _checkpoint(file: Path, options: dict[str, Any]) -> tuple[str, GraphMetadata, dict[str, Any]]:
     from adafuse_deploy.commands.checkpoints import load_checkpoint
     from adafuse_deploy.files import sha256
     from adafuse_deploy.metadata import GraphMetadata
@@ -159,10 +172,10 @@ def _describe(metadata: GraphMetadata) -> dict[str, Any]:
     preparation = config.preprocessing
     stages = ", ".join(map(str, config.gated_stages))
     gates = f"{len(metadata.gates)} in stages {stages}" if metadata.gates else "none (dense)"
-    gflops = _gflops(metadata)
+    gmacs = _gmacs(metadata)
     spread = ""
     if metadata.gates:
-        spread = f", gated {gflops['all_skipped']:.4f} (all skipped) to {gflops['all_kept']:.4f}"
+        spread = f", gated {gmacs['all_skipped']:.4f} (all skipped) to {gmacs['all_kept']:.4f}"
     return {
         "network": f"{config.backbone}, width {config.width:g}, "
         f"{config.shift_text}, {config.consensus} consensus",
@@ -175,15 +188,15 @@ def _describe(metadata: GraphMetadata) -> dict[str, Any]:
         "preprocessing": f"short side {preparation.resize}, centre {preparation.crop} x "
         f"{preparation.crop}, {preparation.channel_order} x {preparation.scale:.6g}, mean "
         f"({_text(preparation.mean)}), std ({_text(preparation.std)})",
-        "GFLOPs_per_clip": f"dense {gflops['dense']:.4f}{spread} (multiply-accumulates)",
+        "GMACs_per_clip": f"dense {gmacs['dense']:.4f}{spread}",
         "precision": metadata.precision,
         **({"calibration": metadata.calibration} if metadata.calibration else {}),
         "written_by": f"adafuse-deploy {metadata.tool_version}",
     }
 
 
-def _gflops(metadata: GraphMetadata) -> dict[str, float]:
-    """Return what a clip costs without gates, and with them at either end."""
+def _gmacs(metadata: GraphMetadata) -> dict[str, float]:
+    """Return what a clip costs without gates, and with them at either end, in 1e9 MACs."""
     import numpy as np
 
     from adafuse_deploy.macs import clip_macs, dense_macs, gate_widths
@@ -196,12 +209,3 @@ def _gflops(metadata: GraphMetadata) -> dict[str, float]:
         policies = [np.full((1, frames, width), action, np.uint8) for width in widths]
         costs[name] = int(clip_macs(metadata.layers, policies, frames)[0])
     return {name: macs / 1e9 for name, macs in costs.items()}
-
-
-def _next_step(kind: str, file: str) -> str:
-    if kind == "ONNX graph":
-        return f"adafuse-deploy verify {file} --checkpoint CHECKPOINT"
-    if kind == "engine":
-        return f"adafuse-deploy classify VIDEO --model {file}"
-    official = "" if kind == "checkpoint" else " --official"
-    return f"adafuse-deploy export {file}{official} -o {Path(file).with_suffix('.onnx').name}"

@@ -22,11 +22,11 @@ ANY_PATH = click.Path()
 
 
 class OutputFile(click.Path):
-    """A file to write, refused before any work if it cannot be.
+    """A file to write, as a path; refused before any work if it cannot be written.
 
     Args:
         suffixes: endings one of which the name must have; none allows any.
-        dash: whether ``-`` stands for standard output.
+        dash: ``-`` stands for standard output; the value is then text.
     """
 
     def __init__(self, *suffixes: str, dash: bool = False) -> None:
@@ -52,7 +52,7 @@ class OutputFile(click.Path):
         check_target(name, option)
         if own_stream(name) == 1:
             leave_stdout_to_data(ctx)
-        return name
+        return name if self.allow_dash else Path(name)
 
 
 json_option = click.option(
@@ -60,7 +60,7 @@ json_option = click.option(
     "json_file",
     type=OutputFile(dash=True),
     metavar="FILE",
-    help="Write the result to FILE as JSON; - is standard output, and text goes to the other.",
+    help="Write the result to FILE as JSON; - is standard output, and text leaves it.",
 )
 
 _quiet_option = click.option(

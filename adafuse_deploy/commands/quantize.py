@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from adafuse_deploy.json_text import json_text
+from adafuse_deploy.commands.next_step import advise
+from adafuse_deploy.commands.options import FILE, FOLDER, OutputFile, json_option, verb
+from adafuse_deploy.commands.output import made, report, talkative
+from adafuse_deploy.engines.suffixes import GRAPHS
 
 DEFAULT_CLIPS = 64
 
 
-@click.command(
+@verb(
     epilog="Example: adafuse-deploy quantize model.onnx --data calibration.txt -o model.int8.onnx"
 )
-@click.argument("graph")
+@click.argument("graph", type=FILE)
 @click.option(
-    "--data", required=True, help="List file: 'path num_frames label' or 'path label' a line."
+    "--data",
+    type=FILE,
+    required=True,
+    help="List file: 'path num_frames label' or 'path label' a line.",
 )
-@click.option("--root", help="Folder that the list's paths start from [the list's own].")
-@click.option("-o", "--output", required=True, help="The ONNX file to make.")
+@click.option(
+    "--root", type=FOLDER, help="Folder that the list's paths start from [the list's own]."
+)
+@click.option(
+    "-o", "--output", type=OutputFile(*GRAPHS), required=True, help="The ONNX file to make."
+)
 @click.option(
     "--clips",
     type=click.IntRange(1),
@@ -40,12 +52,12 @@ DEFAULT_CLIPS = 64
     show_default=True,
     help="uint8 for CPUs; int8 for TensorRT, which knows no unsigned integers.",
 )
-@click.option("--json", "json_file", help="Write the report with every layer's error here.")
+@json_option
 def command(
-    graph: str,
-    data: str,
-    root: str | None,
-    output: str,
+    graph: Path,
+    data: Path,
+    root: Path | None,
+    output: Path,
     clips: int,
     calibrator: str,
     percentile: float,
@@ -58,28 +70,30 @@ def command(
     OpenVINO, and engines are built from it like from any other graph.
     """
     from adafuse_deploy.engines.graph import read_graph
-    from adafuse_deploy.files import write_text
+    from adafuse_deploy.progress import progress
     from adafuse_deploy.quantization.quantize import QuantizeOptions, quantize
     from adafuse_deploy.verification.clips import ListedClips
 
     options = QuantizeOptions(calibrator, percentile, activations)
     listed = ListedClips(read_graph(graph)[1].config, data, root=root, count=clips)
-    click.echo(f"Observing {len(listed)} clips ...", err=True)
-    observed = [clip for clip, _ in listed]
-    report = quantize(graph, output, observed, options, progress=True)
-    if json_file:
-        write_text(json_file, json_text(report, indent=2) + "\n")
+    observed = [clip for clip, _ in progress(listed, "reading", show=talkative(), unit="clips")]
+    found = quantize(graph, output, observed, options, progress=talkative())
     noisy = sorted(
-        (layer for layer in report["layers"] if layer["sqnr_db"] is not None),
+        (layer for layer in found["layers"] if layer["sqnr_db"] is not None),
         key=lambda layer: layer["sqnr_db"],
     )
-    click.echo(
-        f"Wrote {output}. Against float32 on these clips: {report['policy_agreement']:.2f} % of "
-        f"the decisions and {report['top1_agreement']:.1f} % of the best classes are the same, "
-        f"logits differ by up to {100 * report['logits_error']:.1f} % of their RMS."
-    )
-    for layer in noisy[:3]:
-        click.echo(f"Least precise: {layer['kind']} {layer['name']}, {layer['sqnr_db']:.1f} dB.")
-    if json_file:
-        click.echo(f"Wrote {json_file}.")
-    click.echo(f"Next: adafuse-deploy build-engine {output} --backend onnxruntime")
+    lines = [
+        f"Against float32 on these clips: {found['policy_agreement']:.2f} % of the decisions and "
+        f"{found['top1_agreement']:.1f} % of the best classes are the same, logits differ by up to "
+        f"{100 * found['logits_error']:.1f} % of their RMS.",
+        *(
+            f"Least precise: {layer['kind']} {layer['name']}, {layer['sqnr_db']:.1f} dB."
+            for layer in noisy[:3]
+        ),
+    ]
+    made(f"Wrote {output}.")
+    report(found, lines, json_file)
+    if activations == "uint8":
+        advise("build-engine", output, "--backend", "onnxruntime")
+    else:
+        advise("inspect", output)

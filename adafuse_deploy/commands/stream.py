@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from adafuse_deploy.commands.next_step import advise
+from adafuse_deploy.commands.options import ANY_PATH, FILE, OutputFile, verb
+from adafuse_deploy.commands.output import note, say, talkative
+from adafuse_deploy.errors import InputError
+from adafuse_deploy.files import open_lines
 from adafuse_deploy.json_text import json_text
 
 if TYPE_CHECKING:
@@ -19,12 +26,12 @@ RATE_FRAMES = 30
 """Frames that the shown rate is measured over."""
 
 
-@click.command(
+@verb(
     epilog="Example: adafuse-deploy stream model.stream.onnx rtsp://camera/live --fps 8 "
     "--consensus window"
 )
-@click.argument("model")
-@click.argument("source")
+@click.argument("model", type=FILE)
+@click.argument("source", type=ANY_PATH)
 @click.option(
     "--consensus",
     type=click.Choice(["mean", "window", "ema", "last"]),
@@ -54,9 +61,15 @@ RATE_FRAMES = 30
     help="Run on our kernels (default) or on the function bodies.",
 )
 @click.option("--threads", type=click.IntRange(1), help="Threads of the runtime.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per frame.")
+@click.option(
+    "--json",
+    "json_file",
+    type=OutputFile(dash=True),
+    metavar="FILE",
+    help="Write a line of JSON per frame to FILE; - is standard output, and text leaves it.",
+)
 def command(
-    model: str,
+    model: Path,
     source: str,
     consensus: str | None,
     window: int,
@@ -68,7 +81,7 @@ def command(
     retries: int | None,
     operator_library: bool,
     threads: int | None,
-    as_json: bool,
+    json_file: str | None,
 ) -> None:
     """Recognise what happens in SOURCE with MODEL, a graph exported with --mode stream.
 
@@ -87,8 +100,11 @@ def command(
         kind = consensus or ("last" if config.consensus == "lstm" else "ema")
         stream = engine.stream(consensus=kind, window=window, decay=decay)
         names = config.class_names or tuple(f"class {i}" for i in range(config.num_classes))
-        show = _Lines(names, top) if as_json else _Text(names, top)
-        with open_feed(source, sampling, retries=retries, notify=_notify) as feed:
+        with (
+            nullcontext() if json_file is None else _sink(json_file) as lines,
+            open_feed(source, sampling, retries=retries, notify=note) as feed,
+        ):
+            show = _Output(names, top, lines)
             try:
                 for frame in feed:
                     if frame.begins:
@@ -99,27 +115,45 @@ def command(
                         break
             except KeyboardInterrupt:
                 pass  # how one stops a camera
-            except BrokenPipeError:  # the reader of our lines has seen enough
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        show.end(feed.dropped)
+            show.end(feed.dropped)
+    advise("inspect", model)
 
 
-def _notify(sentence: str) -> None:
-    click.echo(sentence, err=True)
+@contextmanager
+def _sink(json_file: str) -> Iterator[TextIO]:
+    """Open what takes the frames' JSON; a failure to write is a sentence."""
+    if json_file == "-":
+        yield sys.stdout
+        return
+    with open_lines(json_file) as file:
+        try:
+            yield file
+        except OSError as error:
+            raise InputError(f"Cannot write {json_file}: {error.strerror or error}.") from error
 
 
 class _Output:
-    """What was seen so far, and how fast."""
+    """What was seen so far, and how fast.
 
-    def __init__(self, names: tuple[str, ...], top: int) -> None:
-        self._names, self._top = names, top
-        self.frames, self._macs = 0, 0
+    A line whenever the best class changes; on a terminal the current state besides.
+
+    Args:
+        names: of the classes.
+        top: how many are shown.
+        lines: takes one JSON object per frame.
+    """
+
+    def __init__(self, names: tuple[str, ...], top: int, lines: TextIO | None) -> None:
+        self._names, self._top, self._lines = names, top, lines
+        self._terminal = talkative() and sys.stderr is not None and sys.stderr.isatty()
+        self.frames, self._macs, self._best = 0, 0, ""
         self._times: deque[float] = deque(maxlen=RATE_FRAMES + 1)
 
     def add(self, seconds: float, prediction: Prediction, dropped: int) -> None:
         """Take one frame's result."""
         self.frames += 1
-        self._macs += int(prediction.macs[0])
+        macs = int(prediction.macs[0])
+        self._macs += macs
         self._times.append(time.perf_counter())
         ranked = [
             {
@@ -129,54 +163,40 @@ class _Output:
             }
             for index in prediction.top(self._top)[0]
         ]
-        self._show(seconds, ranked, int(prediction.macs[0]), dropped)
+        if self._lines is not None:
+            values = {"frame": self.frames - 1, "seconds": round(seconds, 3), "top": ranked}
+            values |= {"macs": macs, "fps": round(self._rate(), 2), "dropped": dropped}
+            self._lines.write(json_text(values) + "\n")
+            self._lines.flush()
+        self._show(seconds, ranked, dropped)
 
     def end(self, dropped: int) -> None:
         """Say in one line what there was."""
+        self._wipe()
         if not self.frames:
-            click.echo("There was no frame.", err=True)
+            note("There was no frame.")
             return
-        click.echo(
+        note(
             f"{self.frames} frames, {dropped} dropped, {self._rate():.1f} per second, "
-            f"{self._macs / self.frames / 1e9:.3f} GFLOPs (multiply-accumulates) per frame.",
-            err=True,
+            f"{self._macs / self.frames / 1e9:.3f} GMACs per frame."
         )
 
     def _rate(self) -> float:
         elapsed = self._times[-1] - self._times[0]
         return (len(self._times) - 1) / elapsed if elapsed else 0.0
 
-    def _show(self, seconds: float, ranked: list[dict[str, Any]], macs: int, dropped: int) -> None:
-        raise NotImplementedError
-
-
-class _Lines(_Output):
-    """One JSON object per frame."""
-
-    def _show(self, seconds: float, ranked: list[dict[str, Any]], macs: int, dropped: int) -> None:
-        values = {"frame": self.frames - 1, "seconds": round(seconds, 3), "top": ranked}
-        values |= {"macs": macs, "fps": round(self._rate(), 2), "dropped": dropped}
-        click.echo(json_text(values))
-
-
-class _Text(_Output):
-    """A line whenever the best class changes; on a terminal the current state besides."""
-
-    _best = ""
-
-    def _show(self, seconds: float, ranked: list[dict[str, Any]], macs: int, dropped: int) -> None:
+    def _show(self, seconds: float, ranked: list[dict[str, Any]], dropped: int) -> None:
         text = ", ".join(f"{entry['label']} {entry['probability']:.0%}" for entry in ranked)
         line = f"{seconds:8.2f} s  {text}"
-        terminal = sys.stderr.isatty()
         if ranked[0]["label"] != self._best:
             self._best = ranked[0]["label"]
-            click.echo("\r\033[K" if terminal else "", err=True, nl=False)
-            click.echo(line)
-        if terminal:
-            state = f"\r\033[K{line}  {self._rate():.1f} frames/s, {dropped} dropped"
+            self._wipe()
+            say(line)
+        if self._terminal:
+            self._wipe()
+            state = f"{line}  {self._rate():.1f} frames/s, {dropped} dropped"
             click.echo(state, err=True, nl=False)
 
-    def end(self, dropped: int) -> None:
-        if sys.stderr.isatty():
+    def _wipe(self) -> None:
+        if self._terminal:
             click.echo("\r\033[K", err=True, nl=False)
-        super().end(dropped)

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from adafuse_deploy.commands.next_step import advise, graph_name
+from adafuse_deploy.commands.options import ANY_PATH, FILE, FOLDER, OutputFile, verb
+from adafuse_deploy.commands.output import note, say, talkative
 from adafuse_deploy.errors import InputError
 
 if TYPE_CHECKING:
     from adafuse_deploy.training.recipe import Recipe
     from adafuse_deploy.training.splits import Source
 
-FILE = click.Path(dir_okay=False, path_type=Path)
-FOLDER = click.Path(file_okay=False, path_type=Path)
 
-
-@click.command(
+@verb(
     epilog="\b\nExamples:\n"
     "  adafuse-deploy train --data train.txt --val val.txt -o ckpt.pt\n"
     "  adafuse-deploy train --synthetic -o ckpt.pt\n"
@@ -37,9 +37,10 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--lists", type=FOLDER, help="With --dataset: folder of its published lists.")
 @click.option("--frames", type=FOLDER, help="With --dataset: folder of its frames.")
 @click.option("--synthetic", is_flag=True, help="Train on procedural videos, drawn on the fly.")
-@click.option("-o", "--output", type=FILE, required=True, help="Checkpoint to make.")
+@click.option("-o", "--output", type=OutputFile(), required=True, help="Checkpoint to make.")
 @click.option(
     "--recipe",
+    type=ANY_PATH,
     help="Settings, which the flags below override: a YAML file, or the name of a published data "
     "set's [with --model: the data set's].",
 )
@@ -79,8 +80,10 @@ def command(
 
     from adafuse_deploy.models.recognizer import VideoRecognizer
     from adafuse_deploy.training.initialise import initialise
+    from adafuse_deploy.training.run_files import RunFiles
     from adafuse_deploy.training.trainer import train
 
+    RunFiles(output).check()
     recipe = _recipe(options)
     source = _source(recipe, options)
     training = recipe.training
@@ -89,7 +92,7 @@ def command(
         recipe.model_config(num_classes=source.num_classes, class_names=source.class_names)
     )
     if init is not None:
-        click.echo(f"Initialised: {initialise(model, init)}.", err=True)
+        note(f"Initialised: {initialise(model, init)}.")
     splits = source.splits(model.config, recipe.data, training.seed)
     result = train(
         model,
@@ -97,17 +100,17 @@ def command(
         training,
         output,
         resume=resume,
-        progress=True,
+        progress=talkative(),
         notes={"command": shlex.join(["adafuse-deploy", *words]), "seed": training.seed},
-        report=lambda line: click.echo(line, err=True),
+        report=note,
     )
     best = result.evaluation
-    click.echo(
+    say(
         f"Wrote {result.checkpoint} (epoch {result.epoch}: top-1 {best.top1:.1f} %, "
         f"{best.gflops:.4g} GFLOPs per clip, {100 * best.relative_flops:.0f} % of dense) "
-        f"and {result.log}.\n"
-        f"Next: adafuse-deploy export {output} -o {output.with_suffix('.onnx')}"
+        f"and {result.log}."
     )
+    advise("export", output, "-o", graph_name(output))
 
 
 def _recipe(options: dict[str, Any]) -> Recipe:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from adafuse_deploy.commands.checkpoints import checkpoint_options
+from adafuse_deploy.commands.next_step import advise_running
+from adafuse_deploy.commands.options import FILE, FOLDER, json_option, verb
+from adafuse_deploy.commands.output import report, talkative
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,15 +22,19 @@ if TYPE_CHECKING:
 RANDOM_CLIPS = 8
 
 
-@click.command(
+@verb(
     epilog="Example: adafuse-deploy verify model.onnx --checkpoint ckpt.pt --data val.txt "
     "--json verify.json"
 )
-@click.argument("graph")
-@click.argument("engines", nargs=-1)
-@click.option("--checkpoint", required=True, help="What GRAPH was exported from.")
-@click.option("--data", help="List file with labels: 'path num_frames label' or 'path label'.")
-@click.option("--root", help="Folder that the list's paths start from [the list's own].")
+@click.argument("graph", type=FILE)
+@click.argument("engines", nargs=-1, type=FILE)
+@click.option("--checkpoint", type=FILE, required=True, help="What GRAPH was exported from.")
+@click.option(
+    "--data", type=FILE, help="List file with labels: 'path num_frames label' or 'path label'."
+)
+@click.option(
+    "--root", type=FOLDER, help="Folder that the list's paths start from [the list's own]."
+)
 @click.option("--clips", type=click.IntRange(1), help="Take so many clips, evenly spaced [all].")
 @click.option(
     "--random",
@@ -67,14 +75,14 @@ RANDOM_CLIPS = 8
     type=click.FloatRange(0),
     help="Points of top-1 accuracy that may be lost [bf16 and int8: 0.5, others: 100].",
 )
-@click.option("--json", "json_file", help="Write the report to this file as JSON too.")
+@json_option
 @checkpoint_options
 def command(
-    graph: str,
-    engines: tuple[str, ...],
-    checkpoint: str,
-    data: str | None,
-    root: str | None,
+    graph: Path,
+    engines: tuple[Path, ...],
+    checkpoint: Path,
+    data: Path | None,
+    root: Path | None,
     clips: int | None,
     random_count: int | None,
     backends: tuple[str, ...],
@@ -93,25 +101,26 @@ def command(
 
     Reports policy agreement, error of the logits, accuracy and latency; fails where a threshold is
     missed.  A clip in which float32 rounding decided a tie the other way is counted and shown, and
-    left out of the thresholds.
+    left out of the thresholds.  Engines for other machines are listed as not run.
     """
     from dataclasses import replace
 
     from adafuse_deploy.commands.checkpoints import load_checkpoint
+    from adafuse_deploy.engines.graph import read_metadata
     from adafuse_deploy.errors import CheckFailed
-    from adafuse_deploy.files import sha256, write_text
+    from adafuse_deploy.files import sha256
     from adafuse_deploy.verification.backends import open_engines
     from adafuse_deploy.verification.verifier import verify
 
     if data and random_count:
         raise click.UsageError("--random is for want of --data; give one of them.")
     model = load_checkpoint(checkpoint, **options)
-    chosen, description = _clips(model, data, root, clips or random_count)
+    chosen, description, video = _clips(model, data, root, clips or random_count)
     with ExitStack() as stack:
         opened, not_run = open_engines(
             stack, model, graph, engines, backends=backends or None, threads=threads
         )
-        report = verify(
+        found = verify(
             model,
             opened,
             chosen,
@@ -126,22 +135,21 @@ def command(
             rounds=rounds,
             threads=threads,
             description=description,
-            progress=True,
+            progress=talkative(),
         )
     files = {str(path): sha256(path) for path in (checkpoint, graph, *engines)}
-    report = replace(report, not_run=not_run, files=files)
-    click.echo(report.text())
-    if json_file:
-        write_text(json_file, report.to_json())
-    if report.failures:
-        raise CheckFailed(f"Verification failed: {' '.join(report.failures)}")
-    click.echo(f"Next: adafuse-deploy classify video.mp4 --model {(*engines, graph)[0]}")
+    found = replace(found, not_run=not_run, files=files)
+    report(found.to_dict(), [found.text()], json_file)
+    if found.failures:
+        raise CheckFailed(f"Verification failed: {' '.join(found.failures)}")
+    ran = [engine for engine in engines if str(engine) not in not_run]
+    advise_running(str((*ran, graph)[0]), read_metadata(graph).mode, video)
 
 
 def _clips(
-    model: VideoRecognizer, data: str | None, root: str | None, count: int | None
-) -> tuple[Sequence[LabelledClip], str]:
-    """Return the clips to run and where they come from, in words."""
+    model: VideoRecognizer, data: Path | None, root: Path | None, count: int | None
+) -> tuple[Sequence[LabelledClip], str, str | None]:
+    """Return the clips to run, where they come from in words, and the first one's video."""
     from adafuse_deploy.verification.clips import ListedClips, random_clips
 
     config = model.config
@@ -149,6 +157,6 @@ def _clips(
         count = count or RANDOM_CLIPS
         crop = config.preprocessing.crop
         noise = random_clips(count, (config.num_segments, 3, crop, crop))
-        return noise, f"{count} clips of noise (no --data, so no accuracy)"
+        return noise, f"{count} clips of noise (no --data, so no accuracy)", None
     listed = ListedClips(config, data, root=root, count=count)
-    return listed, f"{len(listed)} clips of {data}"
+    return listed, f"{len(listed)} clips of {data}", listed.first_video

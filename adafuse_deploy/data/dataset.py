@@ -9,7 +9,6 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
 from adafuse_deploy.config import Preprocessing
 from adafuse_deploy.data.clips import center_clip
@@ -18,6 +17,7 @@ from adafuse_deploy.data.sampling import random_indices
 from adafuse_deploy.data.synthetic import synthetic_clip
 from adafuse_deploy.data.transforms import Augmentation, augment
 from adafuse_deploy.errors import InputError
+from adafuse_deploy.progress import progress
 
 
 class LabelledVideo(Protocol):
@@ -126,7 +126,7 @@ class SyntheticClips(ClipDataset):
     ) -> None:
         videos = [
             _DrawnVideo(*synthetic_clip(index, seed=seed, size=size, num_frames=num_frames))
-            for index in tqdm(range(count), desc="Drawing clips", unit="clip", disable=None)
+            for index in progress(range(count), "drawing", unit="clips")
         ]
         super().__init__(
             videos,

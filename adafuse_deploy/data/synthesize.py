@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from adafuse_deploy.data.synthetic import CLASS_NAMES, synthetic_clip
 from adafuse_deploy.data.video import write_video
 from adafuse_deploy.errors import InputError
 from adafuse_deploy.files import atomic_path, write_text
+from adafuse_deploy.progress import progress as show_progress
 
 LIST_NAME = "list.txt"
 CLASSES_NAME = "classes.txt"
@@ -26,6 +26,7 @@ def write_dataset(
     size: int = 64,
     num_frames: int = 24,
     as_video: bool = True,
+    progress: bool = False,
 ) -> Path:
     """Write procedural clips, ``list.txt`` and ``classes.txt`` into a new folder.
 
@@ -37,6 +38,7 @@ def write_dataset(
         size: side of the frames, in pixels.
         num_frames: length of the videos.
         as_video: encode video files rather than folders of JPEG images.
+        progress: show how far it is.
 
     Returns:
         The path of the list, which is written last.
@@ -53,7 +55,7 @@ def write_dataset(
     if occupied:
         raise InputError(f"The folder {folder} is not empty; choose a new one.")
     lines = []
-    for index in tqdm(range(count), desc="Writing clips", unit="clip", disable=None):
+    for index in show_progress(range(count), "writing", show=progress, unit="clips"):
         clip, label = synthetic_clip(index, seed=seed, size=size, num_frames=num_frames)
         name = f"{index:06d}"
         if as_video:

@@ -13,12 +13,12 @@ import numpy as np
 
 from adafuse_deploy.engines.backends import BACKENDS, find_backend
 from adafuse_deploy.engines.graph import inlined, read_graph
-from adafuse_deploy.engines.loader import ENGINES
 from adafuse_deploy.engines.options import BuildOptions
 from adafuse_deploy.engines.plugin_graph import for_plugins
 from adafuse_deploy.engines.plugins import describe, find_plugins
 from adafuse_deploy.engines.precision import HALVES, to_half
 from adafuse_deploy.engines.sidecar import Sidecar, sidecar_path
+from adafuse_deploy.engines.suffixes import ENGINES
 from adafuse_deploy.errors import InputError
 from adafuse_deploy.files import atomic_path, sha256
 from adafuse_deploy.metadata import GraphMetadata

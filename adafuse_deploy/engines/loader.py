@@ -6,11 +6,8 @@ import os
 from pathlib import Path
 
 from adafuse_deploy.engines.base import Engine
+from adafuse_deploy.engines.suffixes import CHECKPOINTS, ENGINES, GRAPHS
 from adafuse_deploy.errors import InputError
-
-GRAPHS = (".onnx",)
-CHECKPOINTS = (".pt", ".pth")
-ENGINES = (".engine", ".plan")
 
 
 def load_engine(

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from adafuse_deploy import __version__
-from adafuse_deploy.errors import IncompatibleArtifactError, InputError
+from adafuse_deploy.errors import IncompatibleArtifactError, InputError, OtherMachineError
 from adafuse_deploy.files import sha256
 from adafuse_deploy.json_text import json_text
 from adafuse_deploy.metadata import GraphMetadata
@@ -95,10 +95,10 @@ class Sidecar:
         """Refuse an engine built by another version of the runtime.
 
         Raises:
-            IncompatibleArtifactError: it was.
+            OtherMachineError: it was.
         """
         if version != self.backend_version:
-            raise IncompatibleArtifactError(
+            raise OtherMachineError(
                 f"{engine} was built by {self.backend} {self.backend_version}, but this is "
                 f"{version}; engines run only in the version that built them: build it again with "
                 f"'adafuse-deploy build-engine', or install {self.backend} {self.backend_version}."
@@ -108,10 +108,10 @@ class Sidecar:
         """Refuse an engine built for GPUs of other compute capabilities.
 
         Raises:
-            IncompatibleArtifactError: ``capability``, such as "8.6", is not among them.
+            OtherMachineError: ``capability``, such as "8.6", is not among them.
         """
         if not any(_covers(entry, capability) for entry in self.compute_capabilities):
-            raise IncompatibleArtifactError(
+            raise OtherMachineError(
                 f"{engine} was built for compute capability "
                 f"{', '.join(self.compute_capabilities)}, but this GPU has {capability}; build it "
                 "again for this GPU with 'adafuse-deploy build-engine'."

@@ -36,16 +36,16 @@ def trt_logger(trt: ModuleType) -> Any:
 
 
 def make_monitor(trt: ModuleType) -> Any:
-    """Return a progress monitor that shows TensorRT's longer phases on a terminal."""
-    from tqdm import tqdm
+    """Return a progress monitor that shows how far TensorRT's longer phases are."""
+    from adafuse_deploy.progress import progress
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[name-defined, misc]
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
-            self._bars: dict[str, tqdm] = {}
+            self._bars: dict[str, Any] = {}
 
         def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
-            self._bars[phase] = tqdm(desc=phase, total=steps, delay=0.5, leave=False, disable=None)
+            self._bars[phase] = progress(label=phase, total=steps)
 
         def step_complete(self, phase: str, step: int) -> bool:
             self._bars[phase].update(step + 1 - self._bars[phase].n)

@@ -17,6 +17,7 @@ from adafuse_deploy.engines.onnxruntime import OnnxRuntimeEngine
 from adafuse_deploy.errors import InputError
 from adafuse_deploy.files import atomic_path, sha256
 from adafuse_deploy.metadata import GraphMetadata
+from adafuse_deploy.progress import progress as show_progress
 from adafuse_deploy.quantization import qdq
 from adafuse_deploy.quantization.calibration import Observer, Ranges
 from adafuse_deploy.quantization.points import activation_points, picture_point, weight_points
@@ -66,7 +67,7 @@ def quantize(
         output: the ``.onnx`` file to make.
         clips: float32 (T, 3, H, W), prepared as in deployment; some dozens.
         options: calibrator and integer types.
-        progress: show a progress bar on a terminal.
+        progress: show how far it is on standard error.
 
     Returns:
         A report, plain values for JSON: per tensor ``sqnr_db``, signal to quantisation noise in dB;
@@ -85,10 +86,10 @@ def quantize(
     watched = [*points, *([picture] if picture else [])]
     observer = Observer(model, watched)
     with atomic_path(output) as temporary:
-        for clip in _bar(clips, "ranges", progress):
+        for clip in show_progress(clips, "ranges", show=progress, unit="clips"):
             ranges.measure(observer.run(clip))
         if ranges.needs_histograms:
-            for clip in _bar(clips, "histograms", progress):
+            for clip in show_progress(clips, "histograms", show=progress, unit="clips"):
                 ranges.count(observer.run(clip))
         signed = set(watched) if options.activations == "int8" else set(watched) - set(points)
         scales = {
@@ -158,7 +159,7 @@ def _activation_noise(
 ) -> list[dict[str, Any]]:
     """Of every feature map by itself, on at most eight clips."""
     power: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(2))
-    for index in _bar(range(min(8, len(clips))), "noise", progress):
+    for index in show_progress(range(min(8, len(clips))), "noise", show=progress, unit="clips"):
         for name, array in observer.run(clips[index]).items():
             low, high = (-128, 127) if name in signed else (0, 255)
             stored = np.clip(np.rint(array / scales[name]), low, high) * scales[name]
@@ -188,7 +189,7 @@ def _agreement(
         OnnxRuntimeEngine(graph, operator_library=False) as full,
         OnnxRuntimeEngine(quantized, operator_library=False) as small,
     ):
-        for clip in _bar(clips, "comparing", progress):
+        for clip in show_progress(clips, "comparing", show=progress, unit="clips"):
             expected, got = full.run(clip[None]), small.run(clip[None])
             for ours, theirs in zip(got.policies, expected.policies, strict=True):
                 same += int((ours == theirs).sum())
@@ -201,9 +202,3 @@ def _agreement(
         "top1_agreement": 100 * best / len(clips),
         "logits_error": error,
     }
-
-
-def _bar(items: Any, name: str, progress: bool) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(items, desc=name, leave=False, disable=None if progress else True)

@@ -18,7 +18,7 @@ from adafuse_deploy.models.gate import argmax
 from adafuse_deploy.models.gate import sampled as sampled_policies
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.prediction import KEEP, REUSE, SKIP, Prediction
-from adafuse_deploy.training.progress import progress_bar
+from adafuse_deploy.progress import progress as show_progress
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def evaluate(
         seed: of that sampling.
         batch_size: clips at a time.
         workers: processes that load data.
-        progress: show a progress bar on a terminal.
+        progress: show how far it is on standard error.
 
     Raises:
         InputError: the set is empty, or a label is not one of the network's classes.
@@ -114,7 +114,9 @@ def evaluate(
     # clips, top-1 and top-5 hits, multiply-accumulates, official GFLOPs; then three counts of
     # actions per gate.
     sums = torch.zeros(5 + 3 * len(gates), dtype=torch.float64)
-    for frames, labels in progress_bar(loader, "evaluating", progress and rank == 0):
+    for frames, labels in show_progress(
+        loader, "evaluating", show=progress and rank == 0, unit="batches"
+    ):
         labels = np.asarray(labels)
         if labels.min() < 0 or labels.max() >= model.config.num_classes:
             raise InputError(

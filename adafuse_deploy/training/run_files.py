@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from adafuse_deploy.errors import InputError, MissingDependencyError
-from adafuse_deploy.files import write_text
+from adafuse_deploy.files import check_target, write_text
 from adafuse_deploy.models.pickles import load_pickle, write_pickle
 
 STATE_FORMAT = "adafuse-deploy training state"
@@ -33,6 +33,15 @@ class RunFiles:
         self.log = self.checkpoint.with_name(f"{self.checkpoint.stem}.csv")
         self.state = self.checkpoint.with_name(f"{self.checkpoint.stem}.state.pt")
         self.events = self.checkpoint.with_name(f"{self.checkpoint.stem}.tensorboard")
+
+    def check(self) -> None:
+        """Refuse names that cannot be written, before the first epoch.
+
+        Raises:
+            InputError: as :func:`adafuse_deploy.files.check_target`.
+        """
+        for path in (self.checkpoint, self.log, self.state):
+            check_target(path)
 
     def write_log(self, rows: list[Row]) -> None:
         """Write all epochs' lines; the file is replaced as a whole."""

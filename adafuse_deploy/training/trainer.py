@@ -20,13 +20,13 @@ from adafuse_deploy.errors import InputError
 from adafuse_deploy.macs import dense_macs
 from adafuse_deploy.models.checkpoint import load_weights, save_checkpoint
 from adafuse_deploy.models.recognizer import VideoRecognizer
+from adafuse_deploy.progress import progress as show_progress
 from adafuse_deploy.training.config import TrainingConfig
 from adafuse_deploy.training.distributed import Processes, processes
 from adafuse_deploy.training.evaluation import Evaluation, evaluate
 from adafuse_deploy.training.losses import FlopsLoss, relative_flops
 from adafuse_deploy.training.optimizer import clipped_together, make_optimizer
 from adafuse_deploy.training.policy_gradient import SampledPolicies
-from adafuse_deploy.training.progress import progress_bar
 from adafuse_deploy.training.run_files import Row, RunFiles
 from adafuse_deploy.training.schedule import (
     flops_weight,
@@ -82,7 +82,7 @@ def train(
         out: the checkpoint; the other files stand beside it, see
             :class:`~adafuse_deploy.training.run_files.RunFiles`.
         resume: go on from the saved state if there is one.
-        progress: show progress bars on a terminal.
+        progress: show how far it is on standard error.
         notes: more entries for the checkpoint, such as the command line.
         report: called with a line of text after every epoch, in process 0.
 
@@ -214,7 +214,7 @@ class _Run:
         total = torch.zeros(3, device=self.group.device)
         label = f"epoch {epoch + 1}/{self.config.epochs}"
         for step, (frames, labels) in enumerate(
-            progress_bar(self.loader, label, progress and self.group.first)
+            show_progress(self.loader, label, show=progress and self.group.first, unit="batches")
         ):
             total += self._step(frames, labels, epoch + step / steps)
         losses = _Losses(*(total / steps).tolist())

@@ -11,7 +11,7 @@ from adafuse_deploy.engines.backends import BACKENDS, Backend
 from adafuse_deploy.engines.base import Engine
 from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.engines.torch import TorchEngine
-from adafuse_deploy.errors import InputError, MissingDependencyError
+from adafuse_deploy.errors import InputError, MissingDependencyError, OtherMachineError
 from adafuse_deploy.models.recognizer import VideoRecognizer
 
 RUN_GRAPHS = ("torch", "onnxruntime", "openvino")
@@ -38,13 +38,13 @@ def open_engines(
         threads: of the runtimes on the CPU.
 
     Returns:
-        The engines by name, and for backends that nobody asked for by name and that cannot run
-        here, why not.
+        The engines by name; and why others did not run: files that are for another machine or whose
+        runtime is missing, and backends that nobody asked for by name and that cannot run here.
 
     Raises:
         InputError: a backend or file is unusable.
-        MissingDependencyError: a backend that was asked for, or that a file needs, is missing.
-        IncompatibleArtifactError: a file does not fit this machine.
+        MissingDependencyError: a backend that was asked for is missing.
+        IncompatibleArtifactError: a file was changed or belongs to another version of this tool.
     """
     openers: dict[str, list[tuple[str, Callable[[], Engine]]]] = {
         "torch": [("torch", lambda: TorchEngine(model, threads=threads))],
@@ -73,7 +73,11 @@ def open_engines(
                 engines[engine.name] = engine
     built = set()
     for file in map(Path, files):
-        engine = stack.enter_context(load_engine(file, threads=threads))
+        try:
+            engine = stack.enter_context(load_engine(file, threads=threads))
+        except (MissingDependencyError, OtherMachineError) as error:
+            not_run[str(file)] = str(error)
+            continue
         built.add(engine.name)
         engines[f"{engine.name} {file}"] = engine
     if backends is None:

@@ -41,10 +41,17 @@ class ListedClips(Sequence[LabelledClip]):
         records = read_list(path, root=root, num_classes=config.num_classes)
         if count is not None and count < len(records):
             records = [records[index * len(records) // count] for index in range(count)]
+        self._records = records
         self._clips = ClipDataset(records, config.num_segments, config.preprocessing)
 
     def __len__(self) -> int:
         return len(self._clips)
+
+    @property
+    def first_video(self) -> str | None:
+        """The file or folder of the first clip; None if it is shorter than a clip."""
+        record = self._records[0]
+        return str(record.path) if record.open().num_frames >= self._clips.num_segments else None
 
     def __getitem__(self, index: int) -> LabelledClip:  # type: ignore[override]
         clip, label = self._clips[index]

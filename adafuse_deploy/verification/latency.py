@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from adafuse_deploy.progress import progress as show_progress
+
 
 @dataclass(frozen=True)
 class Latency:
@@ -35,15 +37,10 @@ def interleave(
         calls: name -> what to time; it must return only when its work is done.
         rounds: how often each is timed.
         warmup: rounds before those, which are not timed.
-        progress: show a progress bar on a terminal.
+        progress: show how far it is on standard error.
     """
-    from tqdm import tqdm
-
     seconds: dict[str, list[float]] = {name: [] for name in calls}
-    bar = tqdm(
-        range(-warmup, rounds), desc="timing", leave=False, disable=None if progress else True
-    )
-    for turn in bar:
+    for turn in show_progress(range(-warmup, rounds), "timing", show=progress, unit="rounds"):
         for name, call in calls.items():
             start = time.perf_counter()
             call()

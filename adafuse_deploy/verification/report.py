@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from adafuse_deploy import __version__
-from adafuse_deploy.json_text import json_text
 from adafuse_deploy.verification.comparison import Comparison
 from adafuse_deploy.verification.latency import Latency
 
@@ -150,9 +149,9 @@ class Report:
             for row in rows
         ]
 
-    def to_json(self) -> str:
-        """Return the report as JSON."""
-        values = {
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
             "tool_version": __version__,
             "passed": not self.failures,
             "clips": self.clips,
@@ -167,7 +166,6 @@ class Report:
             "results": [result.to_dict() for result in self.results],
             "not_run": self.not_run,
         }
-        return json_text(values, indent=2) + "\n"
 
 
 def _accuracy(seen: Comparison) -> tuple[str, str, str]:

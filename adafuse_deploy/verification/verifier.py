@@ -11,6 +11,7 @@ import numpy as np
 from adafuse_deploy.engines.base import Engine
 from adafuse_deploy.errors import InputError
 from adafuse_deploy.models.recognizer import VideoRecognizer
+from adafuse_deploy.progress import progress as show_progress
 from adafuse_deploy.verification.clips import LabelledClip
 from adafuse_deploy.verification.comparison import TIE, Comparison
 from adafuse_deploy.verification.latency import interleave
@@ -45,13 +46,11 @@ def verify(
         rounds: calls that the latencies are measured on.
         threads: for the report, what the engines were opened with.
         description: of the clips, for the report.
-        progress: show progress bars on a terminal.
+        progress: show how far it is on standard error.
 
     Raises:
         InputError: there are no engines or no clips, or an engine is of another network.
     """
-    from tqdm import tqdm
-
     if not engines:
         raise InputError("There is nothing to verify: no backend of those asked for can run here.")
     for name, engine in engines.items():
@@ -59,12 +58,12 @@ def verify(
     reference = Comparison()
     comparisons = {name: Comparison() for name in engines}
     timed: list[np.ndarray] = []
-    bar = tqdm(
+    bar = show_progress(
         _batches(clips, batch),
-        desc="comparing",
+        "comparing",
+        show=progress,
         total=-(-len(clips) // batch),
-        leave=False,
-        disable=None if progress else True,
+        unit="batches",
     )
     for frames, labels in bar:
         expected = expect(model, frames)

@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from adafuse_deploy.engines import cuda
-from adafuse_deploy.engines.graph import read_graph
-from adafuse_deploy.metadata import GraphMetadata
 from tests.engines.support import FakeDriver, FakeTensorRT
-
-
-@pytest.fixture(scope="session")
-def tiny_metadata(tiny_graph: Path) -> GraphMetadata:
-    """The metadata of the tiny graph."""
-    return read_graph(tiny_graph)[1]
 
 
 @pytest.fixture
@@ -26,17 +16,6 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> FakeDriver:
     driver = FakeDriver()
     monkeypatch.setattr(cuda, "driver", lambda: driver)
     return driver
-
-
-@pytest.fixture
-def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine without a GPU, whatever this one has."""
-
-    def missing(name: str) -> Any:
-        raise OSError(f"{name}: cannot open shared object file")
-
-    monkeypatch.setattr(cuda, "driver", cuda.driver.__wrapped__)
-    monkeypatch.setattr(cuda.ctypes, "CDLL", missing)
 
 
 @pytest.fixture

@@ -40,7 +40,8 @@ def test_help_loads_no_runtime(verb: str) -> None:
 @pytest.mark.usefixtures("no_tensorrt")
 def test_build_without_tensorrt(tiny_graph: Path, tmp_path: Path, capsys: Any) -> None:
     target = tmp_path / "model.engine"
-    assert run_cli("build-engine", tiny_graph, "-o", target, "--fp16") == 3
+    arguments = ("--backend", "tensorrt", "--fp16")
+    assert run_cli("build-engine", tiny_graph, "-o", target, *arguments) == 3
     message = capsys.readouterr().err
     assert "pip install 'adafuse-deploy[tensorrt]'" in message
     assert "tensorrt-rtx" in message
@@ -51,18 +52,18 @@ def test_build_without_tensorrt(tiny_graph: Path, tmp_path: Path, capsys: Any) -
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("--backend", "openvino"), 1, "needs no engine"),
-        (("--backend", "tflite"), 1, "no backend 'tflite'"),
+        (("--backend", "openvino"), 2, "'openvino' is not one of"),
         (("--fp16", "--precision", "fp32"), 2, "--fp16 contradicts fp32"),
         (("--fp16", "--bf16"), 2, "--bf16 contradicts fp16"),
         (("--int8", "--root", "videos"), 2, "--root belongs to --data"),
         (("--backend", "onnxruntime", "--fp16"), 2, "not in fp16"),
         (("--backend", "onnxruntime", "--int8", "--data", "x"), 2, "'adafuse-deploy quantize'"),
-        (("--int8", "--data", "missing.txt"), 1, "missing.txt"),
+        (("--backend", "tensorrt", "--int8", "--data", "missing.txt"), 1, "missing.txt"),
         (("--hardware-compatibility", "all"), 2, "ampere-plus"),
         (("--precision", "int4"), 2, "int4"),
-        (("--max-batch", "0"), 1, "--max-batch"),
-        (("-o", "model.onnx"), 1, "Name the engine"),
+        (("--backend", "tensorrt", "--max-batch", "0"), 1, "--max-batch"),
+        (("--backend", "onnxruntime", "--max-batch", "2"), 2, "--max-batch is for GPUs"),
+        (("--backend", "tensorrt", "-o", "model.onnx"), 1, "(-o/--output) must end in .engine"),
     ],
 )
 def test_build_with_unusable_options(
@@ -74,7 +75,8 @@ def test_build_with_unusable_options(
 
 @pytest.mark.usefixtures("no_gpu", "tensorrt")
 def test_build_without_gpu(tiny_graph: Path, tmp_path: Path, capsys: Any) -> None:
-    assert run_cli("build-engine", tiny_graph, "-o", tmp_path / "model.engine") == 3
+    target = tmp_path / "model.engine"
+    assert run_cli("build-engine", tiny_graph, "-o", target, "--backend", "tensorrt") == 3
     assert "no NVIDIA GPU" in capsys.readouterr().err
 
 
@@ -99,18 +101,18 @@ def test_inspect_graph(tiny_graph: Path, tiny_checkpoint: Path, capsys: Any) -> 
     assert "resnet18, width 0.125, temporal shift (TSM)" in text
     assert "left, right, up, down, still" in text
     assert "ai.adafuse 1" in text
-    assert run_cli("inspect", tiny_graph, "--json") == 0
+    assert run_cli("inspect", tiny_graph, "--json", "-") == 0
     values = json.loads(capsys.readouterr().out)
     assert values["sha256"] == sha256(tiny_graph)
     assert values["checkpoint_sha256"] == sha256(tiny_checkpoint)
     assert values["convolutions"]["GatedConv"] >= 8
-    gflops = values["gflops_per_clip"]
-    assert gflops["all_skipped"] < gflops["dense"] < gflops["all_kept"]
+    gmacs = values["gmacs_per_clip"]
+    assert gmacs["all_skipped"] < gmacs["dense"] < gmacs["all_kept"]
     assert values["metadata"]["config"]["backbone"] == "resnet18"
 
 
 def test_inspect_checkpoint(tiny_checkpoint: Path, capsys: Any) -> None:
-    assert run_cli("inspect", tiny_checkpoint, "--json") == 0
+    assert run_cli("inspect", tiny_checkpoint, "--json", "-") == 0
     values = json.loads(capsys.readouterr().out)
     assert values["kind"] == "checkpoint"
     assert values["sha256"] == sha256(tiny_checkpoint)
@@ -120,7 +122,7 @@ def test_inspect_checkpoint(tiny_checkpoint: Path, capsys: Any) -> None:
 def test_inspect_engine(tmp_path: Path, tiny_metadata: GraphMetadata, capsys: Any) -> None:
     path = tmp_path / "model.engine"
     sidecar = write_engine(path, b"engine", tiny_metadata)
-    assert run_cli("inspect", path, "--json") == 0
+    assert run_cli("inspect", path, "--json", "-") == 0
     values = json.loads(capsys.readouterr().out)
     assert values["backend_version"] == sidecar.backend_version
     assert values["compute_capabilities"] == ["8.6"]
@@ -140,7 +142,7 @@ def test_inspect_bad_file(tmp_path: Path, name: str, capsys: Any) -> None:
 
 @pytest.mark.usefixtures("no_gpu", "no_tensorrt")
 def test_doctor(capsys: Any) -> None:
-    assert run_cli("doctor", "--json") == 0
+    assert run_cli("doctor", "--json", "-") == 0
     found = {entry["item"]: entry for entry in json.loads(capsys.readouterr().out)}
     assert found["PyTorch"]["found"]
     assert "CPUExecutionProvider" in found["ONNX Runtime"]["detail"]

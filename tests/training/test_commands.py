@@ -71,7 +71,7 @@ def test_train_says_what_it_made_and_what_is_next(folder, tmp_path, capsys):
     assert code == 0
     printed = capsys.readouterr()
     assert f"Wrote {out}" in printed.out
-    assert f"Next: adafuse-deploy export {out} -o {tmp_path / 'dense.onnx'}" in printed.out
+    assert f"Next: adafuse-deploy export {out} -o {tmp_path / 'dense.onnx'}" in printed.err
     assert "epoch 1/1" in printed.err
     again = tmp_path / "gated.pt"
     code = run_cli(

@@ -40,13 +40,14 @@ def test_pass(
         "verify", tiny_graph, "--checkpoint", tiny_checkpoint, "--data", listing, *QUICK,
         "--batch", "4", "--json", report_file,
     )  # fmt: skip
-    output = capsys.readouterr().out
+    printed = capsys.readouterr()
+    output = printed.out
     assert code == 0, output
     assert "torch: policy agreement 100 %" in output
     assert "onnxruntime + operator library: policy agreement 100 %" in output
     assert "onnxruntime: policy agreement 100 %" in output
     assert "tensorrt: not run" in output
-    assert "Next: adafuse-deploy classify" in output
+    assert "Next: adafuse-deploy classify" in printed.err
 
     report = json.loads(report_file.read_text())
     assert report["passed"]
