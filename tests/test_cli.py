@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from PIL import Image
 
-from adafuse_deploy.cli import VERBS
+from adafuse_deploy.cli import VERBS, adafuse_deploy
 from adafuse_deploy.data.video import write_video
+from adafuse_deploy.models.registry import model_names
 from tests.golden import write_official
 from tests.support import run_cli
 
 HEAVY = ("torch", "onnx", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "av", "polygraphy")
+FILE_OPTIONS = {
+    *("checkpoint", "classes", "data", "engines", "file", "folder", "graph", "init"),
+    *("json_file", "lists", "model", "output", "recipe", "root", "source", "timing_cache", "val"),
+    "video",
+}
 
 
 def test_help_works_with_no_runtime_installed() -> None:
@@ -125,3 +135,168 @@ def test_warnings_are_sentences(
         Image.new("RGB", (40, 40)).save(folder / f"{number}.png")
     assert run_cli("classify", folder, "--model", tiny_graph) == 0
     assert f"Warning: The images of {folder} begin with 3.png.\n" in capfd.readouterr().err
+
+
+def test_short_help_and_the_module(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli("-h") == 0
+    top = capsys.readouterr().out
+    assert run_cli("export", "-h") == 0
+    assert "--output" in capsys.readouterr().out
+    words = [sys.executable, "-m", "adafuse_deploy", "--help"]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == top
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [("verfy", "did you mean verify"), ("clasify", "did you mean classify"), ("x9", "see --help")],
+)
+def test_a_mistyped_verb_gets_a_suggestion(
+    word: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli(word) == 2
+    assert f"There is no verb {word!r}; {hint}" in capsys.readouterr().err
+
+
+def test_models_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli("--list-models") == 0
+    assert capsys.readouterr().out.splitlines() == model_names()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (["export", "c.pt", "-o", "no/x.onnx"], "-o/--output"),
+        (["export", "c.pt", "-o", "model"], "-o/--output"),
+        (["quantize", "m.onnx", "--data", "l.txt", "-o", "no/x.onnx"], "-o/--output"),
+        (["quantize", "m.onnx", "--data", "l", "-o", "x.onnx", "--json", "no/x.json"], "--json"),
+        (["build-engine", "m.onnx", "-o", "no/x.onnx"], "-o/--output"),
+        (["build-engine", "m.onnx", "-o", "model"], "-o/--output"),
+        (["build-engine", "no/m.onnx"], "-o/--output"),
+        (["build-engine", "m.onnx", "--timing-cache", "no/cache"], "--timing-cache"),
+        (["verify", "m.onnx", "--checkpoint", "c.pt", "--json", "no/v.json"], "--json"),
+        (["bench", "--json", "no/b.json"], "--json"),
+        (["classify", "v.mp4", "--model", "m.onnx", "--json", "no/c.json"], "--json"),
+        (["stream", "m.onnx", "v.mp4", "--json", "no/s.json"], "--json"),
+        (["train", "--synthetic", "-o", "no/x.pt"], "-o/--output"),
+        (["train", "--synthetic", "-o", "folder"], "-o/--output"),
+        (["evaluate", "c.pt", "--synthetic", "9", "--json", "no/e.json"], "--json"),
+        (["convert", "c.pt", "-o", "no/x.pt"], "-o/--output"),
+        (["inspect", "c.pt", "--json", "folder"], "--json"),
+        (["doctor", "--json", "no/d.json"], "--json"),
+    ],
+)
+def test_outputs_are_checked_before_anything_else(
+    arguments: list[str],
+    option: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Before the inputs are: none of them exists.  The message names the option."""
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert run_cli(*arguments) == 1
+    printed = capsys.readouterr()
+    assert f"({option})" in printed.err and printed.err.count("\n") == 1, printed.err
+    assert printed.out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_json_to_standard_output_leaves_it_alone(
+    tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    target = tmp_path / "x.json"
+    assert run_cli("inspect", tiny_checkpoint, "--json", target) == 0
+    text = capsys.readouterr().out
+    assert "network: resnet18" in text
+    assert run_cli("inspect", tiny_checkpoint, "--json", "-") == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == json.loads(target.read_text())
+    assert "network: resnet18" in printed.err
+
+
+def test_quiet_leaves_results_and_errors(
+    tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli("inspect", tiny_checkpoint, "--quiet") == 0
+    printed = capsys.readouterr()
+    assert "network: resnet18" in printed.out and printed.err == ""
+    assert run_cli("synthesize", tmp_path / "v", "--count", 1, "--size", 32, "-q") == 0
+    assert capsys.readouterr() == ("", "")
+    assert run_cli("synthesize", tmp_path / "v", "--count", 1, "-q") == 1
+    assert "not empty" in capsys.readouterr().err
+
+
+class _Lost(io.StringIO):
+    """Standard output that fails as a full disk or a closed pipe does."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def write(self, text: str) -> int:
+        raise OSError(self.number, os.strerror(self.number))
+
+    def fileno(self) -> int:
+        return os.open(os.devnull, os.O_WRONLY)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "message"),
+    [(errno.EPIPE, 141, ""), (errno.ENOSPC, 1, "Error: Cannot write to standard output: No space")],
+)
+def test_reports_outlive_their_readers(
+    number: int,
+    code: int,
+    message: str,
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The file is there although the text could not be printed."""
+    target = tmp_path / "report.json"
+    monkeypatch.setattr(sys, "stdout", _Lost(number))
+    assert run_cli("inspect", tiny_checkpoint, "--json", target) == code
+    assert json.loads(target.read_text())["kind"] == "checkpoint"
+    error = capsys.readouterr().err
+    assert error.startswith(message) and "Traceback" not in error
+    assert bool(error) == bool(message)
+
+
+def test_a_pipe_that_closes_ends_quietly() -> None:
+    """With and without Python's own buffer, which is flushed when Python ends."""
+    for unbuffered in ("", "1"):
+        with subprocess.Popen(
+            [sys.executable, "-m", "adafuse_deploy", "--help"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        ) as process:
+            assert process.stdout is not None and process.stderr is not None
+            process.stdout.close()
+            error = process.stderr.read()
+        assert (process.returncode, error) == (141, b"")
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_doctor_requires(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli("doctor", "--require", "onnxruntime", "--require", "torch") == 0
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    assert run_cli("doctor", "--require", "torch", "--require", "openvino", "--require", "gpu") == 3
+    printed = capsys.readouterr()
+    assert "Missing here: openvino, gpu;" in printed.err
+    assert run_cli("doctor", "--require", "tflite") == 2
+
+
+def test_files_complete() -> None:
+    """Where a shell can complete names of files, it is told to."""
+    for verb in VERBS:
+        command = adafuse_deploy.get_command(click.Context(adafuse_deploy), verb)
+        assert command is not None
+        for option in command.params:
+            if option.name in FILE_OPTIONS and (verb, option.name) != ("train", "model"):
+                kinds = {item.type for item in option.shell_complete(click.Context(command), "x")}
+                assert kinds & {"file", "dir"}, (verb, option.name)

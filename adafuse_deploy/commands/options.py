@@ -40,7 +40,7 @@ class OutputFile(click.Path):
         ctx: click.Context | None,
     ) -> Any:
         name = os.fspath(value)
-        option = "/".join(param.opts[::-1]) if isinstance(param, click.Option) else ""
+        option = "/".join(param.opts) if isinstance(param, click.Option) else ""
         if name == "-" and self.allow_dash:
             leave_stdout_to_data(ctx)
             return name
