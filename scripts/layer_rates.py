@@ -25,6 +25,7 @@ from adafuse_deploy.benchmark.machine import describe_machine
 from adafuse_deploy.benchmark.mixes import MIXES, draw_policies
 from adafuse_deploy.engines.lowering.build import lower
 from adafuse_deploy.exporters.onnx_exporter import export
+from adafuse_deploy.files import write_text
 from adafuse_deploy.json_text import json_text
 from adafuse_deploy.macs import layer_macs
 from adafuse_deploy.metadata import GraphMetadata
@@ -124,7 +125,7 @@ def main() -> None:
         report = {"peaks": peaks(), "layers": measure(Path(folder)), "machine": describe_machine()}
     path = machines.folder(report["machine"]) / REPORT
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json_text(report, indent=2) + "\n")
+    write_text(path, json_text(report, indent=2) + "\n")
     reports = [json.loads((path / REPORT).read_text()) for path in machines.folders(REPORT)]
     text = "\n\n".join(f"### {machines.title(r['machine'])}\n\n{table(r)}" for r in reports)
     write_section(PAGE, "layers", "layer_rates.py", text)

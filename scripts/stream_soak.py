@@ -20,6 +20,7 @@ from adafuse_deploy.engines.base import Engine
 from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.engines.lowering.build import lower
 from adafuse_deploy.exporters.onnx_exporter import export
+from adafuse_deploy.files import write_text
 from adafuse_deploy.json_text import json_text
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import model_config
@@ -52,7 +53,7 @@ def main() -> None:
         "growth_mb": memory[-1]["rss_mb"] - memory[2]["rss_mb"],
         "machine": describe_machine(),
     }
-    REPORT.write_text(json_text(report, indent=1) + "\n", encoding="utf-8")
+    write_text(REPORT, json_text(report, indent=1) + "\n")
     print(f"Grew by {report['growth_mb']:.2f} MB; wrote {REPORT}.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ def write_dataset(
     as_video: bool = True,
     progress: bool = False,
 ) -> Path:
-    """Write procedural clips, ``list.txt`` and ``classes.txt`` into a new folder.
+    """Write procedural clips, ``list.txt`` and ``classes.txt`` into a new folder, or nothing.
 
     Args:
         folder: made if missing; must be empty.
@@ -47,6 +48,7 @@ def write_dataset(
         InputError: the folder is not empty or cannot be written.
     """
     folder = Path(folder)
+    new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         occupied = any(folder.iterdir())
@@ -54,19 +56,46 @@ def write_dataset(
         raise InputError(f"Cannot make the folder {folder}: {error.strerror}.") from error
     if occupied:
         raise InputError(f"The folder {folder} is not empty; choose a new one.")
-    lines = []
+    try:
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as scratch:
+            made = _fill(Path(scratch), count, seed, size, num_frames, as_video, progress)
+            for path in made:
+                os.replace(path, folder / path.name)
+    except BaseException as error:  # a signal, too
+        if new:
+            folder.rmdir()
+        if isinstance(error, OSError):
+            raise InputError(f"Cannot write into {folder}: {error.strerror}.") from error
+        raise
+    return folder / LIST_NAME
+
+
+def _fill(
+    folder: Path,
+    count: int,
+    seed: int,
+    size: int,
+    num_frames: int,
+    as_video: bool,
+    progress: bool,
+) -> list[Path]:
+    """Write everything into ``folder`` and return it in order, the list last."""
+    lines, made = [], []
     for index in show_progress(range(count), "writing", show=progress, unit="clips"):
         clip, label = synthetic_clip(index, seed=seed, size=size, num_frames=num_frames)
         name = f"{index:06d}"
         if as_video:
-            write_video(folder / f"{name}.mp4", clip)
+            made.append(folder / f"{name}.mp4")
+            write_video(made[-1], clip)
             lines.append(f"{name}.mp4 {label}")
         else:
-            _write_images(folder / name, clip)
+            made.append(folder / name)
+            _write_images(made[-1], clip)
             lines.append(f"{name} {num_frames} {label}")
-    write_text(folder / CLASSES_NAME, "\n".join(CLASS_NAMES) + "\n")
-    write_text(folder / LIST_NAME, "\n".join(lines) + "\n")
-    return folder / LIST_NAME
+    made += [folder / CLASSES_NAME, folder / LIST_NAME]
+    write_text(made[-2], "\n".join(CLASS_NAMES) + "\n")
+    write_text(made[-1], "\n".join(lines) + "\n")
+    return made
 
 
 def _write_images(folder: Path, clip: np.ndarray) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from adafuse_deploy.config import Preprocessing
+from adafuse_deploy.data import synthesize
 from adafuse_deploy.data.clips import open_clip
 from adafuse_deploy.data.dataset import ClipDataset, SyntheticClips
 from adafuse_deploy.data.lists import read_class_names, read_list
@@ -133,3 +134,23 @@ def test_writing_never_overwrites(tmp_path):
     with pytest.raises(InputError, match="Cannot make the folder"):
         write_dataset(tmp_path / "precious.txt" / "clips", 1)
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, InputError("full")])
+@pytest.mark.parametrize("new", [True, False])
+def test_unfinished_sets_leave_nothing(tmp_path, monkeypatch, error, new):
+    """The second clip fails, by itself or by a signal."""
+    folder = tmp_path / "clips"
+    if not new:
+        folder.mkdir()
+
+    def fail(index, **settings):
+        if index:
+            raise error
+        return synthetic_clip(index, **settings)
+
+    monkeypatch.setattr(synthesize, "synthetic_clip", fail)
+    with pytest.raises(error if isinstance(error, type) else InputError):
+        write_dataset(folder, 2, size=32, num_frames=4)
+    assert folder.exists() is not new
+    assert [path for path in tmp_path.rglob("*") if path != folder] == []
