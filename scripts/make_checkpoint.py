@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def _line(name: str, result: Evaluation) -> str:
-    return f"{name}: top-1 {result.top1:.2f} %, {1000 * result.gflops:.2f} MFLOPs per clip"
+    return f"{name}: top-1 {result.top1:.2f} %, {1000 * result.gmacs:.2f} MMACs per clip"
 
 
 if __name__ == "__main__":

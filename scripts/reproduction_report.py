@@ -88,20 +88,20 @@ def _readme(
         f"the same dense TSN or TSM (by seed), trained for {setting.dense_epochs} epochs, and then "
         f"trains {setting.epochs} more epochs, with gates or without; the last epoch counts. "
         f"Seeds {seeds}; ± is the standard deviation over them. Policies are the argmax of "
-        "deployment. MFLOPs are millions of multiply-accumulates per clip, policy networks "
+        "deployment. MMACs are millions of multiply-accumulates per clip, policy networks "
         f"included. All runs together took {minutes:.0f} process minutes on a shared CPU.",
         "",
-        "| System | λ | sampled | Top-1 (%) | MFLOPs per clip | of dense | skip / reuse / keep |",
+        "| System | λ | sampled | Top-1 (%) | MMACs per clip | of dense | skip / reuse / keep |",
         "|---|---|---|---|---|---|---|",
     ]
     lines += [_row(SYSTEMS[system], runs) for system, runs in table.items()]
     lines += ["", "## Claims", "", *_claims(table), ""]
     lines += ["## Accuracy against FLOPs", "", "![curve](curve.png)", ""]
     lines += [
-        "| λ | Top-1 (%) | MFLOPs per clip | of dense | seeds |",
+        "| λ | Top-1 (%) | MMACs per clip | of dense | seeds |",
         "|---|---|---|---|---|",
         *(
-            f"| {weight:g} | {_spread(runs, 'top1')} | {_spread(runs, 'gflops', 1000, 2)} | "
+            f"| {weight:g} | {_spread(runs, 'top1')} | {_spread(runs, 'gmacs', 1000, 2)} | "
             f"{_share(runs)} | {len(runs)} |"
             for weight, runs in sorted(curve.items())
         ),
@@ -172,7 +172,7 @@ def _row(name: str, runs: list[Result]) -> str:
         )
         gating = f"{runs[0]['flops_weight']:g} | {100 * runs[0]['sampled']:.0f} %"
     return (
-        f"| {name} | {gating} | {_spread(runs, 'top1')} | {_spread(runs, 'gflops', 1000, 2)} | "
+        f"| {name} | {gating} | {_spread(runs, 'top1')} | {_spread(runs, 'gmacs', 1000, 2)} | "
         f"{_share(runs)} | {mix} |"
     )
 
@@ -222,7 +222,7 @@ def _plot_curve(
     figure, axes = plt.subplots(figsize=(6.4, 4.2))
 
     def point(runs: list[Result], **style: Any) -> tuple[float, float]:
-        x = 1000 * _mean(runs, lambda r: r["test"]["gflops"])
+        x = 1000 * _mean(runs, lambda r: r["test"]["gmacs"])
         accuracies = [r["test"]["top1"] for r in runs]
         y = statistics.fmean(accuracies)
         spread = statistics.stdev(accuracies) if len(runs) > 1 else 0.0
@@ -241,7 +241,7 @@ def _plot_curve(
         ("adafuse_tsn", "v", "#3a9a50"),
     ):
         point(table[system], fmt=marker, color=color, label=SYSTEMS[system])
-    axes.set_xlabel("MFLOPs per clip (multiply-accumulates)")
+    axes.set_xlabel("MMACs per clip (multiply-accumulates)")
     axes.set_ylabel("Top-1 (%)")
     tsn = _mean(table["tsn"], lambda r: r["test"]["top1"])
     axes.set_title(f"TSN, far below, reaches {tsn:.1f} % at the FLOPs of TSM", fontsize=9)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
 import re
 import shlex
 import shutil
@@ -10,12 +12,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
 
 from adafuse_deploy.cli import VERBS
 from adafuse_deploy.commands.next_step import advise, graph_name
 from adafuse_deploy.data.video import write_video
 from adafuse_deploy.engines.lowering.build import lower
+from adafuse_deploy.exporters import onnx_exporter
 from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.models.checkpoint import save_checkpoint
@@ -53,8 +57,7 @@ CASES = {
     "classify video.mp4 --model model.onnx": "inspect",
     "stream stream.onnx video.mp4": "inspect",
     "inspect ckpt.pt": "export",
-    "inspect official.pth.tar": "export",
-    "inspect official.pth.tar --official --num-segments 4 --size 32": "export",
+    "inspect official.pth.tar --num-segments 4 --size 32": "export",
     "inspect model.onnx": "classify",
     "inspect fused.onnx": "classify",
     "inspect stream.onnx": "stream",
@@ -97,6 +100,27 @@ def files(
     return folder
 
 
+@pytest.fixture(scope="module")
+def traces() -> dict[object, onnx.ModelProto]:
+    """What was traced before: most of these networks are exported several times."""
+    return {}
+
+
+@pytest.fixture
+def quick_export(traces: dict[object, onnx.ModelProto], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trace every network once; all checks are made every time."""
+    trace = onnx_exporter._trace
+
+    def remember(model: VideoRecognizer, metadata: GraphMetadata) -> onnx.ModelProto:
+        weights = b"".join(value.numpy().tobytes() for value in model.state_dict().values())
+        key = metadata.mode, metadata.input_shape, hashlib.sha256(weights).digest()
+        if key not in traces:
+            traces[key] = trace(model, metadata)
+        return copy.deepcopy(traces[key])
+
+    monkeypatch.setattr(onnx_exporter, "_trace", remember)
+
+
 def _advice(text: str) -> list[str]:
     (line,) = re.findall(r"^Next: (.*)$", text, re.MULTILINE)
     words = shlex.split(line)
@@ -104,7 +128,7 @@ def _advice(text: str) -> list[str]:
     return words[1:]
 
 
-@pytest.mark.usefixtures("no_gpu")
+@pytest.mark.usefixtures("no_gpu", "quick_export")
 @pytest.mark.parametrize(("line", "verb"), CASES.items(), ids=CASES)
 def test_advice_runs(
     line: str,

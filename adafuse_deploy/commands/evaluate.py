@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 def command(checkpoint: Path, json_file: str | None, **options: Any) -> None:
     """Measure a checkpoint's accuracy, FLOPs and policies on labelled videos.
 
-    Policies are the argmax of deployment unless --sampled is given.  GFLOPs count one operation
-    per multiply-accumulate, per clip, with the policy networks' own.
+    Policies are the argmax of deployment unless --sampled is given.  GMACs are billions of
+    multiply-accumulates per clip, the policy networks' own included; papers call them GFLOPs.
     """
     from adafuse_deploy.commands.checkpoints import load_checkpoint
     from adafuse_deploy.training.distributed import choose_device
@@ -110,11 +110,13 @@ def _lines(result: Evaluation, sampled: bool) -> list[str]:
         f"Clips      {result.clips} ({policies} policies)",
         f"Top-1      {result.top1:.2f} %",
         f"Top-5      {result.top5:.2f} %",
-        f"GFLOPs     {result.gflops:.4g} per clip, {100 * result.relative_flops:.1f} % of the "
-        f"{result.dense_gflops:.4g} without gates",
+        f"GMACs      {result.gmacs:.4g} per clip, {100 * result.relative_flops:.1f} % of the "
+        f"{result.dense_gmacs:.4g} without gates",
     ]
     if result.overall is not None:
-        lines.append(f"           {result.official_gflops:.4g} per frame as the public code counts")
+        lines.append(
+            f"           {result.official_gflops:.4g} GFLOPs per frame as the public code counts"
+        )
         lines.append(f"{'Policies':<28} skip  reuse   keep")
         lines += [_mix_line(mix) for mix in (result.overall, *result.gates)]
     return lines

@@ -107,7 +107,7 @@ def command(
     best = result.evaluation
     say(
         f"Wrote {result.checkpoint} (epoch {result.epoch}: top-1 {best.top1:.1f} %, "
-        f"{best.gflops:.4g} GFLOPs per clip, {100 * best.relative_flops:.0f} % of dense) "
+        f"{best.gmacs:.4g} GMACs per clip, {100 * best.relative_flops:.0f} % of dense) "
         f"and {result.log}."
     )
     advise("export", output, "-o", graph_name(output))
@@ -132,7 +132,7 @@ def _recipe(options: dict[str, Any]) -> Recipe:
         data.setdefault("dataset", "")
         public = data["dataset"] if data["dataset"] in DATASETS else "somethingv1"
         recipe = load_recipe(public, options["model"])
-        click.echo(f"Settings: {_published(recipe, public)}.", err=True)
+        note(f"Settings: {_published(recipe, public)}.")
     else:
         recipe = Recipe()
     if options["flops_weight"] is not None and options["flops_unit"] is None:

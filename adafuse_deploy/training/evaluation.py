@@ -31,6 +31,10 @@ class PolicyMix:
     keep: float
 
 
+_RENAMED = {"gflops": "gmacs", "dense_gflops": "dense_gmacs"}
+"""What figures were called in version 0.1.0."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """How a network did on a set of clips.
@@ -38,9 +42,9 @@ class Evaluation:
     Attributes:
         clips: how many there were.
         top1, top5: accuracies in per cent.
-        gflops: billions of multiply-accumulates per clip under the policies, the policy networks'
-            own included (the field calls them GFLOPs).
-        dense_gflops: the same of the network without gates.
+        gmacs: billions of multiply-accumulates per clip under the policies, the policy networks'
+            own included; papers call them GFLOPs.
+        dense_gmacs: the same of the network without gates.
         official_gflops: per *frame*, as the public code reports and counts them, see
             :func:`adafuse_deploy.macs.official_gflops`.
         overall: mix of all decisions; None for a dense network.
@@ -50,16 +54,16 @@ class Evaluation:
     clips: int
     top1: float
     top5: float
-    gflops: float
-    dense_gflops: float
+    gmacs: float
+    dense_gmacs: float
     official_gflops: float
     overall: PolicyMix | None
     gates: tuple[PolicyMix, ...]
 
     @property
     def relative_flops(self) -> float:
-        """``gflops`` as a share of ``dense_gflops``."""
-        return self.gflops / self.dense_gflops
+        """``gmacs`` as a share of ``dense_gmacs``."""
+        return self.gmacs / self.dense_gmacs
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON and checkpoints."""
@@ -68,8 +72,9 @@ class Evaluation:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Evaluation:
-        """Rebuild an evaluation from :meth:`to_dict`."""
-        values = {name: value for name, value in values.items() if name != "relative_flops"}
+        """Rebuild an evaluation from :meth:`to_dict`, of version 0.1.0 too."""
+        values = {_RENAMED.get(name, name): value for name, value in values.items()}
+        values.pop("relative_flops")
         if values["overall"] is not None:
             values["overall"] = PolicyMix(**values["overall"])
         return cls(**{**values, "gates": tuple(PolicyMix(**gate) for gate in values["gates"])})
@@ -152,8 +157,8 @@ def _summary(model: VideoRecognizer, sums: np.ndarray, gates: list[str]) -> Eval
         clips=int(clips),
         top1=float(100 * top1 / clips),
         top5=float(100 * top5 / clips),
-        gflops=float(macs / clips / 1e9),
-        dense_gflops=dense_macs(model.layers(), config.num_segments) / 1e9,
+        gmacs=float(macs / clips / 1e9),
+        dense_gmacs=dense_macs(model.layers(), config.num_segments) / 1e9,
         official_gflops=float(official / clips),
         overall=_mix("all", counts.sum(0)) if gates else None,
         gates=tuple(_mix(name, count) for name, count in zip(gates, counts, strict=True)),

@@ -129,7 +129,7 @@ class _Best:
 
     @property
     def rank(self) -> tuple[bool, float, float]:
-        return self.candidate, self.evaluation.top1, -self.evaluation.gflops
+        return self.candidate, self.evaluation.top1, -self.evaluation.gmacs
 
 
 class _Run:
@@ -197,7 +197,10 @@ class _Run:
         load_weights(self.model, state["model"], str(self.files.state))
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
-        self.rows = state["rows"]
+        self.rows = [
+            {"gmacs" if name == "gflops" else name: value for name, value in row.items()}
+            for row in state["rows"]  # version 0.1.0 wrote gflops
+        ]
         best = state["best"]
         self.best = _Best(best["epoch"], best["candidate"], Evaluation.from_dict(best["result"]))
         return len(self.rows)
@@ -309,7 +312,7 @@ def _row(
         "train_relative_flops": losses.flops,
         "top1": result.top1,
         "top5": result.top5,
-        "gflops": result.gflops,
+        "gmacs": result.gmacs,
         "relative_flops": result.relative_flops,
     }
     mixes = [] if result.overall is None else [result.overall, *result.gates]
@@ -322,7 +325,7 @@ def _row(
 def _line(epoch: int, epochs: int, losses: _Losses, result: Evaluation) -> str:
     line = (
         f"epoch {epoch + 1}/{epochs}: loss {losses.loss:.3f}, "
-        f"top-1 {result.top1:.1f} %, {result.gflops:.4g} GFLOPs per clip "
+        f"top-1 {result.top1:.1f} %, {result.gmacs:.4g} GMACs per clip "
         f"({100 * result.relative_flops:.0f} %)"
     )
     mix = result.overall

@@ -24,10 +24,10 @@ def test_against_one_prediction_of_everything(make_model, clips):
     assert result.clips == 10
     assert result.top1 == pytest.approx(100 * hits[:, 0].mean())
     assert result.top5 == pytest.approx(100 * hits[:, :5].any(1).mean())
-    assert result.gflops == pytest.approx(prediction.macs.mean() / 1e9)
+    assert result.gmacs == pytest.approx(prediction.macs.mean() / 1e9)
     official = official_gflops(model.layers(), prediction.policies).mean()
     assert result.official_gflops == pytest.approx(official)
-    assert result.dense_gflops == pytest.approx(dense_macs(model.layers(), 4) / 1e9)
+    assert result.dense_gmacs == pytest.approx(dense_macs(model.layers(), 4) / 1e9)
     assert [gate.name for gate in result.gates][:2] == ["layer1.0.gate1", "layer1.1.gate1"]
     for gate, policy in zip(result.gates, prediction.policies, strict=True):
         shares = [(policy == action).mean() for action in (SKIP, REUSE, KEEP)]
@@ -44,13 +44,13 @@ def test_sampling_has_a_seed(make_model, clips):
     )
     assert first == again != other
     expected = model.predict(data.tensors[0], sampled(torch.Generator().manual_seed(1)))
-    assert first.gflops == pytest.approx(expected.macs.mean() / 1e9)
+    assert first.gmacs == pytest.approx(expected.macs.mean() / 1e9)
 
 
 def test_dense_networks_cost_the_same_for_every_clip(make_model, clips):
     result = evaluate(make_model("tsm_resnet18"), clips(5, 7), batch_size=2)
     assert result.overall is None and result.gates == ()
-    assert result.gflops == result.dense_gflops
+    assert result.gmacs == result.dense_gmacs
     assert Evaluation.from_dict(result.to_dict()) == result
 
 

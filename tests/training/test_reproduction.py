@@ -19,7 +19,7 @@ def _result(job, top1, share):
     gates = [{"name": f"layer{i}.0.gate1", **mix, "reuse": 0.2 + i / 100} for i in range(4)]
     test = {
         "top1": top1 + job.seed,
-        "gflops": 0.01 * share,
+        "gmacs": 0.01 * share,
         "relative_flops": share,
         "overall": mix if job.system.startswith("adafuse") else None,
         "gates": gates if job.system.startswith("adafuse") else [],
