@@ -142,7 +142,7 @@ def _checkpoint(file: Path, options: dict[str, Any]) -> tuple[str, GraphMetadata
             "such files do not say shift, frames and size: give --temporal-shift, --num-segments "
             "and --size as it was trained"
         )
-    kind = "checkpoint" if ours else str(foreign_weights(content, file))
+    kind = "checkpoint" if ours else str(foreign_weights(content, str(file)))
     return kind, GraphMetadata.of(model, digest), {**details, "sha256": digest}
 
 
