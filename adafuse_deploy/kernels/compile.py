@@ -24,6 +24,7 @@ from adafuse_deploy.errors import AdaFuseError, InputError, MissingDependencyErr
 from adafuse_deploy.files import atomic_path, write_text
 from adafuse_deploy.json_text import json_text
 from adafuse_deploy.kernels.variants import Variant, all_variants
+from adafuse_deploy.process import clean_exit
 
 TARGETS = (80, 86, 87, 89, 90, 100, 120)
 """Compute capabilities times ten: Ampere, Jetson Orin (87), Ada, Hopper, Blackwell."""
@@ -239,4 +240,5 @@ def resource_table(manifest: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    with clean_exit():
+        main()

@@ -22,6 +22,7 @@ from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.verification.clips import ListedClips, random_clips
 from adafuse_deploy.verification.reference import expect
 from adafuse_deploy.verification.verifier import verify
+from tests.engines.support import write_engine
 from tests.support import run_cli
 
 QUICK = ("--threads", "1", "--rounds", "2")
@@ -209,3 +210,29 @@ def test_failures_name_gate_and_margin(tiny_model: VideoRecognizer, tiny_graph: 
     assert report.failures == [f"shaky: {text}" for text in result.failures]
     assert "policy agreement 100 %" not in report.text()
     assert lenient.failures == []
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_engines_of_other_machines_are_listed(
+    tiny_graph: Path,
+    tiny_checkpoint: Path,
+    tiny_metadata: GraphMetadata,
+    tmp_path: Path,
+    capsys: Any,
+) -> None:
+    """What runs here is verified all the same; a damaged engine still ends it."""
+    engine, report = tmp_path / "model.engine", tmp_path / "verify.json"
+    write_engine(engine, b"engine", tiny_metadata)
+    arguments = ("verify", tiny_graph, engine, "--checkpoint", tiny_checkpoint, *QUICK)
+    arguments += ("--random", "1", "--backend", "onnxruntime")
+    assert run_cli(*arguments, "--json", report) == 0
+    assert f"{engine}: not run: " in capsys.readouterr().out
+    found = json.loads(report.read_text())
+    assert list(found["not_run"]) == [str(engine)]
+    assert [result["name"] for result in found["results"]] == [
+        "onnxruntime + operator library",
+        "onnxruntime",
+    ]
+    engine.write_bytes(b"changed")
+    assert run_cli(*arguments) == 4
+    assert "changed or cut short" in capsys.readouterr().err
