@@ -300,3 +300,29 @@ def test_files_complete() -> None:
             if option.name in FILE_OPTIONS and (verb, option.name) != ("train", "model"):
                 kinds = {item.type for item in option.shell_complete(click.Context(command), "x")}
                 assert kinds & {"file", "dir"}, (verb, option.name)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["train", "--synthetic", "-o", "x.pt", f"--{name}", "nan"] for name in ("lr", "width")),
+        *(["train", "--synthetic", "-o", "x.pt", f"--{name}", "-1"] for name in ("seed", "size")),
+        ["evaluate", "c.pt", "--synthetic", "0"],
+        ["evaluate", "c.pt", "--synthetic", "9", "--batch-size", "0"],
+        ["stream", "m.onnx", "v.mp4", "--fps", "inf"],
+        ["stream", "m.onnx", "v.mp4", "--decay", "1"],
+        ["bench", "--max-seconds", "nan"],
+        ["quantize", "m.onnx", "--data", "l.txt", "-o", "x.onnx", "--percentile", "0"],
+        ["synthesize", "v", "--seed", "-1"],
+    ],
+)
+def test_impossible_numbers_are_usage_errors(
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_cli(*arguments) == 2
+    assert "Invalid value for '--" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from adafuse_deploy.commands.options import FILE, FOLDER, json_option, verb
+from adafuse_deploy.commands.options import FILE, FOLDER, Number, json_option, verb
 from adafuse_deploy.commands.output import note, report, talkative
 
 
@@ -61,10 +61,10 @@ from adafuse_deploy.commands.output import note, report, talkative
 )
 @click.option("--size", type=click.IntRange(32), default=224, show_default=True, help="Pixels.")
 @click.option("--rounds", type=click.IntRange(1), default=20, show_default=True)
-@click.option("--max-seconds", type=float, default=300.0, show_default=True, help="Of timing.")
+@click.option("--max-seconds", type=Number(0), default=300.0, show_default=True, help="Of timing.")
 @click.option(
     "--max-disturbance",
-    type=float,
+    type=Number(0),
     default=0.1,
     show_default=True,
     help="Drop runs during which other programs kept more processors than this busy.",

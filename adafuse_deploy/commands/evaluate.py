@@ -32,12 +32,24 @@ if TYPE_CHECKING:
 @click.option("--dataset", help="somethingv1, somethingv2, jester or minikinetics.")
 @click.option("--lists", type=FOLDER, help="With --dataset: folder of its published lists.")
 @click.option("--frames", type=FOLDER, help="With --dataset: folder of its frames.")
-@click.option("--synthetic", type=int, metavar="CLIPS", help="Draw so many videos.")
+@click.option("--synthetic", type=click.IntRange(1), metavar="CLIPS", help="Draw so many videos.")
 @click.option("--sampled", is_flag=True, help="Sample policies, as the paper's own evaluation did.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of --sampled, --synthetic.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Of --sampled, --synthetic.",
+)
 @checkpoint_options
-@click.option("--batch-size", type=int, default=16, show_default=True)
-@click.option("--workers", type=int, default=0, show_default=True, help="Processes that load data.")
+@click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True)
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Processes that load data.",
+)
 @click.option("--device", default="", help="cpu, cuda, cuda:1 ... [a GPU if there is one]")
 @json_option
 def command(checkpoint: Path, json_file: str | None, **options: Any) -> None:
@@ -79,7 +91,13 @@ def _clips(model: VideoRecognizer, options: dict[str, Any]) -> ClipDataset:
     config = model.config
     segments, preprocessing = config.num_segments, config.preprocessing
     if options["synthetic"] is not None:
-        return SyntheticClips(options["synthetic"], segments, preprocessing, seed=options["seed"])
+        return SyntheticClips(
+            options["synthetic"],
+            segments,
+            preprocessing,
+            seed=options["seed"],
+            show_progress=talkative(),
+        )
     if options["data"] is not None:
         records = read_list(
             options["data"],

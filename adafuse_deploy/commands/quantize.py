@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from adafuse_deploy.commands.next_step import advise
-from adafuse_deploy.commands.options import FILE, FOLDER, OutputFile, json_option, verb
+from adafuse_deploy.commands.options import FILE, FOLDER, Number, OutputFile, json_option, verb
 from adafuse_deploy.commands.output import made, report, talkative
 from adafuse_deploy.engines.suffixes import GRAPHS
 
@@ -44,7 +44,7 @@ DEFAULT_CLIPS = 64
     show_default=True,
     help="Represent the largest value seen, or clip the rarest.",
 )
-@click.option("--percentile", type=float, default=99.99, show_default=True)
+@click.option("--percentile", type=Number(0, 100, min_open=True), default=99.99, show_default=True)
 @click.option(
     "--activations",
     type=click.Choice(["uint8", "int8"]),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from adafuse_deploy.commands.next_step import advise
-from adafuse_deploy.commands.options import ANY_PATH, FILE, OutputFile, verb
+from adafuse_deploy.commands.options import ANY_PATH, FILE, Number, OutputFile, verb
 from adafuse_deploy.commands.output import note, say, talkative
 from adafuse_deploy.errors import InputError
 from adafuse_deploy.files import open_lines
@@ -42,12 +42,18 @@ RATE_FRAMES = 30
     "--window", type=click.IntRange(1), default=8, show_default=True, help="Frames of a window."
 )
 @click.option(
-    "--decay", type=float, default=0.9, show_default=True, help="Of the moving average, per frame."
+    "--decay",
+    type=Number(0, 1, max_open=True),
+    default=0.9,
+    show_default=True,
+    help="Of the moving average, per frame.",
 )
 @click.option(
     "--stride", type=click.IntRange(1), default=1, show_default=True, help="Take every n-th frame."
 )
-@click.option("--fps", type=float, help="Take at most so many frames per second of video.")
+@click.option(
+    "--fps", type=Number(0, min_open=True), help="Take at most so many frames per second of video."
+)
 @click.option("--max-frames", type=click.IntRange(1), help="Stop after so many frames.")
 @click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="Classes shown.")
 @click.option(

@@ -14,7 +14,9 @@ from adafuse_deploy.commands.output import made, talkative
 @verb(epilog="Example: adafuse-deploy synthesize videos --count 100 --seed 1")
 @click.argument("folder", type=FOLDER)
 @click.option("--count", type=click.IntRange(1), default=100, show_default=True, help="Clips.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the clips.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the clips."
+)
 @click.option("--size", type=click.IntRange(16), default=72, show_default=True, help="Pixels.")
 @click.option("--frames", type=click.IntRange(2), default=24, show_default=True, help="Length.")
 @click.option("--images", is_flag=True, help="Write folders of JPEG images, not video files.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from adafuse_deploy.commands.next_step import advise, graph_name
-from adafuse_deploy.commands.options import ANY_PATH, FILE, FOLDER, OutputFile, verb
+from adafuse_deploy.commands.options import ANY_PATH, FILE, FOLDER, Number, OutputFile, verb
 from adafuse_deploy.commands.output import note, say, talkative
 from adafuse_deploy.errors import InputError
 
@@ -45,24 +45,28 @@ if TYPE_CHECKING:
     "set's [with --model: the data set's].",
 )
 @click.option("--model", help="Registered model, such as adafuse_tsm_resnet50.")
-@click.option("--size", type=int, help="Side of the network's input in pixels.")
-@click.option("--num-segments", type=int, help="Frames per clip.")
-@click.option("--width", type=float, help="Multiplier on channel counts, for small models.")
+@click.option("--size", type=click.IntRange(1), help="Side of the network's input in pixels.")
+@click.option("--num-segments", type=click.IntRange(1), help="Frames per clip.")
+@click.option(
+    "--width", type=Number(0, min_open=True), help="Multiplier on channel counts, for small models."
+)
 @click.option("--init", type=FILE, help="Start from ImageNet weights or another checkpoint.")
 @click.option("--resume", is_flag=True, help="Go on from the last finished epoch of this output.")
-@click.option("--epochs", type=int)
-@click.option("--batch-size", type=int, help="Clips per step, over all processes.")
-@click.option("--lr", type=float, help="Learning rate.")
+@click.option("--epochs", type=click.IntRange(1))
+@click.option("--batch-size", type=click.IntRange(1), help="Clips per step, over all processes.")
+@click.option("--lr", type=Number(0, min_open=True), help="Learning rate.")
 @click.option("--estimator", type=click.Choice(["gumbel", "reinforce"]))
 @click.option("--flops-loss", type=click.Choice(["real", "upb"]))
-@click.option("--flops-weight", type=float, help="Weight of FLOPs relative to the dense network.")
+@click.option(
+    "--flops-weight", type=Number(0), help="Weight of FLOPs relative to the dense network."
+)
 @click.option(
     "--flops-unit",
     type=click.Choice(["dense", "gflops"]),
     help="What it is multiplied with: a share of the dense network's, or GFLOPs per frame [dense].",
 )
-@click.option("--seed", type=int)
-@click.option("--workers", type=int, help="Processes that load data.")
+@click.option("--seed", type=click.IntRange(0))
+@click.option("--workers", type=click.IntRange(0), help="Processes that load data.")
 @click.option("--device", help="cpu, cuda, cuda:1 ... [a GPU if there is one]")
 @click.option("--amp/--no-amp", default=None, help="Mixed precision.")
 @click.option("--tensorboard/--no-tensorboard", default=None, help="Events beside the CSV log.")
@@ -188,7 +192,7 @@ def _source(recipe: Recipe, options: dict[str, Any]) -> Source:
             template=options["template"],
         )
     if dataset == SYNTHETIC:
-        return Synthetic()
+        return Synthetic(show_progress=talkative())
     if not dataset:
         raise InputError(
             "There is nothing to train on: give --data train.txt and --val val.txt, "

@@ -107,7 +107,7 @@ def command(
 
     from adafuse_deploy.commands.checkpoints import load_checkpoint
     from adafuse_deploy.engines.graph import read_metadata
-    from adafuse_deploy.errors import CheckFailed
+    from adafuse_deploy.errors import CheckFailed, InputError
     from adafuse_deploy.files import sha256
     from adafuse_deploy.verification.backends import open_engines
     from adafuse_deploy.verification.verifier import verify
@@ -116,6 +116,11 @@ def command(
         raise click.UsageError("--random is for want of --data; give one of them.")
     model = load_checkpoint(checkpoint, **options)
     chosen, description, video = _clips(model, data, root, clips or random_count)
+    if batch > len(chosen):
+        raise InputError(
+            f"There are {len(chosen)} clips, fewer than a batch of {batch}; give more clips or a "
+            "smaller --batch."
+        )
     with ExitStack() as stack:
         opened, not_run = open_engines(
             stack, model, graph, engines, backends=backends or None, threads=threads

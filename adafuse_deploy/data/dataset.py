@@ -111,6 +111,7 @@ class SyntheticClips(ClipDataset):
         size: side of the drawn frames, in pixels.
         num_frames: length of the drawn videos, best an odd multiple of T;
             ``count * num_frames * size**2 * 3`` bytes are kept.
+        show_progress: show how far drawing is on standard error.
     """
 
     def __init__(
@@ -123,10 +124,11 @@ class SyntheticClips(ClipDataset):
         seed: int = 0,
         size: int = 64,
         num_frames: int = 24,
+        show_progress: bool = True,
     ) -> None:
         videos = [
             _DrawnVideo(*synthetic_clip(index, seed=seed, size=size, num_frames=num_frames))
-            for index in progress(range(count), "drawing", unit="clips")
+            for index in progress(range(count), "drawing", show=show_progress, unit="clips")
         ]
         super().__init__(
             videos,

@@ -66,10 +66,17 @@ class Listed:
 
 
 class Synthetic:
-    """Procedural videos, drawn in memory."""
+    """Procedural videos, drawn in memory.
+
+    Args:
+        show_progress: show how far drawing is on standard error.
+    """
 
     num_classes = len(CLASS_NAMES)
     class_names: tuple[str, ...] = CLASS_NAMES
+
+    def __init__(self, show_progress: bool = True) -> None:
+        self._show_progress = show_progress
 
     def splits(
         self, model: ModelConfig, data: DataConfig, seed: int
@@ -86,6 +93,7 @@ class Synthetic:
                 seed=seed,
                 size=data.drawn_size,
                 num_frames=data.drawn_frames,
+                show_progress=self._show_progress,
             )
 
         train = draw(data.train_clips, data.drawn_seed, augmentation)
