@@ -11,11 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import click
 import numpy as np
 import onnx
 import pytest
 
-from adafuse_deploy.cli import VERBS
+from adafuse_deploy.cli import VERBS, adafuse_deploy
+from adafuse_deploy.commands.checkpoints import DESCRIPTION
 from adafuse_deploy.commands.next_step import advise, graph_name
 from adafuse_deploy.data.video import write_video
 from adafuse_deploy.engines.lowering.build import lower
@@ -152,6 +154,13 @@ def test_advice_runs(
 def test_every_verb_advises_something_or_is_known_not_to() -> None:
     """Nothing follows from a benchmark."""
     assert {line.split()[0] for line in CASES} == set(VERBS) - {"bench"}
+
+
+def test_all_that_describes_a_checkpoint_is_given_again() -> None:
+    command = adafuse_deploy.get_command(click.Context(adafuse_deploy), "export")
+    assert command is not None
+    names = {str(option.name) for option in command.params}
+    assert names - {"checkpoint", "output", "mode", "quiet"} == set(DESCRIPTION)
 
 
 def test_quotes(capsys: pytest.CaptureFixture[str]) -> None:

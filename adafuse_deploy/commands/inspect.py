@@ -49,8 +49,7 @@ def command(file: Path, json_file: str | None, **options: Any) -> None:
     if read is not None:
         advise_running(str(file), metadata.mode)
         return
-    official = [] if kind == "checkpoint" or options["official"] else ["--official"]
-    advise("export", file, *official, *same_options(DESCRIPTION), "-o", graph_name(file))
+    advise("export", file, *same_options(DESCRIPTION), "-o", graph_name(file))
 
 
 def _graph(file: Path) -> tuple[str, GraphMetadata, dict[str, Any]]:
