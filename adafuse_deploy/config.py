@@ -64,7 +64,7 @@ def preprocessing_for(backbone: str, size: int = 224) -> Preprocessing:
     return Preprocessing(resize, size)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ModelConfig:
     """One network.  ``adafuse_deploy.models.build(config)`` makes it.
 
@@ -176,6 +176,26 @@ class ModelConfig:
     def possible_stages(self) -> tuple[int, ...]:
         """The stages that may carry gates."""
         return (3, 4, 5) if self.backbone == "bninception" else (1, 2, 3, 4)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes' names, or "class 0", "class 1", ... where they are unknown."""
+        return self.class_names or tuple(f"class {index}" for index in range(self.num_classes))
+
+    @property
+    def summary(self) -> str:
+        """The network in a few words."""
+        system = {"none": "TSN", "bidirectional": "TSM", "online": "online TSM"}
+        width = "" if self.width == 1 else f" x {self.width:g}"
+        crop = self.preprocessing.crop
+        return (
+            f"{'AdaFuse' if self.gated else 'dense'} {system[self.temporal_shift]} "
+            f"{self.backbone}{width}, {self.num_segments} frames of {crop} x {crop}, "
+            f"{self.num_classes} classes"
+        )
+
+    def __repr__(self) -> str:
+        return f"<ModelConfig: {self.summary}>"
 
     @property
     def gated(self) -> bool:

@@ -47,7 +47,7 @@ class StateTensor:
         return cls(name, f"next_{name}", shape, dtype)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GraphMetadata:
     """Everything an engine needs to know about a graph beyond the graph itself.
 
@@ -108,6 +108,15 @@ class GraphMetadata:
             mode=mode,
             state=model.state() if mode == "stream" else [],
         )
+
+    @property
+    def summary(self) -> str:
+        """The network and the form of its graph in a few words."""
+        form = ", fused" if self.portable_name else ""
+        return f"{self.config.summary}, {self.mode}, {self.precision}{form}"
+
+    def __repr__(self) -> str:
+        return f"<GraphMetadata: {self.summary}>"
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from page import DOCS, table, write_section
 
 from adafuse_deploy.engines.backends import BACKENDS
-from adafuse_deploy.engines.builder import build_engine
+from adafuse_deploy.engines.builder import build_gpu_engine
 from adafuse_deploy.engines.options import BuildOptions
 from adafuse_deploy.engines.sidecar import BatchProfile
 from adafuse_deploy.exporters.onnx_exporter import export
@@ -29,7 +29,7 @@ def build(graph: Path, precision: str, capability: str) -> tuple[float, float]:
     engine = graph.with_suffix(".engine")
     options = BuildOptions(precision, (capability,), BATCH)
     start = time.perf_counter()
-    build_engine(graph, engine, backend="tensorrt-rtx", options=options)
+    build_gpu_engine(graph, engine, backend="tensorrt-rtx", options=options)
     return time.perf_counter() - start, engine.stat().st_size / 1e6
 
 

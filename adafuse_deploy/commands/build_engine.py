@@ -148,7 +148,7 @@ def command(
             )
         _lower(graph, target, precision)
         return
-    from adafuse_deploy.engines.builder import build_engine
+    from adafuse_deploy.engines.builder import build_gpu_engine
     from adafuse_deploy.engines.options import BuildOptions
     from adafuse_deploy.engines.sidecar import BatchProfile, sidecar_path
 
@@ -165,7 +165,7 @@ def command(
     clips = _observed(graph, data, root) if data is not None else ()
     note(f"Building {target} with {backend} ...")
     start = time.perf_counter()
-    sidecar = build_engine(graph, target, backend=backend, options=options, clips=clips)
+    sidecar = build_gpu_engine(graph, target, backend=backend, options=options, clips=clips)
     seconds = time.perf_counter() - start
     made(
         f"Wrote {target} ({_megabytes(target)}, {seconds:.1f} s) and "

@@ -33,25 +33,17 @@ def command(
     json_file: str | None,
 ) -> None:
     """Recognise the action in VIDEO: a video file or a folder of numbered frames."""
-    from adafuse_deploy.data.clips import open_clip
     from adafuse_deploy.engines.loader import load_engine
     from adafuse_deploy.macs import dense_macs
 
     with load_engine(model, operator_library=operator_library, threads=threads) as engine:
-        metadata = engine.metadata
-        config = metadata.config
-        clip = open_clip(video, config.num_segments, config.preprocessing)
-        prediction = engine.run(clip[None])
-        name = engine.name
-    names = config.class_names or tuple(f"class {i}" for i in range(config.num_classes))
+        metadata, name = engine.metadata, engine.name
+        answer = engine.classify(video, top=top)
     ranked = [
-        {
-            "label": names[index],
-            "class": int(index),
-            "probability": float(prediction.probabilities[0, index]),
-        }
-        for index in prediction.top(top)[0]
+        {"label": label.name, "class": label.index, "probability": label.probability}
+        for label in answer
     ]
+    prediction, config = answer.prediction, metadata.config
     needed, dense = int(prediction.macs[0]), dense_macs(metadata.layers, config.num_segments)
     values = {"engine": name, "top": ranked, "macs": needed, "dense_macs": dense}
     report(

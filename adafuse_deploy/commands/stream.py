@@ -105,12 +105,11 @@ def command(
         # A mean of all frames would ever less notice what is new.
         kind = consensus or ("last" if config.consensus == "lstm" else "ema")
         stream = engine.stream(consensus=kind, window=window, decay=decay)
-        names = config.class_names or tuple(f"class {i}" for i in range(config.num_classes))
         with (
             nullcontext() if json_file is None else _sink(json_file) as lines,
             open_feed(source, sampling, retries=retries, notify=note) as feed,
         ):
-            show = _Output(names, top, lines)
+            show = _Output(config.labels, top, lines)
             try:
                 for frame in feed:
                     if frame.begins:

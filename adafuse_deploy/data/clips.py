@@ -41,10 +41,22 @@ def open_clip(
         InputError: the source is missing, damaged or too short.
     """
     source = open_source(path, template, strict=strict)
+    return sampled_clip(source, str(path), num_segments, preprocessing, repeat_last=repeat_last)
+
+
+def sampled_clip(
+    source: FrameSource,
+    name: str,
+    num_segments: int,
+    preprocessing: Preprocessing,
+    *,
+    repeat_last: bool,
+) -> np.ndarray:
+    """Do what :func:`open_clip` says with an open source, which messages call ``name``."""
     clip = center_clip(source, num_segments, preprocessing)
     if source.num_frames < num_segments and not repeat_last:
         raise InputError(
-            f"{path} has {source.num_frames} frames but the network looks at {num_segments}; "
+            f"{name} has {source.num_frames} frames but the network looks at {num_segments}; "
             "give a longer video."
         )
     return clip

@@ -57,20 +57,22 @@ class FrameArray(FrameSource):
     """The frames of one video in memory.
 
     Args:
-        array: uint8 (F, H, W, 3), RGB.
+        images: F images uint8 (H, W, 3), RGB, or an array (F, H, W, 3).
     """
 
-    def __init__(self, array: np.ndarray) -> None:
-        self._array = array
+    def __init__(self, images: Frames) -> None:
+        self._images = images
 
     @property
     def num_frames(self) -> int:
         """Length of the video."""
-        return len(self._array)
+        return len(self._images)
 
-    def frames(self, indices: Indices) -> np.ndarray:
-        """Return the frames at ``indices`` (from 0): uint8 (T, H, W, 3), RGB."""
-        return self._array[np.asarray(indices)]
+    def frames(self, indices: Indices) -> Frames:
+        """Return the frames at ``indices`` (from 0): T images uint8 (H, W, 3), RGB."""
+        if isinstance(self._images, np.ndarray):
+            return self._images[np.asarray(indices)]
+        return [self._images[int(index)] for index in indices]
 
 
 class FrameFolder(FrameSource):

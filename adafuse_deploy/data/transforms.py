@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from adafuse_deploy.config import Preprocessing
+from adafuse_deploy.data.arrays import to_frames
 from adafuse_deploy.data.flips import Flip, check_flip
 from adafuse_deploy.data.frames import Frames
 from adafuse_deploy.errors import InputError
@@ -46,7 +47,11 @@ def preprocess(frames: Frames, preprocessing: Preprocessing) -> np.ndarray:
 
     Returns:
         float32 (T, 3, crop, crop).
+
+    Raises:
+        InputError: there is no image, or one has another type or shape.
     """
+    frames = to_frames(frames)
     return normalize(np.stack([_center(frame, preprocessing) for frame in frames]), preprocessing)
 
 

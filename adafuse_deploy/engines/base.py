@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from adafuse_deploy.data.arrays import as_array
 from adafuse_deploy.engines.finite import check_input, check_logits
 from adafuse_deploy.engines.stepper import Stepper
 from adafuse_deploy.engines.stream import Stream
@@ -16,9 +19,16 @@ from adafuse_deploy.macs import MacsCounter
 from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.prediction import Prediction
 
+if TYPE_CHECKING:
+    from adafuse_deploy.classification import Classification, Video
+
 
 class Engine(ABC):
-    """A network ready to run in one runtime.  One thread at a time may use it, any thread.
+    """A network ready to run in one runtime; :func:`adafuse_deploy.load_engine` opens one.
+
+    Several threads may call :meth:`run`, :meth:`classify` and :meth:`stream` of one engine.  ONNX
+    Runtime and, on a CPU, PyTorch then compute at the same time; the others take turns.  Close an
+    engine when no thread uses it any more.  A :class:`Stream` belongs to one thread at a time.
 
     A backend sets the attributes and implements :meth:`_infer`, :meth:`_stepper` or both, and
     :meth:`_release`.
@@ -39,11 +49,11 @@ class Engine(ABC):
             frames: float32 (B, T, 3, H, W), normalised as ``metadata.config.preprocessing`` says.
 
         Raises:
-            InputError: the array has another type or shape, or NaN or infinity in it.
+            InputError: the array has another type or shape, no clip, or NaN or infinity in it.
             NotFiniteError: the logits have NaN or infinity in them.
         """
         self._check_open()
-        frames = np.asarray(frames)
+        frames = as_array(frames)
         check_frames(frames, self.metadata.clip_shape)
         if self.metadata.mode == "stream":
             return self._run_as_streams(frames)
@@ -53,6 +63,65 @@ class Engine(ABC):
         policies = [policy.astype(np.uint8) for policy in actions]
         macs = self._counter.per_clip(policies, frames.shape[1])
         return Prediction(logits, frame_logits, policies, np.broadcast_to(macs, len(frames)).copy())
+
+    @overload
+    def classify(
+        self,
+        videos: str | os.PathLike[str],
+        *,
+        top: int = 5,
+        template: str | None = None,
+        repeat_last: bool = False,
+    ) -> Classification: ...
+
+    @overload
+    def classify(
+        self,
+        videos: Video | Sequence[Video],
+        *,
+        top: int = 5,
+        template: str | None = None,
+        repeat_last: bool = False,
+    ) -> Any: ...
+
+    def classify(
+        self,
+        videos: Video | Sequence[Video],
+        *,
+        top: int = 5,
+        template: str | None = None,
+        repeat_last: bool = False,
+    ) -> Classification | list[Classification]:
+        """Say what a video shows: ``engine.classify("video.mp4").best.name``.
+
+        Of every video the centre frames of T segments are taken and prepared as
+        ``metadata.config`` says.
+
+        Args:
+            videos: a video file, a folder of frames, or decoded frames uint8 (F, H, W, 3), RGB, at
+                least T of them; or several videos: a list of those, or uint8 (B, F, H, W, 3).
+            top: how many labels.
+            template: file names in folders of frames, such as ``img_{:05d}.jpg``; found out by
+                default.
+            repeat_last: accept videos of fewer than T frames and repeat their last one.
+
+        Returns:
+            Labels with probabilities, the best first; for several videos a list of such.
+
+        Raises:
+            InputError: a video is missing, damaged or too short, or an array has another type or
+                shape; of several videos the message says which.
+        """
+        from adafuse_deploy.classification import classify
+
+        return classify(
+            self.run,
+            self.metadata.config,
+            videos,
+            top=top,
+            template=template,
+            repeat_last=repeat_last,
+        )
 
     @cached_property
     def _counter(self) -> MacsCounter:
@@ -80,8 +149,8 @@ class Engine(ABC):
             InputError: the engine runs clips only, or an argument is out of range.
         """
         self._check_open()
-        if streams < 1:
-            raise InputError(f"There must be at least 1 stream, not {streams}.")
+        if not isinstance(streams, (int, np.integer)) or streams < 1:
+            raise InputError(f"There must be a whole number of streams above 0, not {streams!r}.")
         return Stream(
             self.metadata,
             self._stepper(streams),
@@ -98,6 +167,10 @@ class Engine(ABC):
         if not self._closed:
             self._closed = True
             self._release()
+
+    def __repr__(self) -> str:
+        closed = ", closed" if self._closed else ""
+        return f"<{type(self).__name__}: {self.metadata.summary}; {self.name}{closed}>"
 
     def __enter__(self) -> Engine:
         return self
@@ -138,7 +211,7 @@ class Engine(ABC):
 
 
 def check_frames(frames: np.ndarray, clip_shape: tuple[int, int, int, int]) -> None:
-    """Raise :class:`InputError` unless ``frames`` is float32 (B, *clip_shape).
+    """Raise :class:`InputError` unless ``frames`` is float32 (B, *clip_shape), B at least 1.
 
     Args:
         frames: what a caller gave.
@@ -151,3 +224,5 @@ def check_frames(frames: np.ndarray, clip_shape: tuple[int, int, int, int]) -> N
         raise InputError(f"Clips must be normalised {wanted}, not {frames.dtype}; {advice}.")
     if frames.ndim != 5 or frames.shape[1:] != clip_shape:
         raise InputError(f"Clips must have shape {wanted}, not {frames.shape}; {advice}.")
+    if not len(frames):
+        raise InputError(f"There is no clip in a batch of shape {frames.shape}; give at least one.")

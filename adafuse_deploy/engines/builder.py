@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import onnx
 
 
-def build_engine(
+def build_gpu_engine(
     graph: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,

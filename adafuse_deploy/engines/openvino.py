@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -66,12 +67,14 @@ class OpenVINOEngine(Engine):
             ) from error
 
         self._request = self._model.create_infer_request()
+        self._turn = threading.Lock()  # a request serves one thread at a time
         self._tensor = openvino.Tensor
 
     def _infer(self, frames: np.ndarray) -> Sequence[np.ndarray]:
-        self._request.infer({"frames": frames}, share_inputs=True)
-        # Copies: the request overwrites its tensors in the next run.
-        return [self._request.get_tensor(name).data.copy() for name in self.metadata.outputs]
+        with self._turn:
+            self._request.infer({"frames": frames}, share_inputs=True)
+            # Copies: the request overwrites its tensors in the next run.
+            return [self._request.get_tensor(name).data.copy() for name in self.metadata.outputs]
 
     def _stepper(self, streams: int) -> Stepper:
         if self.metadata.mode != "stream":

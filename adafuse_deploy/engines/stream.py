@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from adafuse_deploy.data.arrays import as_array
 from adafuse_deploy.engines.consensus import make_consensus
 from adafuse_deploy.engines.finite import check_input, check_logits
 from adafuse_deploy.engines.stepper import Stepper
@@ -14,12 +16,16 @@ from adafuse_deploy.macs import MacsCounter
 from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.prediction import Prediction
 
+if TYPE_CHECKING:
+    from adafuse_deploy.classification import Classification
+
 
 class Stream:
     """B streams that advance together, one frame of each at a time.
 
-    Made by :meth:`Engine.stream`, as in ``with engine.stream() as s: p = s.push(frame)``.  One
-    thread at a time may use it; streams of one engine do not touch each other's state.
+    Made by :meth:`Engine.stream`, as in ``with engine.stream() as s: p = s.push(frame)``.  A stream
+    belongs to one thread at a time; several streams of one engine, each in a thread of its own, do
+    not touch each other's state.
 
     Attributes:
         streams: B.
@@ -72,8 +78,7 @@ class Stream:
         self._check_open()
         if self._stepper is None:
             raise RuntimeError("The stream is closed; open another with engine.stream().")
-        frame = np.asarray(frame)
-        frame = self._checked(frame)
+        frame = self._checked(as_array(frame))
         check_input(frame)
         logits, *actions = self._stepper.step(frame)
         check_logits(logits, self._name)
@@ -90,14 +95,40 @@ class Stream:
             np.broadcast_to(macs, self.streams).copy(),
         )
 
+    def classify(
+        self, images: np.ndarray, *, top: int = 5
+    ) -> Classification | list[Classification]:
+        """Say what the next frame of every stream shows: :meth:`push` for decoded frames.
+
+        Args:
+            images: uint8 (H, W, 3), RGB, of the one stream, or (B, H, W, 3).
+            top: how many labels.
+
+        Returns:
+            Labels with probabilities of the consensus, the best first; for (B, H, W, 3) a list of
+            B such.
+
+        Raises:
+            InputError: the array has another type or shape.
+        """
+        from adafuse_deploy.classification import classifications
+        from adafuse_deploy.data.transforms import preprocess
+
+        config = self._metadata.config
+        images = as_array(images)
+        single = images.ndim == 3
+        frames = preprocess(images[None] if single else images, config.preprocessing)
+        results = classifications(self.push(frames), config, top)
+        return results[0] if single else results
+
     def reset(self, index: int | None = None) -> None:
         """Begin stream ``index`` anew, or all of them.
 
         Raises:
             InputError: there is no such stream.
         """
-        if index is not None and not 0 <= index < self.streams:
-            raise InputError(f"There is no stream {index}; there are {self.streams}, from 0 on.")
+        if index is not None and index not in range(self.streams):
+            raise InputError(f"There is no stream {index!r}; there are {self.streams}, from 0 on.")
         which = slice(None) if index is None else index
         if self._stepper is not None:
             self._stepper.reset(which)
@@ -112,6 +143,14 @@ class Stream:
         """Free the state; calling it twice does no harm."""
         self._stepper = None
 
+    def __repr__(self) -> str:
+        state = f"{self.state_bytes / 1e6:.2f} MB each"
+        seen = "closed"
+        if self._stepper is not None:
+            shown = ", ".join(map(str, self.frames[:5])) + (", ..." if self.streams > 5 else "")
+            seen = f"frames seen: {shown}"
+        return f"<Stream: {self.streams} of {self._metadata.summary}; {seen}; {state}>"
+
     def __enter__(self) -> Stream:
         return self
 
@@ -123,7 +162,7 @@ class Stream:
         if frame.dtype != np.float32:
             raise InputError(
                 f"Frames must be normalised float32 {shape}, not {frame.dtype}; "
-                "adafuse_deploy.data.transforms.preprocess prepares decoded frames that way."
+                "adafuse_deploy.preprocess prepares decoded frames that way, or use classify()."
             )
         if self.streams == 1 and frame.shape == shape[1:]:
             return frame[None]

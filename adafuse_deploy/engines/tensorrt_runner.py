@@ -7,6 +7,7 @@ TensorRT, and its calls were checked against the type stubs of TensorRT 10.13.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,6 +78,7 @@ class TensorRTEngine(Engine):
         }
         self._stream = Stream(gpu)
         self._buffers = self._allocate()
+        self._turn = threading.Lock()  # a context and its buffers serve one thread at a time
 
     def _allocate(self) -> dict[str, Buffer]:
         """Bind device memory for the largest batch to every input and output."""
@@ -95,6 +97,10 @@ class TensorRTEngine(Engine):
                 f"The engine takes {batch.min} to {batch.max} clips at a time, not {len(frames)}; "
                 "split the batch, or build it again with another --max-batch."
             )
+        with self._turn:
+            return self._run_in_turn(frames)
+
+    def _run_in_turn(self, frames: np.ndarray) -> Sequence[np.ndarray]:
         self._gpu.activate()  # this may be another thread than the one that opened the engine
         self._context.set_input_shape("frames", frames.shape)
         self._stream.upload(self._buffers["frames"].address, frames)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -68,8 +70,7 @@ class TorchEngine(Engine):
     def _infer(self, frames: np.ndarray) -> Sequence[np.ndarray]:
         import torch
 
-        # TensorFloat-32 rounds to 10 bits, which flips policies.
-        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+        with torch.inference_mode(), _full_float32(self._device):
             output = self._model(torch.from_numpy(frames).to(self._device, self._type))
         numbers = [tensor.float() for tensor in output[:2]]
         return [tensor.cpu().numpy() for tensor in (*numbers, *output.policies)]
@@ -79,6 +80,24 @@ class TorchEngine(Engine):
 
     def _release(self) -> None:
         del self._model
+
+
+_SETTINGS = threading.Lock()
+
+
+@contextmanager
+def _full_float32(device: torch.device) -> Iterator[None]:
+    """Keep a GPU from TensorFloat-32, which rounds to 10 bits and so flips policies.
+
+    That is a setting of the whole process: one thread at a time may change it.
+    """
+    import torch
+
+    if device.type == "cpu":
+        yield
+        return
+    with _SETTINGS, torch.backends.cudnn.flags(allow_tf32=False):
+        yield
 
 
 class _TorchStepper:
@@ -100,7 +119,7 @@ class _TorchStepper:
     def step(self, frames: np.ndarray) -> list[np.ndarray]:
         import torch
 
-        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+        with torch.inference_mode(), _full_float32(self._device):
             frame = torch.from_numpy(np.ascontiguousarray(frames)).to(self._device, self._type)
             output, self._state = self._model.step(frame, self._state)
         logits = output.frame_logits.float()

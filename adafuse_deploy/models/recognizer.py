@@ -171,5 +171,5 @@ def check_clip_shape(shape: tuple[int, ...], frames: int) -> None:
     if len(shape) != 5 or shape[1] != frames or shape[2] != 3:
         raise InputError(
             f"Clips must have shape (B, {frames}, 3, H, W), not {tuple(shape)}; "
-            "adafuse_deploy.data.open_clip prepares a video that way."
+            "adafuse_deploy.open_clip prepares a video that way."
         )

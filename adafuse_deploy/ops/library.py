@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import adafuse_deploy
-from adafuse_deploy.errors import MissingDependencyError
+from adafuse_deploy.errors import InputError, MissingDependencyError
 from adafuse_deploy.files import sha256
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 FILE_NAME = "libadafuse_onnxruntime.so"
 ENVIRONMENT_VARIABLE = "ADAFUSE_OPERATOR_LIBRARY"
 """Names a library file to use instead of the installed one."""
+_CONFIG_ENTRY = "adafuse.operator_library"
+"""The entry of session options that says which library they have."""
 
 
 def operator_library_path() -> Path:
@@ -48,7 +50,9 @@ def operator_library_path() -> Path:
 def register(
     session_options: onnxruntime.SessionOptions, path: str | os.PathLike[str] | None = None
 ) -> None:
-    """Let sessions made with ``session_options`` run GatedConv and SkipConv on native kernels.
+    """Let sessions made with ``session_options`` run our operators on native kernels.
+
+    Doing it again with the same options does no harm.
 
     Args:
         session_options: options to be passed to an ``onnxruntime.InferenceSession``.
@@ -56,8 +60,17 @@ def register(
 
     Raises:
         MissingDependencyError: the library does not exist or cannot be loaded.
+        InputError: the options have another operator library already.
     """
     library = operator_library_path() if path is None else _existing(Path(path), "given")
+    registered = _registered(session_options)
+    if registered is not None:
+        if Path(registered).samefile(library):
+            return  # ONNX Runtime would accept it and then refuse every session
+        raise InputError(
+            f"The session options have the operator library {registered} already; make new "
+            f"onnxruntime.SessionOptions for {library}."
+        )
     try:
         session_options.register_custom_ops_library(str(library))
     except Exception as error:  # onnxruntime has no common class for its errors
@@ -67,6 +80,16 @@ def register(
             "than 1.20, or the file is no operator library. Install adafuse-deploy again on this "
             "machine."
         ) from error
+    session_options.add_session_config_entry(_CONFIG_ENTRY, str(library))
+
+
+def _registered(session_options: onnxruntime.SessionOptions) -> str | None:
+    """Return the library that :func:`register` gave to the options, or None."""
+    try:
+        path: str = session_options.get_session_config_entry(_CONFIG_ENTRY)
+    except RuntimeError:  # there is no such entry
+        return None
+    return path
 
 
 def library_hash(path: str | os.PathLike[str]) -> str:

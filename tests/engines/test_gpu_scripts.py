@@ -12,7 +12,7 @@ import pytest
 import torch
 from onnx.reference import ReferenceEvaluator
 
-from adafuse_deploy.engines.builder import build_engine
+from adafuse_deploy.engines.builder import build_gpu_engine
 from adafuse_deploy.engines.graph import inlined, read_graph
 from adafuse_deploy.engines.options import BuildOptions
 from adafuse_deploy.engines.precision import to_half
@@ -81,7 +81,7 @@ def test_full_networks_for_all_gpus(network: str, tmp_path: Path) -> None:
     sizes = []
     for precision in rtx_engines.PRECISIONS:
         options = BuildOptions(precision, rtx_engines.CAPABILITIES, rtx_engines.BATCH)
-        sidecar = build_engine(graph, engine, backend="tensorrt-rtx", options=options)
+        sidecar = build_gpu_engine(graph, engine, backend="tensorrt-rtx", options=options)
         assert sidecar.compute_capabilities == rtx_engines.CAPABILITIES
         sizes.append(engine.stat().st_size)
     assert sizes[1] < sizes[0]

@@ -13,7 +13,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
 from adafuse_deploy.engines import plugins
-from adafuse_deploy.engines.builder import build_engine
+from adafuse_deploy.engines.builder import build_gpu_engine
 from adafuse_deploy.engines.graph import read_graph
 from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.engines.options import BuildOptions
@@ -105,7 +105,7 @@ def test_half_precision_reaches_the_plugins(tiny_graph: Path) -> None:
 class TestEngines:
     def test_build(self, tiny_graph: Path, tmp_path: Path, library: Path) -> None:
         target = tmp_path / "model.engine"
-        sidecar = build_engine(tiny_graph, target, options=BuildOptions(precision="fp16"))
+        sidecar = build_gpu_engine(tiny_graph, target, options=BuildOptions(precision="fp16"))
         assert read_sidecar(target) == sidecar
         assert sidecar.operators == plugins.describe(library)
         assert FakeTensorRT.loaded == [str(library)]
@@ -125,7 +125,7 @@ class TestEngines:
     def test_embedded(self, tiny_graph: Path, tmp_path: Path, library: Path) -> None:
         target = tmp_path / "model.engine"
         options = BuildOptions(plugins=str(library), embed_plugins=True)
-        sidecar = build_engine(tiny_graph, target, options=options)
+        sidecar = build_gpu_engine(tiny_graph, target, options=options)
         assert sidecar.operators == plugins.describe(library, embedded=True)
         assert FakeConfig.last.plugins_to_serialize == [str(library)]
         assert FakeConfig.last.flags == ["version compatible"]
@@ -136,7 +136,7 @@ class TestEngines:
         monkeypatch.delenv(plugins.ENVIRONMENT_VARIABLE, raising=False)
         options = BuildOptions(plugins="none", embed_plugins=True)
         with pytest.raises(InputError, match="no plugin library to embed"):
-            build_engine(tiny_graph, tmp_path / "model.engine", options=options)
+            build_gpu_engine(tiny_graph, tmp_path / "model.engine", options=options)
 
     @pytest.mark.parametrize("embedded", [False, True])
     def test_run(
@@ -170,7 +170,7 @@ class TestEngines:
     def test_no_plugin_library(self, tiny_graph: Path, tmp_path: Path, library: Path) -> None:
         library.write_bytes(b"nothing")
         with pytest.raises(MissingDependencyError, match="cannot take plugins from"):
-            build_engine(tiny_graph, tmp_path / "model.engine")
+            build_gpu_engine(tiny_graph, tmp_path / "model.engine")
         assert not (tmp_path / "model.engine").exists()
 
 

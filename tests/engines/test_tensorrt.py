@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import pytest
 
-from adafuse_deploy.engines.builder import build_engine
+from adafuse_deploy.engines.builder import build_gpu_engine
 from adafuse_deploy.engines.cuda import Buffer, Gpu
 from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.engines.options import BuildOptions
@@ -72,7 +72,7 @@ def test_run(
 def test_build_for_the_gpu_at_hand(tiny_graph: Path, tmp_path: Path) -> None:
     cache = tmp_path / "timings.cache"
     options = BuildOptions(batch=BatchProfile(1, 2, 3), workspace=64, timing_cache=cache)
-    sidecar = build_engine(tiny_graph, tmp_path / "model.engine", options=options)
+    sidecar = build_gpu_engine(tiny_graph, tmp_path / "model.engine", options=options)
     assert sidecar.compute_capabilities == ("8.6",)
     assert sidecar.metadata.precision == "fp32"
     assert read_sidecar(tmp_path / "model.engine") == sidecar
@@ -83,7 +83,7 @@ def test_build_for_the_gpu_at_hand(tiny_graph: Path, tmp_path: Path) -> None:
     assert profile.name == "frames"
     assert profile.shapes == tuple((size, 4, 3, 32, 32) for size in (1, 2, 3))
     assert (config.cache, cache.read_bytes()) == (b"", b"timings")
-    build_engine(tiny_graph, tmp_path / "model.engine", options=options)
+    build_gpu_engine(tiny_graph, tmp_path / "model.engine", options=options)
     assert FakeConfig.last.cache == b"timings"
     # What was built runs.
     with load_engine(tmp_path / "model.engine") as engine:
@@ -94,7 +94,7 @@ def test_foreign_timing_cache(tiny_graph: Path, tmp_path: Path) -> None:
     cache = tmp_path / "timings.cache"
     cache.write_bytes(b"of another GPU")
     with pytest.raises(IncompatibleArtifactError, match=r"timings\.cache .* delete it"):
-        build_engine(
+        build_gpu_engine(
             tiny_graph, tmp_path / "model.engine", options=BuildOptions(timing_cache=cache)
         )
     assert [path.name for path in tmp_path.iterdir()] == ["timings.cache"]
@@ -103,7 +103,7 @@ def test_foreign_timing_cache(tiny_graph: Path, tmp_path: Path) -> None:
 def test_other_gpu(tiny_graph: Path, tmp_path: Path) -> None:
     options = BuildOptions(compute_capabilities=("8.9",))
     with pytest.raises(InputError, match=r"has compute capability 8.6; .* tensorrt-rtx"):
-        build_engine(tiny_graph, tmp_path / "model.engine", options=options)
+        build_gpu_engine(tiny_graph, tmp_path / "model.engine", options=options)
 
 
 def test_engine_for_newer_gpus(tiny_graph: Path, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_engine_for_newer_gpus(tiny_graph: Path, tmp_path: Path) -> None:
 
 def test_engine_for_gpus_of_the_same_capability(tiny_graph: Path, tmp_path: Path) -> None:
     options = BuildOptions(hardware_compatibility="same-compute-capability")
-    sidecar = build_engine(tiny_graph, tmp_path / "model.engine", options=options)
+    sidecar = build_gpu_engine(tiny_graph, tmp_path / "model.engine", options=options)
     assert sidecar.compute_capabilities == ("8.6",)
     assert FakeConfig.last.hardware_compatibility_level == "same"
 
@@ -134,7 +134,7 @@ def test_older_tensorrt(
     monkeypatch.setattr(FakeTensorRT, "HardwareCompatibilityLevel", levels)
     options = BuildOptions(hardware_compatibility="same-compute-capability")
     with pytest.raises(InputError, match=r"does not know .* same-compute-capability; leave it out"):
-        build_engine(tiny_graph, tmp_path / "model.engine", options=options)
+        build_gpu_engine(tiny_graph, tmp_path / "model.engine", options=options)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -155,11 +155,11 @@ def test_old_gpu(
 ) -> None:
     monkeypatch.setattr(gpu, "capability", (7, 5))
     with pytest.raises(InputError, match=message):
-        build_engine(tiny_graph, tmp_path / "model.engine", options=options)
+        build_gpu_engine(tiny_graph, tmp_path / "model.engine", options=options)
 
 
 def test_bf16_on_this_gpu(tiny_graph: Path, tmp_path: Path) -> None:
-    sidecar = build_engine(tiny_graph, tmp_path / "m.engine", options=BuildOptions("bf16"))
+    sidecar = build_gpu_engine(tiny_graph, tmp_path / "m.engine", options=BuildOptions("bf16"))
     assert sidecar.precision == "bf16"
     (opset,) = onnx.load(tmp_path / "m.engine").opset_import
     assert opset.version == 22

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adafuse_deploy.engines.builder import build_engine
+from adafuse_deploy.engines.builder import build_gpu_engine
 from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.engines.options import BuildOptions
 from adafuse_deploy.engines.sidecar import BatchProfile, read_sidecar
@@ -34,7 +34,7 @@ def test_build(
     tiny_graph: Path, tmp_path: Path, precision: str, capabilities: tuple[str, ...]
 ) -> None:
     target = tmp_path / "model.engine"
-    sidecar = build_engine(
+    sidecar = build_gpu_engine(
         tiny_graph,
         target,
         backend="tensorrt-rtx",
@@ -62,7 +62,7 @@ def quantized_graph(tiny_graph: Path, tmp_path_factory: pytest.TempPathFactory) 
 def test_quantised_graph(quantized_graph: Path, tmp_path: Path, capability: str) -> None:
     options = BuildOptions(compute_capabilities=(capability,))
     target = tmp_path / "model.engine"
-    sidecar = build_engine(quantized_graph, target, backend="tensorrt-rtx", options=options)
+    sidecar = build_gpu_engine(quantized_graph, target, backend="tensorrt-rtx", options=options)
     assert (sidecar.precision, sidecar.metadata.precision) == ("int8", "int8")
     assert sidecar.metadata.calibration["clips"] == 2
 
@@ -90,7 +90,7 @@ def test_unsigned_feature_maps(tiny_graph: Path, tmp_path: Path, precision: str 
     clips = np.random.default_rng(0).standard_normal((1, 4, 3, 32, 32), np.float32)
     quantize(tiny_graph, path, clips)
     with pytest.raises(InputError, match=r"cut off at half their range; .* --activations int8"):
-        build_engine(
+        build_gpu_engine(
             path,
             tmp_path / "m.engine",
             backend="tensorrt-rtx",
@@ -119,7 +119,7 @@ def test_precision_that_does_not_fit(
     ]
     for graph, options, clips, message in cases:
         with pytest.raises(InputError, match=message):
-            build_engine(
+            build_gpu_engine(
                 graph, tmp_path / "m.engine", backend="tensorrt-rtx", options=options, clips=clips
             )
     assert list(tmp_path.iterdir()) == []
@@ -128,7 +128,7 @@ def test_precision_that_does_not_fit(
 def test_engine_is_as_the_runtime_wrote_it(tiny_graph: Path, tmp_path: Path) -> None:
     """Nothing is prefixed: the runtime's own reader accepts the header."""
     target = tmp_path / "model.engine"
-    build_engine(tiny_graph, target, backend="tensorrt-rtx")
+    build_gpu_engine(tiny_graph, target, backend="tensorrt-rtx")
     assert target.read_bytes()[:4] == b"vtrt"
 
 
@@ -146,7 +146,7 @@ def test_command(tiny_graph: Path, tmp_path: Path, capsys: Any) -> None:
 @pytest.mark.usefixtures("no_gpu")
 def test_running_needs_a_gpu(tiny_graph: Path, tmp_path: Path) -> None:
     target = tmp_path / "model.engine"
-    build_engine(tiny_graph, target, backend="tensorrt-rtx")
+    build_gpu_engine(tiny_graph, target, backend="tensorrt-rtx")
     with pytest.raises(MissingDependencyError, match="no NVIDIA GPU here"):
         load_engine(target)
 
@@ -155,11 +155,11 @@ def test_running_needs_a_gpu(tiny_graph: Path, tmp_path: Path) -> None:
 def test_unknown_compute_capability(tiny_graph: Path, tmp_path: Path, capability: str) -> None:
     options = BuildOptions(compute_capabilities=(capability,))
     with pytest.raises(InputError, match=r"choose among 7\.5, 8\.0, 8\.6, 8\.9, 12\.0, 12\.1"):
-        build_engine(tiny_graph, tmp_path / "m.engine", backend="tensorrt-rtx", options=options)
+        build_gpu_engine(tiny_graph, tmp_path / "m.engine", backend="tensorrt-rtx", options=options)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_timing_cache(tiny_graph: Path, tmp_path: Path) -> None:
     options = BuildOptions(timing_cache=tmp_path / "cache")
     with pytest.raises(InputError, match="no timing cache"):
-        build_engine(tiny_graph, tmp_path / "m.engine", backend="tensorrt-rtx", options=options)
+        build_gpu_engine(tiny_graph, tmp_path / "m.engine", backend="tensorrt-rtx", options=options)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import adafuse_deploy
-from adafuse_deploy.errors import MissingDependencyError
+from adafuse_deploy.errors import InputError, MissingDependencyError
 from adafuse_deploy.ops.library import (
     ENVIRONMENT_VARIABLE,
     FILE_NAME,
@@ -37,6 +37,25 @@ def make_library(folder: Path) -> Path:
 def test_installed_library_loads() -> None:
     assert operator_library_path().is_absolute()
     register(ort.SessionOptions())
+
+
+@pytest.mark.usefixtures("no_override")
+def test_registering_twice_is_harmless(tiny_graph: Path) -> None:
+    options = ort.SessionOptions()
+    register(options)
+    register(options)
+    register(options, operator_library_path())
+    assert ort.InferenceSession(tiny_graph, options).get_inputs()[0].name == "frames"
+
+
+@pytest.mark.usefixtures("no_override")
+def test_two_libraries_for_the_same_options_are_refused(tmp_path: Path) -> None:
+    other = tmp_path / FILE_NAME
+    other.write_bytes(operator_library_path().read_bytes())
+    options = ort.SessionOptions()
+    register(options)
+    with pytest.raises(InputError, match="already"):
+        register(options, other)
 
 
 @pytest.mark.usefixtures("no_override")

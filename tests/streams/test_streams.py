@@ -5,16 +5,20 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from adafuse_deploy.classification import Classification
+from adafuse_deploy.data.transforms import preprocess
 from adafuse_deploy.engines.base import Engine
 from adafuse_deploy.engines.consensus import make_consensus
 from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.engines.torch import TorchEngine
 from adafuse_deploy.errors import InputError
 from adafuse_deploy.macs import MacsCounter, clip_macs, gate_widths
+from adafuse_deploy.models.checkpoint import save_checkpoint
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.prediction import KEEP
 
@@ -68,8 +72,6 @@ def test_a_reset_stream_begins_anew(
 ) -> None:
     path = stream_graph
     if file == "checkpoint":
-        from adafuse_deploy.models.checkpoint import save_checkpoint
-
         path = tmp_path / "model.pt"
         save_checkpoint(online_model, path)
     with load_engine(path, threads=1) as engine, engine.stream(2) as stream:
@@ -204,3 +206,70 @@ def test_bfloat16_streams_of_a_checkpoint(
     assert got.dtype == np.float32
     error = np.abs(got - whole.frame_logits).max()
     assert error <= 2e-2 * np.sqrt(np.mean(whole.frame_logits**2))
+
+
+@pytest.mark.parametrize("file", ["graph", "checkpoint", "openvino"])
+def test_what_is_no_frame_is_refused_and_leaves_the_stream_as_it_was(
+    file: str,
+    stream_graph: Path,
+    online_model: VideoRecognizer,
+    videos: np.ndarray,
+    tmp_path: Path,
+) -> None:
+    path, backend = stream_graph, "onnxruntime"
+    if file == "checkpoint":
+        path = tmp_path / "model.pt"
+        save_checkpoint(online_model, path)
+    elif file == "openvino":
+        pytest.importorskip("openvino")
+        backend = "openvino"
+    frames = videos[:, 0]
+    wrong: list[Any] = [
+        frames[:0],
+        frames[:1],
+        frames[0],
+        frames[..., :32],
+        frames[:, :1],
+        videos,
+        frames.astype(np.float64),
+        (frames > 0).astype(np.uint8),
+        [frames[0], frames[1, :, :32]],
+        "frame.jpg",
+        None,
+    ]
+    with load_engine(path, backend=backend, threads=1) as engine:
+        with engine.stream(2) as stream:
+            expected = [stream.push(videos[:, t]) for t in range(2)]
+        with engine.stream(2) as stream:
+            stream.push(frames)
+            for value in wrong:
+                with pytest.raises(InputError):
+                    stream.push(value)
+            assert stream.frames.tolist() == [1, 1]
+            np.testing.assert_array_equal(stream.push(videos[:, 1]).logits, expected[1].logits)
+        for streams in (0, -1, 1.5, "2", None):
+            with pytest.raises(InputError, match="whole number of streams"):
+                engine.stream(streams)  # type: ignore[arg-type]
+
+
+def test_decoded_frames_become_labels(engine: Engine) -> None:
+    images = np.random.default_rng(2).integers(0, 255, (2, 90, 120, 3), np.uint8)
+    names = engine.metadata.config.class_names
+    frames = preprocess(images, engine.metadata.config.preprocessing)
+    with engine.stream() as stream, engine.stream() as other:
+        answer = stream.classify(images[0], top=2)
+        prediction = other.push(frames[0])
+        assert isinstance(answer, Classification) and len(answer) == 2
+        assert answer.best.name == names[prediction.logits[0].argmax()]
+        assert answer.best.probability == prediction.probabilities.max()
+        assert repr(stream).startswith("<Stream: 1 of AdaFuse online TSM resnet18 x 0.125, ")
+        assert "frames seen: 1;" in repr(stream)
+    assert "closed" in repr(stream)
+    with engine.stream(2) as both:
+        answers = both.classify(images)
+        assert isinstance(answers, list)
+        assert [len(entry) for entry in answers] == [3, 3] and answers[0].best == answer.best
+        for value in (images[0], images.astype(np.float32), images[..., :1]):
+            with pytest.raises(InputError):
+                both.classify(value)
+        assert both.frames.tolist() == [1, 1]
