@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         IncompatibleArtifactError,
         InputError,
         MissingDependencyError,
+        NotFiniteError,
     )
     from adafuse_deploy.exporters.onnx_exporter import export
     from adafuse_deploy.models.checkpoint import load_model
@@ -51,6 +52,7 @@ _HOME = {
     "Label": "classification",
     "MissingDependencyError": "errors",
     "ModelConfig": "config",
+    "NotFiniteError": "errors",
     "Prediction": "prediction",
     "Preprocessing": "config",
     "Stream": "engines.stream",
@@ -78,6 +80,7 @@ __all__ = [
     "Label",
     "MissingDependencyError",
     "ModelConfig",
+    "NotFiniteError",
     "Prediction",
     "Preprocessing",
     "Stream",

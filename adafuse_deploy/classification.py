@@ -133,7 +133,7 @@ def _several(videos: Video | Sequence[Video]) -> Sequence[Video] | None:
     """
     if isinstance(videos, (str, os.PathLike)):
         return None
-    if hasattr(videos, "__array__"):
+    if _is_array(videos):
         array = np.asarray(videos)
         return list(array) if array.ndim == 5 else None
     try:
@@ -143,8 +143,13 @@ def _several(videos: Video | Sequence[Video]) -> Sequence[Video] | None:
             "Give a path, uint8 frames (F, H, W, 3), or a list of those, not a "
             f"{type(videos).__name__}."
         ) from None
-    single = items and all(hasattr(item, "__array__") and np.ndim(item) == 3 for item in items)
+    single = items and all(_is_array(item) and np.ndim(item) == 3 for item in items)
     return None if single else items
+
+
+def _is_array(value: object) -> bool:
+    """Whether NumPy knows ``value``: an array, a tensor or a picture of Pillow."""
+    return hasattr(value, "__array__") or hasattr(value, "__array_interface__")
 
 
 def _clip(video: Video, config: ModelConfig, template: str | None, repeat_last: bool) -> np.ndarray:

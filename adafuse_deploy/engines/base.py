@@ -150,7 +150,7 @@ class Engine(ABC):
         """
         self._check_open()
         if not isinstance(streams, (int, np.integer)) or streams < 1:
-            raise InputError(f"There must be a whole number of streams above 0, not {streams!r}.")
+            raise InputError(f"There must be at least 1 stream, not {streams!r}.")
         return Stream(
             self.metadata,
             self._stepper(streams),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 from adafuse_deploy.engines.base import Engine
 from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.engines.lowering.build import lower
+from adafuse_deploy.exporters.onnx_exporter import export
+from adafuse_deploy.models.checkpoint import save_checkpoint
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.prediction import Prediction
 
@@ -38,8 +41,6 @@ def open_engine(backend: str, checkpoint: Path, graph: Path, folder: Path) -> En
 
 def at_once(work: Callable[[int], T]) -> list[T]:
     """Do work 0, 1, ... in threads that begin together."""
-    import threading
-
     start = threading.Barrier(THREADS)
 
     def begin(index: int) -> T:
@@ -73,27 +74,31 @@ def test_threads_share_an_engine(
             assert_equal(prediction, wanted)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_streams_of_one_engine_run_in_threads_of_their_own(
-    backend: str,
-    make_model: Callable[..., VideoRecognizer],
-    tmp_path: Path,
-) -> None:
-    from adafuse_deploy.exporters.onnx_exporter import export
-    from adafuse_deploy.models.checkpoint import save_checkpoint
-
+@pytest.fixture(scope="module")
+def streaming(
+    make_model: Callable[..., VideoRecognizer], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
+    """A checkpoint that can stream, and its graph."""
+    folder = tmp_path_factory.mktemp("streaming")
     model = make_model(
         "adafuse_tsn_resnet18", size=64, width=0.125, num_segments=4, num_classes=3, gate_hidden=16
     )
-    save_checkpoint(model, tmp_path / "tiny.pt")
-    export(model, tmp_path / "tiny.onnx", mode="stream")
+    save_checkpoint(model, folder / "tiny.pt")
+    export(model, folder / "tiny.onnx", mode="stream")
+    return folder / "tiny.pt", folder / "tiny.onnx"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_streams_of_one_engine_run_in_threads_of_their_own(
+    backend: str, streaming: tuple[Path, Path], tmp_path: Path
+) -> None:
     frames = np.random.default_rng(0).standard_normal((THREADS, ROUNDS, 1, 3, 64, 64), np.float32)
 
     def watch(index: int) -> list[Prediction]:
         with engine.stream() as stream:
             return [stream.push(frame) for frame in frames[index]]
 
-    with open_engine(backend, tmp_path / "tiny.pt", tmp_path / "tiny.onnx", tmp_path) as engine:
+    with open_engine(backend, *streaming, tmp_path) as engine:
         expected = [watch(index) for index in range(THREADS)]
         results = at_once(watch)
     for got, wanted in zip(results, expected, strict=True):
