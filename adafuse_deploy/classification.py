@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from adafuse_deploy.config import ModelConfig
-from adafuse_deploy.data.arrays import FrameArray, to_frames
-from adafuse_deploy.data.clips import center_clip, check_length, open_source
+from adafuse_deploy.data.arrays import is_array, to_frames
+from adafuse_deploy.data.clips import open_clip, sampled_clip
+from adafuse_deploy.data.frames import FrameArray
 from adafuse_deploy.errors import AdaFuseError, InputError
 from adafuse_deploy.prediction import Prediction
 
 Video = str | os.PathLike[str] | np.ndarray | Sequence[Any]
-"""A video file, a folder of frames, or decoded frames: uint8 (F, H, W, 3), RGB, F at least T."""
+"""A video file, a folder of frames, or decoded frames: images uint8 (H, W, 3), RGB, at least T."""
 
 
 @dataclass(frozen=True)
@@ -98,18 +99,19 @@ def classify(
     top: int,
     template: str | None,
     repeat_last: bool,
+    strict: bool,
 ) -> Classification | list[Classification]:
     """Do what :meth:`adafuse_deploy.Engine.classify` says.
 
     Args:
         run: an engine's.
         config: of its network.
-        videos, top, template, repeat_last: as given.
+        videos, top, template, repeat_last, strict: as given.
     """
     several = _several(videos)
 
     def answer(video: Video) -> Classification:
-        clip = _clip(video, config, template, repeat_last)
+        clip = _clip(video, config, template, repeat_last, strict)
         (result,) = classifications(run(clip[None]), config, top)
         return result
 
@@ -133,31 +135,28 @@ def _several(videos: Video | Sequence[Video]) -> Sequence[Video] | None:
     """
     if isinstance(videos, (str, os.PathLike)):
         return None
-    if _is_array(videos):
+    if is_array(videos):
         array = np.asarray(videos)
         return list(array) if array.ndim == 5 else None
     try:
         items = list(videos)
     except TypeError:
         raise InputError(
-            "Give a path, uint8 frames (F, H, W, 3), or a list of those, not a "
+            "Give a path, decoded frames (F, H, W, 3), or a list of those, not "
             f"{type(videos).__name__}."
         ) from None
-    single = items and all(_is_array(item) and np.ndim(item) == 3 for item in items)
+    single = items and all(is_array(item) and np.ndim(item) == 3 for item in items)
     return None if single else items
 
 
-def _is_array(value: object) -> bool:
-    """Whether NumPy knows ``value``: an array, a tensor or a picture of Pillow."""
-    return hasattr(value, "__array__") or hasattr(value, "__array_interface__")
-
-
-def _clip(video: Video, config: ModelConfig, template: str | None, repeat_last: bool) -> np.ndarray:
+def _clip(
+    video: Video, config: ModelConfig, template: str | None, repeat_last: bool, strict: bool
+) -> np.ndarray:
     """Return the evaluation clip of one video, float32 (T, 3, crop, crop)."""
-    if isinstance(video, (str, os.PathLike)):
-        source, name = open_source(video, template), str(video)
-    else:
-        source, name = FrameArray(to_frames(video)), "The video"
-    if not repeat_last:
-        check_length(source, config.num_segments, name)
-    return center_clip(source, config.num_segments, config.preprocessing)
+    segments, preparation = config.num_segments, config.preprocessing
+    if not isinstance(video, (str, os.PathLike)):
+        source = FrameArray(to_frames(video))
+        return sampled_clip(source, "The video", segments, preparation, repeat_last=repeat_last)
+    return open_clip(
+        video, segments, preparation, template=template, repeat_last=repeat_last, strict=strict
+    )

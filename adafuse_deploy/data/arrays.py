@@ -39,7 +39,10 @@ def to_frames(images: Any) -> np.ndarray | list[np.ndarray]:
         frames = as_array(images)
         _check(frames, "(F, H, W, 3)")
         return frames
-    listed = [as_array(image) for image in images]
+    try:
+        listed = [as_array(image) for image in images]
+    except TypeError:
+        raise InputError(f"Give a path or decoded frames, not {type(images).__name__}.") from None
     if not listed:
         raise InputError("There is no image in an empty list of frames.")
     for image in listed:

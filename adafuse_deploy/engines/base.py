@@ -72,6 +72,7 @@ class Engine(ABC):
         top: int = 5,
         template: str | None = None,
         repeat_last: bool = False,
+        strict: bool = False,
     ) -> Classification: ...
 
     @overload
@@ -82,6 +83,7 @@ class Engine(ABC):
         top: int = 5,
         template: str | None = None,
         repeat_last: bool = False,
+        strict: bool = False,
     ) -> Any: ...
 
     def classify(
@@ -91,6 +93,7 @@ class Engine(ABC):
         top: int = 5,
         template: str | None = None,
         repeat_last: bool = False,
+        strict: bool = False,
     ) -> Classification | list[Classification]:
         """Say what a video shows: ``engine.classify("video.mp4").best.name``.
 
@@ -98,12 +101,14 @@ class Engine(ABC):
         ``metadata.config`` says.
 
         Args:
-            videos: a video file, a folder of frames, or decoded frames uint8 (F, H, W, 3), RGB, at
-                least T of them; or several videos: a list of those, or uint8 (B, F, H, W, 3).
+            videos: a video file, a folder of frames, or at least T decoded frames, which are images
+                uint8 (H, W, 3), RGB, or an array (F, H, W, 3) of them; or several videos: a list of
+                those, or an array (B, F, H, W, 3).
             top: how many labels.
             template: file names in folders of frames, such as ``img_{:05d}.jpg``; found out by
                 default.
             repeat_last: accept videos of fewer than T frames and repeat their last one.
+            strict: refuse a video file with damaged frames instead of warning.
 
         Returns:
             Labels with probabilities, the best first; for several videos a list of such.
@@ -121,6 +126,7 @@ class Engine(ABC):
             top=top,
             template=template,
             repeat_last=repeat_last,
+            strict=strict,
         )
 
     @cached_property

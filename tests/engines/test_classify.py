@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import adafuse_deploy
-from adafuse_deploy import Engine, InputError, Label
+from adafuse_deploy import Classification, Engine, InputError, Label
 from adafuse_deploy.data.video import write_video
 from adafuse_deploy.models.recognizer import VideoRecognizer
 
@@ -67,6 +67,9 @@ def test_all_ways_to_give_a_video_agree(engine: Engine, images: np.ndarray, fold
     ways: list[Any] = [folder, str(folder), list(images), tuple(Image.fromarray(i) for i in images)]
     for way in ways:
         assert engine.classify(way, template=TEMPLATE) == expected
+    larger = [*images[:2], np.pad(images[2], ((0, 9), (0, 7), (0, 0))), *images[3:]]
+    sizes = engine.classify(larger)  # frames of several sizes are resized each
+    assert isinstance(sizes, Classification) and sizes != expected
     several = engine.classify([folder, images, list(images)], template=TEMPLATE)
     assert several == [expected] * 3
     assert engine.classify(np.stack([images, images])) == [expected] * 2
@@ -107,12 +110,14 @@ def test_short_videos(engine: Engine, images: np.ndarray) -> None:
         (np.zeros((6, 40, 48, 3), np.float32), "must be uint8"),
         (np.zeros((6, 3, 40, 48), np.uint8), "must be uint8"),
         (np.zeros((40, 48, 3), np.uint8), "must be uint8"),
-        ([np.zeros((40, 48, 3), np.uint8), np.zeros((40, 40, 3), np.uint8)], "No array"),
+        ([np.zeros((40, 48, 3), np.uint8), np.zeros((40, 40, 1), np.uint8)], "must be uint8"),
+        ([np.zeros((40, 48, 3), np.uint8)] * 3, "has 3 frames"),
         (["nothing.mp4"], "Video 0 of 1: There is no .*nothing.mp4"),
         (["", 7], "Video 0 of 2"),
-        ([7], "must be uint8"),
-        (7, "not a int"),
-        (None, "not a NoneType"),
+        ([7], "Video 0 of 1: .*not int"),
+        ([[1, 2]], "must be uint8"),
+        (7, "not int"),
+        (None, "not NoneType"),
     ],
 )
 def test_what_is_no_video_is_refused(engine: Engine, wrong: Any, message: str) -> None:
