@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -139,3 +140,24 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(cuda, "driver", cuda.driver.__wrapped__)
     monkeypatch.setattr(cuda.ctypes, "CDLL", missing)
+
+
+@pytest.fixture
+def null_device(tmp_path: Path) -> Path:
+    """A null device of our own: the machine's must not be put at risk."""
+    return _device(tmp_path / "null", 3)
+
+
+@pytest.fixture
+def full_device(tmp_path: Path) -> Path:
+    """A device of our own that is always full."""
+    return _device(tmp_path / "full", 7)
+
+
+def _device(path: Path, minor: int) -> Path:
+    try:
+        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, minor))
+        path.open("wb").close()
+    except PermissionError as error:
+        pytest.skip(f"this process may make no devices: {error}")
+    return path

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import click
@@ -326,3 +327,29 @@ def test_impossible_numbers_are_usage_errors(
     assert run_cli(*arguments) == 2
     assert "Invalid value for '--" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_standard_output_on_a_full_disk(full_device: Path) -> None:
+    """The process as a whole, with Python's buffer and without."""
+    for unbuffered in ("", "1"):
+        with full_device.open("w") as file:
+            done = subprocess.run(
+                [sys.executable, "-m", "adafuse_deploy", "--help"],
+                stdout=file,
+                stderr=subprocess.PIPE,
+                env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+                text=True,
+            )
+        assert done.returncode == 1
+        assert done.stderr == ("Error: Cannot write to standard output: No space left on device.\n")
+
+
+def test_json_through_a_pipe(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """As in ``--json >(gzip > report.json.gz)``."""
+    pipe, got = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: got.append(pipe.read_text()), daemon=True)
+    reader.start()
+    assert run_cli("inspect", tiny_checkpoint, "--json", pipe) == 0
+    reader.join(10)
+    assert json.loads(got[0])["kind"] == "checkpoint" and pipe.is_fifo()

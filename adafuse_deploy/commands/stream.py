@@ -130,11 +130,11 @@ def _sink(json_file: str) -> Iterator[TextIO]:
     if json_file == "-":
         yield sys.stdout
         return
-    with open_lines(json_file) as file:
-        try:
+    try:
+        with open_lines(json_file) as file:
             yield file
-        except OSError as error:
-            raise InputError(f"Cannot write {json_file}: {error.strerror or error}.") from error
+    except OSError as error:
+        raise InputError(f"Cannot write {json_file}: {error.strerror or error}.") from error
 
 
 class _Output:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from adafuse_deploy.commands import build_engine
 from adafuse_deploy.files import sha256
 from adafuse_deploy.metadata import GraphMetadata
-from tests.engines.support import write_engine
+from tests.engines.support import FakeTensorRT, write_engine
 from tests.support import run_cli
 
 VERBS = ("build-engine", "inspect", "doctor", "verify")
@@ -165,3 +166,31 @@ def test_doctor_without_anything(
 def test_doctor_with_a_gpu(gpu: object, capsys: Any) -> None:
     assert run_cli("doctor") == 0
     assert "yes  NVIDIA GPU: Test GPU, compute capability 8.6" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("gpu_here", "installed", "output", "backend"),
+    [
+        (False, (), None, "onnxruntime"),
+        (False, ("tensorrt", "tensorrt_rtx"), None, "onnxruntime"),
+        (True, (), None, "onnxruntime"),
+        (True, ("tensorrt", "tensorrt_rtx"), None, "tensorrt"),
+        (True, ("tensorrt_rtx",), None, "tensorrt-rtx"),
+        (True, ("tensorrt",), "m.onnx", "onnxruntime"),
+        (True, ("tensorrt",), "m.plan", "tensorrt"),
+        (False, ("tensorrt", "tensorrt_rtx"), "m.engine", "tensorrt-rtx"),
+        (False, (), "m.engine", "tensorrt"),  # whose error says how to get one
+    ],
+)
+def test_automatic_backend(
+    gpu_here: bool,
+    installed: tuple[str, ...],
+    output: str | None,
+    backend: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(build_engine, "gpu_present", lambda: gpu_here)
+    for module in ("tensorrt", "tensorrt_rtx"):
+        stand_in = FakeTensorRT(module) if module in installed else None
+        monkeypatch.setitem(sys.modules, module, stand_in)
+    assert build_engine._choose(Path(output) if output else None) == backend

@@ -129,6 +129,28 @@ def test_a_reader_that_goes_away(video: Path, stream_graph: Path) -> None:
     assert process.returncode == 141 and "Traceback" not in error
 
 
+def test_lines_go_to_a_file_and_text_to_the_terminal(
+    video: Path, stream_graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target, link = tmp_path / "frames.jsonl", tmp_path / "link"
+    target.write_text("old\n" * 1000)
+    target.chmod(0o600)
+    link.symlink_to(target)
+    assert run_cli("stream", stream_graph, video, "--json", link) == 0
+    lines = [json.loads(line) for line in target.read_text().splitlines()]
+    assert [line["frame"] for line in lines] == list(range(12))
+    assert link.is_symlink() and target.stat().st_mode & 0o777 == 0o600
+    assert lines[0]["top"][0]["label"] in capsys.readouterr().out
+
+
+def test_a_full_disk_is_a_sentence(
+    video: Path, stream_graph: Path, full_device: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli("stream", stream_graph, video, "--json", full_device) == 1
+    error = capsys.readouterr().err
+    assert f"Error: Cannot write {full_device}: No space left on device." in error
+
+
 def test_refusals(
     video: Path, stream_graph: Path, tiny_graph: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
