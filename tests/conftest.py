@@ -24,6 +24,12 @@ torch.set_num_threads(1)
 os.environ["TRITON_INTERPRET"] = "1"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--all-mutations", action="store_true", help="try all mutated graphs, not a sample"
+    )
+
+
 def enliven(model: VideoRecognizer, seed: int = 0) -> VideoRecognizer:
     """Give an untrained network the statistics of a trained one.
 

@@ -7,6 +7,7 @@
 #include <new>
 
 #include "kernels/huge_pages.h"
+#include "kernels/sizes.h"
 
 namespace adafuse {
 
@@ -17,7 +18,7 @@ class AlignedArray {
   // Returns room for `count` values with undefined contents; it stays valid until the next call.
   T* reserve(std::size_t count) {
     if (count > capacity_) {
-      const std::size_t size = count * sizeof(T);
+      const std::size_t size = checked_product({count, sizeof(T)});
       memory_.reset();  // before asking again: the old contents are of no use
       capacity_ = 0;
       void* memory = nullptr;

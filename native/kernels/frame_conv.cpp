@@ -30,11 +30,38 @@ std::size_t ceil_div(std::size_t a, std::size_t b) {
   return (a + b - 1) / b;
 }
 
+void require(bool condition, const char* rule) {
+  if (!condition) {
+    throw std::invalid_argument(rule);
+  }
+}
+
+// Returns the specification if its parts fit each other, before anything is packed.
+const FrameConvSpec& validated(const FrameConvSpec& spec) {
+  require(spec.conv.taps == 1 || spec.conv.taps == 9, "the kernel must be 1x1 or 3x3");
+  require(spec.conv.weight != nullptr, "the weights must be (outputs, inputs, k, k)");
+  require(spec.conv.inputs > 0 && spec.conv.outputs > 0, "there must be inputs and outputs");
+  require(spec.stride >= 1, "the stride must be positive");
+  require(spec.conv.taps == 1 || spec.input_border >= 1,
+          "input_border must be positive for a kernel of 3x3");
+  require(!spec.sources.empty() && spec.sources.size() <= kMaxSources,
+          "the input must lie in 1 to 6 tensors");
+  std::size_t inputs = 0;
+  for (const FrameSourceSpec& source : spec.sources) {
+    require(source.channels > 0 && source.channels <= spec.conv.inputs,
+            "channels must name as many as the weights have inputs, some for each tensor");
+    inputs += source.channels;
+  }
+  require(inputs == spec.conv.inputs,
+          "channels must name as many as the weights have inputs, some for each tensor");
+  return spec;
+}
+
 }  // namespace
 
 FrameConv::FrameConv(const FrameConvSpec& spec, const TileKernel& kernel)
     : kernel_(kernel),
-      outputs_(spec.conv.outputs),
+      outputs_(validated(spec).conv.outputs),
       size_(spec.conv.taps == 9 ? 3 : 1),
       stride_(spec.stride),
       input_border_(spec.input_border),
@@ -46,27 +73,8 @@ FrameConv::FrameConv(const FrameConvSpec& spec, const TileKernel& kernel)
       constants_(kernel, spec.conv, spec.scales.input, spec.scales.output),
       sources_(spec.sources),
       gathers_(kernel.chunk > 1 && pays_gathering(spec.sources, size_)) {
-  if (spec.conv.taps != size_ * size_ || spec.stride == 0) {
-    throw std::invalid_argument("the kernel must be 1x1 or 3x3 and the stride positive");
-  }
-  if (spec.conv.weight == nullptr) {
-    throw std::invalid_argument("the weights must be (outputs, inputs, k, k)");
-  }
-  if (spec.input_border < size_ / 2) {
-    throw std::invalid_argument("a 3x3 kernel needs frames with a border");
-  }
-  if (spec.sources.empty() || spec.sources.size() > kMaxSources) {
-    throw std::invalid_argument("the input must lie in 1 to 6 tensors");
-  }
-  std::size_t inputs = 0;
-  for (const FrameSourceSpec& source : sources_) {
-    inputs += source.channels;
-  }
-  if (inputs != spec.conv.inputs) {
-    throw std::invalid_argument("the tensors must hold as many channels as the weights have");
-  }
   const std::vector<FrameSourceSpec> terms =
-      gathers_ ? std::vector<FrameSourceSpec>{{inputs, true}} : sources_;
+      gathers_ ? std::vector<FrameSourceSpec>{{spec.conv.inputs, true}} : sources_;
   std::size_t first = 0;
   for (const FrameSourceSpec& term : terms) {
     const std::vector<float> weights = slice_inputs(spec.conv, first, term.channels);
@@ -101,7 +109,7 @@ FrameLayout FrameConv::output_layout(std::size_t height, std::size_t width) cons
 
 void FrameConv::run(std::size_t rows, std::size_t height, std::size_t width,
                     const FrameConvTensors& tensors, const ParallelFor& parallel_for) const {
-  if (rows * height * width > 0) {
+  if (checked_product({rows, height, width}) > 0) {
     FrameConvPass(*this, rows, height, width, tensors, parallel_for).run();
   }
 }

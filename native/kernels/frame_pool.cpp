@@ -64,7 +64,7 @@ void pool_frames(const FramePool& pool, std::size_t rows, std::size_t height, st
   CompactFrames::order({&shared.input, &shared.output}, precision, parallel_for);
   const FrameLayout& from = shared.input.layout();
   const FrameLayout& to = shared.output.layout();
-  if (rows * to.height * to.width == 0) {
+  if (checked_product({rows, to.height, to.width}) == 0) {
     return;
   }
   const std::size_t parts = std::clamp((kEnoughTasks + rows - 1) / rows, std::size_t{1}, to.height);

@@ -1,6 +1,7 @@
 #include "kernels/policy_network.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "kernels/aligned_buffer.h"
 #include "kernels/row_products.h"
@@ -8,7 +9,6 @@
 namespace adafuse {
 namespace {
 
-constexpr std::size_t kActions = 3;
 // Enough parts for the threads of a usual machine to finish together, and few enough for the
 // logits that each part of the hidden units gives to be added up soon.
 constexpr std::size_t kMostParts = 16;
@@ -37,22 +37,27 @@ void find_units(const PolicyNetwork<Weight>& network, const PolicyHistory& histo
                 float* weighed, float* units) {
   const RowProducts<Weight>& kernel = row_products<Weight>();
   const std::size_t width = network.features, hidden = network.hidden;
+  const std::size_t skipped = history.exists() ? width : 0;  // weights of the previous features
+  const std::size_t pitch = skipped + width;
   for (std::size_t first = begin; first < end; first += kRowsAtOnce) {
     const std::size_t count = std::min(kRowsAtOnce, end - first);
-    const Weight* const weights = network.weight0 + first * 2 * width;
-    if (history.weighed == nullptr) {
-      kernel.multiply(weights, 2 * width, count, history.features, rows, width, weighed + first,
+    const Weight* const weights = network.weight0 + first * pitch;
+    if (history.features != nullptr) {
+      kernel.multiply(weights, pitch, count, history.features, rows, width, weighed + first,
                       hidden);
     }
-    kernel.multiply(weights + width, 2 * width, count, features, rows, width, units + first,
-                    hidden);
+    kernel.multiply(weights + skipped, pitch, count, features, rows, width, units + first, hidden);
   }
   const float* const before = history.weighed != nullptr ? history.weighed : weighed;
+  const float lowest = network.rectifies ? 0.0f : -std::numeric_limits<float>::infinity();
   for (std::size_t row = 0; row < rows; ++row) {
+    if (!history.exists()) {
+      std::fill(weighed + row * hidden + begin, weighed + row * hidden + end, 0.0f);
+    }
     for (std::size_t i = begin; i < end; ++i) {
       float& unit = units[row * hidden + i];
-      unit =
-          std::max(0.0f, network.scale0[i] * (before[row * hidden + i] + unit) + network.bias0[i]);
+      unit = std::max(lowest,
+                      network.scale0[i] * (before[row * hidden + i] + unit) + network.bias0[i]);
     }
   }
 }
@@ -61,7 +66,7 @@ void find_units(const PolicyNetwork<Weight>& network, const PolicyHistory& histo
 template <typename Weight>
 void add_logits(const PolicyNetwork<Weight>& network, const float* units, std::size_t begin,
                 std::size_t end, float* logits) {
-  const std::size_t outputs = kActions * network.channels;
+  const std::size_t outputs = network.actions.count * network.channels;
   const Weight* weights[kUnitsAtOnce];
   float factors[kUnitsAtOnce];
   std::size_t active = 0;
@@ -74,8 +79,8 @@ void add_logits(const PolicyNetwork<Weight>& network, const float* units, std::s
 }
 
 // The actions of the channels from `begin` to `end` of a row, whose logits are in `parts` matrices
-// (rows, 3 * channels).
-template <typename Weight>
+// (rows, kActions * channels).
+template <std::size_t kActions, typename Weight>
 void choose(const PolicyNetwork<Weight>& network, const float* partial, std::size_t parts,
             std::size_t rows, std::size_t row, std::size_t begin, std::size_t end, float* logits,
             std::int32_t* actions) {
@@ -93,7 +98,7 @@ void choose(const PolicyNetwork<Weight>& network, const float* partial, std::siz
   for (std::size_t channel = begin; channel < end; ++channel) {
     const float* const of = sums + channel * kActions;
     actions[row * network.channels + channel] =
-        static_cast<std::int32_t>(std::max_element(of, of + kActions) - of);
+        network.actions.values[static_cast<std::size_t>(std::max_element(of, of + kActions) - of)];
   }
 }
 
@@ -105,9 +110,10 @@ template <typename Weight>
 void decide(const PolicyNetwork<Weight>& network, const PolicyHistory& history,
             const float* features, std::size_t rows, std::int32_t* actions,
             const ParallelFor& parallel_for) {
-  const std::size_t hidden = network.hidden, outputs = kActions * network.channels;
+  const std::size_t hidden = network.hidden, outputs = network.actions.count * network.channels;
   const std::size_t parts = parts_of(hidden);
-  float* const units = shared_values.reserve(rows * (2 * hidden + (parts + 1) * outputs));
+  float* const units =
+      shared_values.reserve(checked_product({rows, 2 * hidden + (parts + 1) * outputs}));
   float* const weighed = units + rows * hidden;
   float* const logits = weighed + rows * hidden;
   float* const partial = logits + rows * outputs;  // (parts, rows, outputs)
@@ -123,8 +129,9 @@ void decide(const PolicyNetwork<Weight>& network, const PolicyHistory& history,
     }
   });
   const auto finish = [&](std::size_t /*part*/, std::size_t begin, std::size_t end) {
+    const auto run = network.actions.count == 3 ? choose<3, Weight> : choose<2, Weight>;
     for (std::size_t row = 0; row < rows; ++row) {
-      choose(network, partial, parts, rows, row, begin, end, logits, actions);
+      run(network, partial, parts, rows, row, begin, end, logits, actions);
     }
   };
   if (parts * rows * outputs <= kFewLogits) {

@@ -6,6 +6,7 @@
 // features where networks that share them weighed theirs together.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -14,21 +15,34 @@
 
 namespace adafuse {
 
+// What a channel's logits stand for, in their order: two or three actions.
+struct PolicyActions {
+  std::size_t count = 3;
+  std::array<std::int32_t, 3> values{0, 1, 2};
+};
+
 template <typename Weight>  // float or BFloat16
 struct PolicyNetwork {
   std::size_t features, hidden, channels;
-  const Weight* weight0;  // (hidden, 2 * features): of the previous features, then of these
-  const float* scale0;    // (hidden): what the sums over weight0 are multiplied by
-  const float* bias0;     // (hidden); ReLU stands behind
-  const Weight* weight1;  // (hidden, 3 * channels): three actions per channel
-  const float* bias1;     // (3 * channels)
+  // (hidden, 2 * features): of the previous features, then of these; (hidden, features) for a
+  // network without a history.
+  const Weight* weight0;
+  const float* scale0;  // (hidden): what the sums over weight0 are multiplied by
+  const float* bias0;   // (hidden)
+  const Weight*
+      weight1;         // (hidden, actions.count * channels): the logits of a channel side by side
+  const float* bias1;  // (actions.count * channels)
+  PolicyActions actions = {};
+  bool rectifies = true;  // ReLU stands behind the hidden units
 };
 
 // The previous frames' pooled features (rows, features), or their share (rows, hidden) of the sums
-// over weight0 as of weigh_history(); one of both is null.
+// over weight0 as of weigh_history(); one of both is null, or both for a network without a history.
 struct PolicyHistory {
   const float* features;
   const float* weighed;
+
+  bool exists() const { return features != nullptr || weighed != nullptr; }
 };
 
 // Writes the likeliest action of every channel, (rows, channels), for pooled features

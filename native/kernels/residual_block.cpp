@@ -41,11 +41,40 @@ void require(bool condition, const char* rule) {
   }
 }
 
+// Returns the specification if its parts fit each other, before anything is packed.
+const ResidualBlockSpec& validated(const ResidualBlockSpec& spec) {
+  const std::size_t inputs = spec.conv1.inputs, middle = spec.conv1.outputs;
+  const std::size_t one = spec.conv3 ? 1 : 9;
+  require(spec.conv1.taps == one && spec.conv2.taps == 9,
+          "a bottleneck has kernels of 1x1, 3x3 and 1x1, a basic block two of 3x3");
+  require(inputs > 0 && middle > 0 && last(spec).outputs > 0,
+          "every convolution must have inputs and outputs");
+  require(spec.conv2.inputs == middle, "conv2 must read what conv1 gives");
+  require(spec.stride >= 1, "the stride must be positive");
+  require(spec.shift.from_next <= inputs && spec.shift.from_previous <= inputs &&
+              spec.shift.from_next + spec.shift.from_previous <= inputs,
+          "shift_next and shift_previous are more channels than the input has");
+  if (spec.conv3) {
+    require(spec.conv3->taps == 1 && spec.conv3->inputs == spec.conv2.outputs,
+            "conv3 must be 1x1 and read what conv2 gives");
+    require(spec.conv2.outputs == middle, "conv1 and conv2 must have equally many outputs");
+  }
+  if (spec.shortcut) {
+    require(spec.shortcut->taps == 1 && spec.shortcut->inputs == inputs &&
+                spec.shortcut->outputs == last(spec).outputs,
+            "the shortcut must be 1x1 from the input's channels to the output's");
+  } else {
+    require(spec.stride == 1 && inputs == last(spec).outputs,
+            "an identity shortcut needs equal channels and stride 1");
+  }
+  return spec;
+}
+
 }  // namespace
 
 ResidualBlock::ResidualBlock(const ResidualBlockSpec& spec, const TileKernel& kernel)
     : kernel_(kernel),
-      in_channels_(spec.conv1.inputs),
+      in_channels_(validated(spec).conv1.inputs),
       mid_channels_(spec.conv1.outputs),
       out_channels_(spec.conv3 ? spec.conv3->outputs : spec.conv2.outputs),
       stride_(spec.stride),
@@ -59,27 +88,11 @@ ResidualBlock::ResidualBlock(const ResidualBlockSpec& spec, const TileKernel& ke
       sums2_(kernel, spec.conv2, scales_.conv1, scales_.conv2),
       last_sums_(kernel, spec.shortcut ? *spec.shortcut : last(spec),
                  spec.shortcut ? scales_.input : last_input_scale(spec), scales_.output) {
-  const std::size_t one = spec.conv3 ? 1 : 9;
-  require(spec.conv1.taps == one && spec.conv2.taps == 9,
-          "a bottleneck has kernels of 1x1, 3x3 and 1x1, a basic block two of 3x3");
-  require(spec.conv2.inputs == mid_channels_, "conv2 must read what conv1 gives");
-  require(stride_ >= 1, "the stride must be positive");
-  require(shift_.from_next + shift_.from_previous <= in_channels_,
-          "more channels are shifted than the input has");
   if (spec.conv3) {
-    require(spec.conv3->taps == 1 && spec.conv3->inputs == spec.conv2.outputs,
-            "conv3 must be 1x1 and read what conv2 gives");
-    require(spec.conv2.outputs == mid_channels_, "conv1 and conv2 must have equally many outputs");
     conv3_.emplace(kernel, *spec.conv3, TemporalShift{});
   }
   if (spec.shortcut) {
-    require(spec.shortcut->taps == 1 && spec.shortcut->inputs == in_channels_ &&
-                spec.shortcut->outputs == out_channels_,
-            "the shortcut must be 1x1 from the input's channels to the output's");
     shortcut_.emplace(kernel, *spec.shortcut, shift_);
-  } else {
-    require(stride_ == 1 && in_channels_ == out_channels_,
-            "an identity shortcut needs equal channels and stride 1");
   }
   if (spec.shortcut) {
     const SumConstants path(kernel, last(spec), last_input_scale(spec), scales_.output);
@@ -113,7 +126,7 @@ FrameLayout ResidualBlock::history_layout(std::size_t height, std::size_t width)
 void ResidualBlock::run(std::size_t clips, std::size_t frames, std::size_t height,
                         std::size_t width, const ResidualBlockTensors& tensors,
                         const Policy* policy, const ParallelFor& parallel_for) const {
-  if (clips * frames * height * width > 0) {
+  if (checked_product({clips, frames, height, width}) > 0) {
     ResidualPass(*this, clips * frames, frames, height, width, tensors, policy, nullptr)
         .run(parallel_for);
   }
@@ -124,7 +137,7 @@ void ResidualBlock::run_streams(std::size_t streams, std::size_t height, std::si
                                 const ResidualBlockHistory& history, const Policy& policy,
                                 const ParallelFor& parallel_for) const {
   require(shift_.from_next + shift_.from_previous == 0, "streams need blocks without shift");
-  if (streams * height * width > 0) {
+  if (checked_product({streams, height, width}) > 0) {
     ResidualPass(*this, streams, 1, height, width, tensors, &policy, &history).run(parallel_for);
   }
 }

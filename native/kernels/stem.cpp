@@ -40,18 +40,32 @@ std::vector<float> rows_as_taps(const ConvWeights& conv, std::size_t size, std::
   return weights;
 }
 
+constexpr std::size_t kMostKernel = 63;
+
 std::size_t kernel_size(const ConvWeights& conv) {
   std::size_t size = 1;
-  while (size * size < conv.taps) {
+  while (size * size < conv.taps && size < kMostKernel) {
     size += 2;
   }
   if (size * size != conv.taps) {
-    throw std::invalid_argument("the kernel must be square and of odd size");
+    throw std::invalid_argument("the kernel must be square and of an odd size up to 63");
   }
+  return size;
+}
+
+// Returns the convolution if all fits, before anything is packed.
+const ConvWeights& validated(const ConvWeights& conv, std::size_t stride, const StemPool& pool) {
+  kernel_size(conv);
   if (conv.weight == nullptr) {
     throw std::invalid_argument("the weights must be (outputs, inputs, k, k)");
   }
-  return size;
+  if (conv.inputs == 0 || conv.outputs == 0) {
+    throw std::invalid_argument("there must be inputs and outputs");
+  }
+  if (stride == 0 || pool.pad > 1) {
+    throw std::invalid_argument("stride must be positive and pool_pad 0 or 1");
+  }
+  return conv;
 }
 
 PanelWeights pack(const TileKernel& kernel, const ConvWeights& conv) {
@@ -119,7 +133,7 @@ std::size_t StemPool::output_size(std::size_t input) const {
 Stem::Stem(const ConvWeights& conv, std::size_t stride, const StemPool& pool, std::size_t border,
            const TileKernel& kernel, const StemScales& scales)
     : kernel_(kernel),
-      in_channels_(conv.inputs),
+      in_channels_(validated(conv, stride, pool).inputs),
       out_channels_(conv.outputs),
       size_(kernel_size(conv)),
       stride_(stride),
@@ -128,19 +142,21 @@ Stem::Stem(const ConvWeights& conv, std::size_t stride, const StemPool& pool, st
       weights_(pack(kernel, conv)),
       scales_(scales),
       sums_(kernel, conv, scales.input, scales.output) {
-  if (stride == 0 || pool.pad > 1) {
-    throw std::invalid_argument("the stride must be positive and the pooling's padding 0 or 1");
-  }
   if (kernel.precision == Precision::kInt8) {
     sums_.take_offset(conv, kPictureOffset);
   }
 }
 
-FrameLayout Stem::output_layout(std::size_t height, std::size_t width) const {
+FrameLayout stem_layout(const FrameLayout& picture, std::size_t stride, const StemPool& pool) {
   const auto size = [&](std::size_t input) {
-    return pool_.output_size((input + stride_ - 1) / stride_);
+    return pool.output_size((input + stride - 1) / stride);
   };
-  return {size(height), size(width), border_, channel_pitch(out_channels_, kernel_.precision)};
+  return {size(picture.height), size(picture.width), picture.border, picture.pitch};
+}
+
+FrameLayout Stem::output_layout(std::size_t height, std::size_t width) const {
+  return stem_layout({height, width, border_, channel_pitch(out_channels_, kernel_.precision)},
+                     stride_, pool_);
 }
 
 std::vector<Step> Stem::steps(std::size_t pixel_row) const {
@@ -148,8 +164,8 @@ std::vector<Step> Stem::steps(std::size_t pixel_row) const {
   std::vector<Step> steps;
   for (std::size_t ky = 0; ky < size_; ++ky) {
     for (std::size_t unit = 0; unit < units; ++unit) {
-      steps.push_back({static_cast<std::int32_t>(ky * pixel_row + unit * kUnit),
-                       static_cast<std::int32_t>((ky * units + unit) * kernel_.weight_row())});
+      steps.push_back({step_offset(ky * pixel_row + unit * kUnit),
+                       step_offset((ky * units + unit) * kernel_.weight_row())});
     }
   }
   return steps;
@@ -242,7 +258,7 @@ void Stem::run(const float* input, std::size_t rows, std::size_t height, std::si
   plane.steps = steps(plane.pixel_row);
   plane.steps.insert(plane.steps.end(), kStepsAhead, plane.steps.back());  // only prefetched
   const FrameLayout& layout = plane.output;
-  if (rows * layout.height * layout.width == 0) {
+  if (checked_product({rows, layout.height, layout.width}) == 0) {
     return;
   }
   const std::size_t parts = std::clamp((kEnoughTasks + rows - 1) / rows, std::size_t{1},

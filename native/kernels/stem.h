@@ -20,6 +20,9 @@ struct StemPool {
   std::size_t output_size(std::size_t input) const;
 };
 
+// The frames that pictures of this size become; border and pitch are those of the result.
+FrameLayout stem_layout(const FrameLayout& picture, std::size_t stride, const StemPool& pool);
+
 // What a stored value of one stands for, in kInt8.  A picture is stored 128 higher, so that nothing
 // is below zero.
 struct StemScales {

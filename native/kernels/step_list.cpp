@@ -1,28 +1,14 @@
 #include "kernels/step_list.h"
 
-#include <limits>
-#include <stdexcept>
-
 namespace adafuse {
-namespace {
-
-std::int32_t checked(std::ptrdiff_t bytes) {
-  if (bytes > std::numeric_limits<std::int32_t>::max() ||
-      bytes < std::numeric_limits<std::int32_t>::min()) {
-    throw std::invalid_argument("the frames are too large: two of them must fit into 2 GiB");
-  }
-  return static_cast<std::int32_t>(bytes);
-}
-
-}  // namespace
 
 // Appends `count` units that follow each other, with weights `distance` bytes apart.
 Step* StepList::append_run(std::ptrdiff_t input, std::size_t count, std::size_t weight,
                            std::size_t distance) {
   const std::size_t begin = steps_.size();
-  const std::int32_t first = checked(input), row = checked(static_cast<std::ptrdiff_t>(weight));
-  checked(input + static_cast<std::ptrdiff_t>(count * kUnit));
-  checked(static_cast<std::ptrdiff_t>(weight + count * distance));
+  const std::int32_t first = step_offset(input), row = step_offset(weight);
+  step_offset(input + static_cast<std::ptrdiff_t>(count * kUnit));
+  step_offset(weight + count * distance);
   steps_.resize(begin + count);
   Step* const steps = steps_.data() + begin;
   for (std::size_t i = 0; i < count; ++i) {
@@ -75,7 +61,7 @@ void StepList::assign(const InputShape& input, const TileKernel& kernel, const C
   const Precision precision = kernel.precision;
   const std::size_t group = per_unit(precision);
   const std::size_t zeros = input.taps() * input.channels;
-  checked(static_cast<std::ptrdiff_t>(zeros * kernel.channel_row()));
+  step_offset(zeros * kernel.channel_row());
   assign_taps(input, [&](std::ptrdiff_t tap, std::size_t number) {
     const auto append = [&](const CompactChannels& channels, ChannelRun run, std::ptrdiff_t from) {
       const std::size_t first = run.first_unit(precision);
@@ -96,8 +82,8 @@ void StepList::assign(const InputShape& input, const TileKernel& kernel, const C
           const std::size_t row = read ? number * input.channels + channels[place] : zeros;
           merged_.push_back(static_cast<std::uint32_t>(row * kernel.channel_row()));
         }
-        steps_.push_back({checked(tap + from + static_cast<std::ptrdiff_t>(unit * kUnit)),
-                          checked(static_cast<std::ptrdiff_t>(weight))});
+        steps_.push_back({step_offset(tap + from + static_cast<std::ptrdiff_t>(unit * kUnit)),
+                          step_offset(weight)});
       }
     };
     append(own, {0, own.kept()}, 0);
@@ -115,7 +101,7 @@ void StepList::assign(const InputShape& input, const TileKernel& kernel,
   const std::size_t row = input.kernel * channels.size() / group;  // units
   const std::size_t depth = round_up(row, kernel.chunk);
   const std::size_t zeros = input.taps() * input.channels;
-  checked(static_cast<std::ptrdiff_t>(zeros * kernel.channel_row()));
+  step_offset(zeros * kernel.channel_row());
   assign_taps(input, [&](std::ptrdiff_t tap, std::size_t number) {
     const auto merge = [&](std::size_t of) {
       merged_.push_back(static_cast<std::uint32_t>(of * kernel.channel_row()));

@@ -8,6 +8,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <stdexcept>
 #include <vector>
 
 #include "kernels/precision.h"
@@ -19,6 +21,20 @@ struct Step {
   std::int32_t input;
   std::int32_t weight;
 };
+
+// Throws std::invalid_argument where a step cannot reach so far.
+inline std::int32_t step_offset(std::ptrdiff_t bytes) {
+  if (bytes > std::numeric_limits<std::int32_t>::max() ||
+      bytes < std::numeric_limits<std::int32_t>::min()) {
+    throw std::invalid_argument(
+        "the frames or weights are too large: two frames must fit into 2 GiB, and so must the "
+        "weights of 32 outputs");
+  }
+  return static_cast<std::int32_t>(bytes);
+}
+inline std::int32_t step_offset(std::size_t bytes) {
+  return step_offset(static_cast<std::ptrdiff_t>(bytes));
+}
 
 // Weight rows are prefetched this many steps ahead: gathered rows defeat the processor's own
 // prefetching.  Every list of steps is followed by as many harmless ones.

@@ -76,6 +76,11 @@ void PatchReads::add_run(const char* frame, const InputShape& input, const Chann
   }
 }
 
+void PatchReads::begin_term(std::size_t channels, const TileKernel& kernel) const {
+  step_offset((channels_ + channels) * sizeof(float));
+  step_offset(channels * kernel.weight_row());
+}
+
 void PatchReads::end_term(std::size_t first_step, std::size_t weight_rows) {
   terms_.push_back({first_step, steps_.size() - first_step, weight_rows});
   // Only prefetched.
@@ -89,6 +94,7 @@ void PatchReads::add(const char* frame, const InputShape& input, const TemporalS
   const std::array<bool, 3> present{neighbours.next, neighbours.previous, true};
   const std::array<const char*, 3> frames{frame + pitch, frame - pitch, frame};
   std::size_t weight = 0;
+  begin_term(input.channels, kernel);
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const std::size_t count = runs[i].end - runs[i].begin;
     for (std::size_t channel = 0; present[i] && channel < count; ++channel) {
@@ -107,6 +113,7 @@ void PatchReads::add(const char* frame, const InputShape& input, const CompactCh
                      const CompactChannels* previous, std::ptrdiff_t distance,
                      const TileKernel& kernel) {
   const std::size_t first_step = steps_.size();
+  begin_term(2 * input.channels, kernel);  // of two frames at most
   const auto append = [&](const char* from, const CompactChannels& stored, ChannelRun run) {
     for (std::size_t place = run.begin; place < run.end; ++place) {
       steps_.push_back({static_cast<std::int32_t>((channels_ + place - run.begin) * sizeof(float)),

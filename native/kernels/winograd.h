@@ -65,6 +65,8 @@ class PatchReads {
   };
 
   void add_run(const char* frame, const InputShape& input, const ChannelRun& run);
+  // Throws std::invalid_argument where steps cannot reach that many channels.
+  void begin_term(std::size_t channels, const TileKernel& kernel) const;
   void end_term(std::size_t first_step, std::size_t weight_rows);
 
   std::size_t channels_ = 0;

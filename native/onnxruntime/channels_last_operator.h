@@ -5,22 +5,30 @@
 // int8, scales: what an integer of one stands for in Y.
 #pragma once
 
-#include "kernels/precision.h"
 #include "onnxruntime/api.h"
+#include "onnxruntime/attributes.h"
 
 namespace adafuse {
 
+struct ChannelsLastAttributes {
+  std::size_t border;
+  Precision precision;
+  float scale;
+
+  // Throws std::invalid_argument.
+  static ChannelsLastAttributes read(const Attributes& attributes);
+};
+
 class ChannelsLastKernel {
  public:
-  explicit ChannelsLastKernel(const OrtKernelInfo* info);
+  explicit ChannelsLastKernel(const OrtKernelInfo* info)
+      : attributes_(ChannelsLastAttributes::read(Attributes(info))) {}
   OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
 
  private:
   void compute(const Ort::KernelContext& context) const;
 
-  std::size_t border_;
-  Precision precision_;
-  float scale_ = 1;
+  ChannelsLastAttributes attributes_;
 };
 
 class ChannelsLastOperator

@@ -1,6 +1,7 @@
 #include "onnxruntime/constants.h"
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 
 #include "kernels/huge_pages.h"
@@ -13,7 +14,7 @@ namespace {
 // A constant input, or nothing when it is absent.
 std::optional<Ort::ConstValue> constant(const Ort::ConstKernelInfo& info, std::size_t index,
                                         const std::string& name) {
-  if (index >= info.GetInputCount() || info.GetInputName(index).empty()) {
+  if (!is_given(info, index)) {
     return std::nullopt;
   }
   int is_constant = 0;
@@ -32,8 +33,27 @@ void move_to_huge_pages(const Ort::ConstValue& tensor) {
   prefer_huge_pages(tensor.GetTensorRawData(), info.GetElementCount() * bytes, true);
 }
 
+void require_values(const NamedTensor& weight) {
+  for (std::size_t axis = 0; axis < weight.dims.size(); ++axis) {
+    if (weight.size(axis) == 0) {
+      throw std::invalid_argument(weight.description() + " must not be empty.");
+    }
+  }
+}
+
+// What an integer of one stands for in the weights of each output.
+const float* checked_scales(const NamedTensor& scale) {
+  const float* const values = scale.value.GetTensorData<float>();
+  if (!std::all_of(values, values + scale.size(0),
+                   [](float value) { return value > 0 && std::isfinite(value); })) {
+    throw std::invalid_argument(scale.name + " must hold positive numbers.");
+  }
+  return values;
+}
+
 ConstantConv stored_by_panels(const NamedTensor& weight, const NamedTensor& bias) {
   const std::size_t outputs = bias.size(0), taps = weight.size(1);
+  require_values(weight);
   require(weight.size(0) == (outputs + kStoredPanel - 1) / kStoredPanel, weight, bias,
           "a panel per 32 output channels");
   if (weight.size(2) % kStoredPanel != 0 || (taps != 1 && taps != 9)) {
@@ -51,16 +71,33 @@ ConstantConv stored_by_panels(const NamedTensor& weight, const NamedTensor& bias
 
 }  // namespace
 
+bool is_given(const Ort::ConstKernelInfo& info, std::size_t index) {
+  return index < info.GetInputCount() && !info.GetInputName(index).empty();
+}
+
+ConstantConv read_needed_conv(const Ort::ConstKernelInfo& info, std::size_t index,
+                              const std::string& suffix, bool quantized) {
+  auto conv = read_conv(info, index, suffix, quantized);
+  if (!conv) {
+    throw std::invalid_argument("W" + suffix + " is missing.");
+  }
+  return std::move(*conv);
+}
+
 std::optional<ConstantConv> read_conv(const Ort::ConstKernelInfo& info, std::size_t index,
                                       const std::string& suffix, bool quantized) {
   const auto weight_value = constant(info, index, "W" + suffix);
   const auto bias_value = constant(info, index + 1, "B" + suffix);
   const auto scale_value = quantized ? constant(info, index + 2, "S" + suffix) : std::nullopt;
-  if (!weight_value || !bias_value || scale_value.has_value() != quantized) {
+  if (!weight_value && !bias_value && !scale_value) {
     return std::nullopt;
   }
+  if (!weight_value || !bias_value || scale_value.has_value() != quantized) {
+    const std::string name = !weight_value ? "W" : !bias_value ? "B" : "S";
+    throw std::invalid_argument(name + suffix + " is missing.");
+  }
   const auto weight_info = weight_value->GetTensorTypeAndShapeInfo();
-  const std::size_t rank = weight_info.GetDimensionsCount(), count = weight_info.GetElementCount();
+  const std::size_t rank = weight_info.GetDimensionsCount();
   const NamedTensor bias(*bias_value, "B" + suffix, 1);
   if (!quantized && weight_info.GetElementType() == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) {
     move_to_huge_pages(*weight_value);
@@ -69,6 +106,7 @@ std::optional<ConstantConv> read_conv(const Ort::ConstKernelInfo& info, std::siz
     }
   }
   const NamedTensor weight(*weight_value, "W" + suffix, 4);
+  require_values(weight);
   require(bias.size(0) == weight.size(0), bias, weight, "one bias per output channel");
   if (weight.size(2) != weight.size(3)) {
     throw std::invalid_argument(weight.description() + " must have a square kernel.");
@@ -76,13 +114,14 @@ std::optional<ConstantConv> read_conv(const Ort::ConstKernelInfo& info, std::siz
   ConstantConv conv;
   conv.weights = {nullptr, bias.value.GetTensorData<float>(), weight.size(0), weight.size(1),
                   weight.size(2) * weight.size(3)};
+  const std::size_t count = weight_info.GetElementCount();
   if (quantized) {
     const NamedTensor scale(*scale_value, "S" + suffix, 1);
     require(scale.size(0) == weight.size(0), scale, weight, "one scale per output channel");
     const std::int8_t* const integers = weight.value.GetTensorData<std::int8_t>();
     conv.values.assign(integers, integers + count);
     conv.weights.weight = conv.values.data();
-    conv.weights.scale = scale.value.GetTensorData<float>();
+    conv.weights.scale = checked_scales(scale);
   } else if (holds_bfloat16(weight)) {
     const char* const halves = static_cast<const char*>(weight.value.GetTensorRawData());
     conv.values.reserve(count);
@@ -103,35 +142,6 @@ void prefer_huge_pages(const Ort::ConstKernelInfo& info, std::size_t index) {
   if (is_constant != 0) {
     move_to_huge_pages(value);
   }
-}
-
-std::size_t read_count(const Ort::ConstKernelInfo& info, const char* name) {
-  std::int64_t value = -1;
-  try {
-    value = info.GetAttribute<std::int64_t>(name);
-  } catch (const Ort::Exception&) {
-    throw std::invalid_argument(std::string("the attribute ") + name +
-                                " is missing or no integer.");
-  }
-  if (value < 0) {
-    throw std::invalid_argument(std::string("the attribute ") + name + " is negative.");
-  }
-  return static_cast<std::size_t>(value);
-}
-
-std::vector<float> read_scales(const Ort::ConstKernelInfo& info, std::size_t count) {
-  std::vector<float> scales;
-  try {
-    scales = info.GetAttributes<float>("scales");
-  } catch (const Ort::Exception&) {
-    throw std::invalid_argument("the attribute scales is missing or no list of numbers.");
-  }
-  if (scales.size() != count ||
-      std::any_of(scales.begin(), scales.end(), [](float scale) { return !(scale > 0); })) {
-    throw std::invalid_argument("the attribute scales must be " + std::to_string(count) +
-                                " positive numbers.");
-  }
-  return scales;
 }
 
 }  // namespace adafuse

@@ -25,17 +25,19 @@ constexpr std::size_t inputs_per_conv(bool quantized) {
 // The convolution whose weights, float32 or bfloat16, are input `index`, followed by biases and, if
 // `quantized`, by what an integer of one stands for per output; called W, B and S with `suffix` in
 // messages.  Weights are (outputs, inputs, k, k) or, in float32, (panels, taps, inputs *
-// kStoredPanel).  Nothing when any is absent.
+// kStoredPanel).  Nothing when all are absent.  Throws std::invalid_argument when they do not fit
+// each other or some are absent.
 std::optional<ConstantConv> read_conv(const Ort::ConstKernelInfo& info, std::size_t index,
                                       const std::string& suffix, bool quantized);
 
+// The same of a convolution that the operator cannot do without.
+ConstantConv read_needed_conv(const Ort::ConstKernelInfo& info, std::size_t index,
+                              const std::string& suffix, bool quantized);
+
+// Whether the node has an input of this number.
+bool is_given(const Ort::ConstKernelInfo& info, std::size_t index);
+
 // Moves a tensor that every run reads where it is into large pages, if it is constant.
 void prefer_huge_pages(const Ort::ConstKernelInfo& info, std::size_t index);
-
-// An attribute that counts something.
-std::size_t read_count(const Ort::ConstKernelInfo& info, const char* name);
-
-// The attribute `scales`: what an integer of one stands for in `count` activations.
-std::vector<float> read_scales(const Ort::ConstKernelInfo& info, std::size_t count);
 
 }  // namespace adafuse

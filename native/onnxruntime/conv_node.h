@@ -8,6 +8,7 @@
 
 #include "kernels/conv_shape.h"
 #include "onnxruntime/api.h"
+#include "onnxruntime/attributes.h"
 #include "onnxruntime/tensors.h"
 
 namespace adafuse {
@@ -17,9 +18,8 @@ struct ConvAttributes {
   std::vector<std::int64_t> strides;
   std::vector<std::int64_t> pads;
 
-  // Throw std::invalid_argument.
-  static ConvAttributes read(const OrtKernelInfo* info);
-  void validate() const;
+  // Throws std::invalid_argument.
+  static ConvAttributes read(const Attributes& attributes);
 };
 
 // The first three inputs, checked against each other.
@@ -36,12 +36,7 @@ struct ConvInputs {
   Dims output_dims() const;
 };
 
-// For shape inference: the dimensions of the result, -1 for rows that only have a name, or nothing
-// where too little is known.
-struct ConvResult {
-  Dims dims;
-  std::string rows_name;
-};
-std::optional<ConvResult> infer_conv(OrtShapeInferContext* context);
+// For shape inference: the result, or nothing where too little is known.
+std::optional<KnownShape> infer_conv(OrtShapeInferContext* context);
 
 }  // namespace adafuse

@@ -19,7 +19,7 @@ void infer_shape(OrtShapeInferContext* context) {
 }  // namespace
 
 ConvKernel::ConvKernel(const ConvSignature& signature, const OrtKernelInfo* info)
-    : signature_(signature), attributes_(ConvAttributes::read(info)) {}
+    : signature_(signature), attributes_(ConvAttributes::read(Attributes(info))) {}
 
 OrtStatusPtr ConvKernel::ComputeV2(OrtKernelContext* context) const {
   return as_status(signature_.name, [&] { compute(Ort::KernelContext(context)); });
@@ -32,7 +32,7 @@ void ConvKernel::compute(const Ort::KernelContext& context) const {
   const auto input_policy =
       read_policy(context, signature_.input_policy, "input_policy", x, shape.in_channels);
 
-  Ort::UnownedValue y = context.GetOutput(0, inputs.output_dims());
+  Ort::UnownedValue y = make_output(context, 0, inputs.output_dims());
   conditional_conv(shape,
                    {x.value.GetTensorData<float>(), weight.value.GetTensorData<float>(),
                     bias.value.GetTensorData<float>(), y.GetTensorMutableData<float>()},

@@ -5,7 +5,6 @@
 #include <stdexcept>
 #include <string>
 
-#include "onnxruntime/constants.h"
 #include "onnxruntime/frames.h"
 #include "onnxruntime/parallel_for.h"
 #include "onnxruntime/status.h"
@@ -18,65 +17,74 @@ std::string numbered(const char* name, std::size_t source) {
   return source == 0 ? name : name + std::to_string(source + 1);
 }
 
-void infer_shapes(OrtShapeInferContext* raw_context) {
-  Ort::ShapeInferContext context(&Ort::GetApi(), raw_context);
-  const Ort::ShapeInferContext::Shape& x = context.GetInputShape(FrameConvSignature::kInput);
-  const Ort::ShapeInferContext::Shape& weight = context.GetInputShape(FrameConvSignature::kWeight);
-  const auto known = [](const Ort::ShapeInferContext::SymbolicInteger& dim) {
-    return dim.IsInt() && dim.AsInt() >= 0;
-  };
-  if (x.size() != 4 || weight.size() != 4 || !known(weight[0]) || !known(x[1]) || !known(x[2]) ||
-      (x[0].IsInt() && x[0].AsInt() < 0)) {
+void infer_shapes(const FrameConvSignature& signature, OrtShapeInferContext* context) {
+  const auto attributes = FrameConvAttributes::read(Attributes(context), signature.quantized);
+  const auto x = known_shape(context, FrameConvSignature::kInput, 4);
+  const auto bias = known_shape(context, FrameConvSignature::kWeight + 1, 1);
+  if (!x || !bias || bias->dims[0] < 0) {
     return;
   }
-  const std::int64_t stride = context.GetAttrInt("stride"), border = context.GetAttrInt("border");
-  const std::int64_t input_border = context.GetAttrInt("input_border");
-  const auto size = [=](std::int64_t input) {
-    return (input - 2 * input_border + stride - 1) / stride + 2 * border;
-  };
-  const bool rows_are_named = !x[0].IsInt();
-  const std::int64_t rows = rows_are_named ? -1 : x[0].AsInt();
-  const char* name = rows_are_named ? x[0].AsSym() : "";
-  const std::int64_t channels = weight[0].AsInt();
-  set_output_shape(
-      raw_context, 0,
-      {rows, size(x[1].AsInt()), size(x[2].AsInt()),
-       units_per_pixel(static_cast<std::size_t>(channels), read_precision(raw_context))},
-      name);
-  set_output_shape(raw_context, 1, {rows, channels}, name);
+  const std::size_t pitch = channel_pitch(attributes.channels[0], attributes.precision);
+  const FrameLayout input = layout_of(x->dims, "X", attributes.input_border, pitch);
+  const FrameLayout output = attributes.output_layout(input, bias->size(0));
+  const char* const rows = x->rows_name.c_str();
+  set_output_shape(context, 0, frame_dims(x->dims[0], output), rows);
+  set_output_shape(context, 1, {x->dims[0], bias->dims[0]}, rows);
 }
 
 }  // namespace
 
+FrameConvAttributes FrameConvAttributes::read(const Attributes& attributes, bool quantized) {
+  FrameConvAttributes result{{},
+                             attributes.count("stride", 1, kMostStride),
+                             attributes.count("input_border", 0, kMostBorder),
+                             attributes.count("border", 0, kMostBorder),
+                             attributes.flag("winograd"),
+                             attributes.precision(quantized),
+                             {}};
+  for (const std::int64_t channels : attributes.integers("channels")) {
+    if (channels < 1 || channels > static_cast<std::int64_t>(kMostSize)) {
+      throw std::invalid_argument("the attribute channels holds " + std::to_string(channels) +
+                                  " but must count channels.");
+    }
+    result.channels.push_back(static_cast<std::size_t>(channels));
+  }
+  if (result.channels.empty() || result.channels.size() > kMaxSources) {
+    throw std::invalid_argument("the attribute channels needs a count for each input of frames.");
+  }
+  if (quantized) {
+    const std::vector<float> scales = attributes.scales(2);
+    result.scales = {scales[0], scales[1]};
+  }
+  return result;
+}
+
+FrameLayout FrameConvAttributes::output_layout(const FrameLayout& input,
+                                               std::size_t outputs) const {
+  return {(input.height + stride - 1) / stride, (input.width + stride - 1) / stride, border,
+          channel_pitch(outputs, precision)};
+}
+
 FrameConvKernel::FrameConvKernel(const FrameConvSignature& signature, const OrtKernelInfo* raw_info)
-    : signature_(signature) {
+    : signature_(signature),
+      attributes_(FrameConvAttributes::read(Attributes(raw_info), signature.quantized)) {
   const Ort::ConstKernelInfo info(raw_info);
-  const auto conv = read_conv(info, FrameConvSignature::kWeight, "", signature.quantized);
-  if (!conv) {
-    throw std::invalid_argument("weights, biases or scales are missing.");
-  }
-  FrameScales scales;
-  if (signature.quantized) {
-    const std::vector<float> values = read_scales(info, 2);
-    scales = {values[0], values[1]};
-  }
-  const auto given = [&](std::size_t input) {
-    return input < info.GetInputCount() && !info.GetInputName(input).empty();
-  };
-  for (const std::int64_t channels : info.GetAttributes<std::int64_t>("channels")) {
-    const std::size_t source = sources_.size();
-    if (channels < 0 || source == kMaxSources || !given(signature.source_input(source))) {
+  std::vector<FrameSourceSpec> sources;
+  for (std::size_t i = 0; i < kMaxSources; ++i) {
+    if (is_given(info, signature.source_input(i)) != (i < attributes_.channels.size())) {
       throw std::invalid_argument("the attribute channels needs a count for each input of frames.");
     }
-    sources_.push_back(
-        {static_cast<std::size_t>(channels), given(signature.source_policy(source))});
+    if (i < attributes_.channels.size()) {
+      sources.push_back({attributes_.channels[i], is_given(info, signature.source_policy(i))});
+    }
   }
-  input_border_ = read_count(info, "input_border");
+  const ConstantConv conv =
+      read_needed_conv(info, FrameConvSignature::kWeight, "", signature.quantized);
   conv_ = std::make_unique<const FrameConv>(
-      FrameConvSpec{conv->weights, sources_, given(signature.policy()), read_count(info, "stride"),
-                    input_border_, read_count(info, "border"), read_count(info, "winograd") != 0,
-                    scales},
-      *tile_kernels(read_precision(info)).front());
+      FrameConvSpec{conv.weights, sources, is_given(info, signature.policy()), attributes_.stride,
+                    attributes_.input_border, attributes_.border, attributes_.winograd,
+                    attributes_.scales},
+      *tile_kernels(attributes_.precision).front());
 }
 
 OrtStatusPtr FrameConvKernel::ComputeV2(OrtKernelContext* context) const {
@@ -85,31 +93,24 @@ OrtStatusPtr FrameConvKernel::ComputeV2(OrtKernelContext* context) const {
 
 void FrameConvKernel::compute(const Ort::KernelContext& context) const {
   const NamedTensor x(context, FrameConvSignature::kInput, "X", 4);
-  const std::size_t edges = 2 * input_border_;
-  if (x.size(1) <= edges || x.size(2) <= edges) {
-    throw std::invalid_argument(x.description() + " must hold frames with " +
-                                std::to_string(input_border_) + " pixels of border.");
-  }
-  const std::size_t height = x.size(1) - edges, width = x.size(2) - edges;
+  FrameLayout input;
   std::optional<Policy> policies[kMaxSources];
   FrameSource sources[kMaxSources];
-  for (std::size_t i = 0; i < sources_.size(); ++i) {
+  for (std::size_t i = 0; i < attributes_.channels.size(); ++i) {
     const NamedTensor frames(context, signature_.source_input(i), numbered("X", i), 4);
-    const std::size_t units = conv_->input_layout(i, height, width).pitch / kUnit;
+    input = layout_of(frames.dims, frames.name, attributes_.input_border,
+                      channel_pitch(attributes_.channels[i], attributes_.precision));
     require(std::equal(x.dims.begin(), x.dims.begin() + 3, frames.dims.begin()), frames, x,
             "frames must have the same number and size");
-    if (frames.size(3) != units) {
-      throw std::invalid_argument(frames.description() + " must have " + std::to_string(units) +
-                                  " units per pixel.");
-    }
     policies[i] = read_policy(context, signature_.source_policy(i),
-                              numbered("input_policy", i).c_str(), x, sources_[i].channels);
+                              numbered("input_policy", i).c_str(), x, attributes_.channels[i]);
     sources[i] = {static_cast<const char*>(frames.value.GetTensorRawData()),
                   policies[i] ? &*policies[i] : nullptr};
   }
+  const std::size_t height = input.height, width = input.width;
   const auto policy = read_policy(context, signature_.policy(), "policy", x, conv_->outputs());
-  const Dims pooled_dims{x.dims[0], static_cast<std::int64_t>(conv_->outputs())};
-  Ort::UnownedValue pooled = context.GetOutput(1, pooled_dims.data(), pooled_dims.size());
+  Ort::UnownedValue pooled =
+      make_output(context, 1, {x.dims[0], static_cast<std::int64_t>(conv_->outputs())});
   conv_->run(x.size(0), height, width,
              {sources, policy ? &*policy : nullptr,
               make_frames(context, 0, x.dims[0], conv_->output_layout(height, width)),
@@ -125,7 +126,7 @@ FrameConvOperator::FrameConvOperator(const FrameConvSignature& signature, bool i
   if (infers_shapes) {
     OrtCustomOp::InferOutputShapeFn = [](const OrtCustomOp* self, OrtShapeInferContext* context) {
       const FrameConvSignature& signature = static_cast<const FrameConvOperator*>(self)->signature_;
-      return as_status(signature.name, [&] { infer_shapes(context); });
+      return as_status(signature.name, [&] { infer_shapes(signature, context); });
     };
   }
 }

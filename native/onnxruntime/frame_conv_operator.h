@@ -18,6 +18,7 @@
 
 #include "kernels/frame_conv.h"
 #include "onnxruntime/api.h"
+#include "onnxruntime/attributes.h"
 #include "onnxruntime/constants.h"
 
 namespace adafuse {
@@ -36,6 +37,21 @@ struct FrameConvSignature {
   std::size_t inputs() const { return source_policy(kMaxSources - 1) + 1; }
 };
 
+struct FrameConvAttributes {
+  std::vector<std::size_t> channels;  // of X, X2, ...
+  std::size_t stride;
+  std::size_t input_border;
+  std::size_t border;
+  bool winograd;
+  Precision precision;
+  FrameScales scales;
+
+  // Throws std::invalid_argument.
+  static FrameConvAttributes read(const Attributes& attributes, bool quantized);
+
+  FrameLayout output_layout(const FrameLayout& input, std::size_t outputs) const;
+};
+
 class FrameConvKernel {
  public:
   FrameConvKernel(const FrameConvSignature& signature, const OrtKernelInfo* info);
@@ -45,8 +61,7 @@ class FrameConvKernel {
   void compute(const Ort::KernelContext& context) const;
 
   const FrameConvSignature& signature_;
-  std::vector<FrameSourceSpec> sources_;
-  std::size_t input_border_;
+  FrameConvAttributes attributes_;
   std::unique_ptr<const FrameConv> conv_;
 };
 

@@ -11,19 +11,34 @@
 
 #include "kernels/frame_pool.h"
 #include "onnxruntime/api.h"
+#include "onnxruntime/attributes.h"
+#include "onnxruntime/tensors.h"
 
 namespace adafuse {
 
+struct FramePoolAttributes {
+  std::size_t channels;
+  FramePool pool;
+
+  // Throws std::invalid_argument.
+  static FramePoolAttributes read(const Attributes& attributes, bool quantized);
+
+  // Of frames with these dimensions.  Throws std::invalid_argument where they are none.
+  FrameLayout input_layout(const Dims& x) const;
+  FrameLayout output_layout(const Dims& x) const;
+};
+
 class FramePoolKernel {
  public:
-  FramePoolKernel(const OrtKernelInfo* info, bool quantized);
+  FramePoolKernel(const char* name, const OrtKernelInfo* info, bool quantized)
+      : name_(name), attributes_(FramePoolAttributes::read(Attributes(info), quantized)) {}
   OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
 
  private:
   void compute(const Ort::KernelContext& context) const;
 
-  FramePool pool_;
-  std::size_t channels_;
+  const char* name_;
+  FramePoolAttributes attributes_;
 };
 
 class FramePoolOperator : public Ort::CustomOpBase<FramePoolOperator, FramePoolKernel, true> {

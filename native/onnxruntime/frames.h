@@ -1,73 +1,60 @@
 // Frames of the fused blocks as tensors: (rows, height + 2b, width + 2b, units per pixel).
 //
 // FrameLayout says what they hold.  The element type is float32 whatever the precision: an element
-// is a unit of the layout, four bytes.  The attribute `precision` is "fp32", "bf16" or "int8".
+// is a unit of the layout, four bytes.
 #pragma once
 
 #include <cstdint>
 #include <stdexcept>
 #include <string>
-#include <vector>
 
 #include "kernels/frame_layout.h"
 #include "kernels/huge_pages.h"
 #include "onnxruntime/api.h"
+#include "onnxruntime/tensors.h"
 
 namespace adafuse {
 
-inline Precision parse_precision(const std::string& name) {
-  if (name == "fp32") {
-    return Precision::kFloat32;
-  }
-  if (name == "bf16") {
-    return Precision::kBFloat16;
-  }
-  if (name == "int8") {
-    return Precision::kInt8;
-  }
-  throw std::invalid_argument("the attribute precision is " + name +
-                              " but must be fp32, bf16 or int8.");
-}
-
-inline Precision read_precision(const Ort::ConstKernelInfo& info) {
-  try {
-    return parse_precision(info.GetAttribute<std::string>("precision"));
-  } catch (const Ort::Exception&) {
-    throw std::invalid_argument("the attribute precision is missing or no string.");
-  }
-}
-
-// The same for shape inference; ShapeInferContext::GetAttrString() forgets where a string ends.
-inline Precision read_precision(const OrtShapeInferContext* context) {
-  const OrtApi& api = Ort::GetApi();
-  const OrtOpAttr* attribute = nullptr;
-  Ort::ThrowOnError(api.ShapeInferContext_GetAttribute(context, "precision", &attribute));
-  char name[8] = {};
-  std::size_t size = 0;
-  Ort::ThrowOnError(api.ReadOpAttr(attribute, ORT_OP_ATTR_STRING, name, sizeof(name), &size));
-  return parse_precision(std::string(name, size));
-}
-
 // The dimensions of `rows` frames.
-inline std::vector<std::int64_t> frame_dims(std::int64_t rows, const FrameLayout& layout) {
+inline Dims frame_dims(std::int64_t rows, const FrameLayout& layout) {
   const std::size_t edges = 2 * layout.border;
   return {rows, static_cast<std::int64_t>(layout.height + edges),
           static_cast<std::int64_t>(layout.width + edges),
           static_cast<std::int64_t>(layout.pitch / kUnit)};
 }
 
+// The layout of frames that have these dimensions, four of them, and `border` pixels around.
+// Throws std::invalid_argument, calling them `name`, where they have no pixels inside or not
+// `pitch` bytes per pixel.
+inline FrameLayout layout_of(const Dims& dims, const std::string& name, std::size_t border,
+                             std::size_t pitch) {
+  const auto edges = static_cast<std::int64_t>(2 * border);
+  const auto units = static_cast<std::int64_t>(pitch / kUnit);
+  if (dims[1] <= edges || dims[2] <= edges || dims[3] != units) {
+    throw std::invalid_argument(name + " " + to_string(dims) + " must hold frames with " +
+                                std::to_string(border) + " pixels of border and " +
+                                std::to_string(units) + " units per pixel.");
+  }
+  return {static_cast<std::size_t>(dims[1] - edges), static_cast<std::size_t>(dims[2] - edges),
+          border, pitch};
+}
+
+// Throws std::invalid_argument where frames would have no pixels inside.
+inline const FrameLayout& with_pixels(const FrameLayout& layout, const std::string& input,
+                                      const Dims& dims) {
+  if (layout.height == 0 || layout.width == 0) {
+    throw std::invalid_argument(input + " " + to_string(dims) + " is too small: nothing is left.");
+  }
+  return layout;
+}
+
 // Makes output `index` of a node: `rows` frames.
 inline char* make_frames(const Ort::KernelContext& context, std::size_t index, std::int64_t rows,
                          const FrameLayout& layout) {
-  const std::vector<std::int64_t> dims = frame_dims(rows, layout);
-  Ort::UnownedValue value = context.GetOutput(index, dims.data(), dims.size());
+  Ort::UnownedValue value = make_output(context, index, frame_dims(rows, layout));
   char* const frames = static_cast<char*>(value.GetTensorMutableRawData());
   prefer_huge_pages(frames, static_cast<std::size_t>(rows) * layout.frame_pitch());
   return frames;
-}
-
-inline std::int64_t units_per_pixel(std::size_t channels, Precision precision) {
-  return static_cast<std::int64_t>(channel_pitch(channels, precision) / kUnit);
 }
 
 }  // namespace adafuse

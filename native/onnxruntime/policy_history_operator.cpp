@@ -11,7 +11,7 @@ namespace {
 void compute(const Ort::KernelContext& context) {
   const NamedTensor previous(context, 0, "V_previous", 2), w0(context, 1, "W0", 2);
   require(w0.size(1) == 2 * previous.size(1), w0, previous, "it weighs both frames' features");
-  Ort::UnownedValue weighed = context.GetOutput(0, Dims{previous.dims[0], w0.dims[0]});
+  Ort::UnownedValue weighed = make_output(context, 0, {previous.dims[0], w0.dims[0]});
   const auto run = [&](auto weight0) {
     weigh_history(previous.size(1), w0.size(0), weight0, previous.value.GetTensorData<float>(),
                   previous.size(0), weighed.GetTensorMutableData<float>(),
@@ -26,16 +26,11 @@ void compute(const Ort::KernelContext& context) {
   }
 }
 
-void infer_shapes(OrtShapeInferContext* raw_context) {
-  Ort::ShapeInferContext context(&Ort::GetApi(), raw_context);
-  const Ort::ShapeInferContext::Shape& previous = context.GetInputShape(0);
-  const Ort::ShapeInferContext::Shape& w0 = context.GetInputShape(1);
-  if (previous.size() != 2 || w0.size() != 2 || !w0[0].IsInt()) {
-    return;
+void infer_shapes(OrtShapeInferContext* context) {
+  const auto previous = known_shape(context, 0, 2), w0 = known_shape(context, 1, 2);
+  if (previous && w0 && w0->dims[0] >= 0) {
+    set_output_shape(context, 0, {previous->dims[0], w0->dims[0]}, previous->rows_name.c_str());
   }
-  const bool named = !previous[0].IsInt();
-  set_output_shape(raw_context, 0, {named ? -1 : previous[0].AsInt(), w0[0].AsInt()},
-                   named ? previous[0].AsSym() : "");
 }
 
 }  // namespace

@@ -1,10 +1,8 @@
 #include "onnxruntime/residual_operator.h"
 
-#include <algorithm>
 #include <stdexcept>
 #include <string>
 
-#include "onnxruntime/constants.h"
 #include "onnxruntime/frames.h"
 #include "onnxruntime/parallel_for.h"
 #include "onnxruntime/status.h"
@@ -13,58 +11,62 @@
 namespace adafuse {
 namespace {
 
-void infer_shapes(const ResidualSignature& signature, OrtShapeInferContext* raw_context) {
-  Ort::ShapeInferContext context(&Ort::GetApi(), raw_context);
-  const Ort::ShapeInferContext::Shape& x = context.GetInputShape(ResidualSignature::kInput);
-  const Ort::ShapeInferContext::Shape& last =
-      context.GetInputShape(signature.weight(signature.convolutions - 1) + 1);  // its biases
-  if (x.size() != 4 || last.size() != 1 || !last[0].IsInt()) {
+// How far zeros lie around the frames.
+std::size_t border_of(const ResidualSignature& signature) {
+  return signature.convolutions == 2 ? 1 : 0;
+}
+
+void infer_shapes(const ResidualSignature& signature, OrtShapeInferContext* context) {
+  const auto attributes = ResidualAttributes::read(Attributes(context), signature);
+  const auto x = known_shape(context, ResidualSignature::kInput, 4);
+  const auto last =
+      known_shape(context, signature.weight(signature.convolutions - 1) + 1, 1);  // its biases
+  if (!x || !last || last->dims[0] < 0) {
     return;
   }
-  const auto known = [](const Ort::ShapeInferContext::SymbolicInteger& dim) {
-    return dim.IsInt() && dim.AsInt() >= 0;
-  };
-  const bool rows_are_named = !x[0].IsInt();
-  if (!(known(x[0]) || rows_are_named) || !known(x[1]) || !known(x[2])) {
-    return;
-  }
-  const std::int64_t stride = context.GetAttrInt("stride");
-  const std::int64_t edges = signature.convolutions == 2 ? 2 : 0;
-  const auto strided = [=](std::int64_t size) {
-    return (size - edges + stride - 1) / stride + edges;
-  };
-  const std::int64_t rows = rows_are_named ? -1 : x[0].AsInt();
-  const char* name = rows_are_named ? x[0].AsSym() : "";
-  const std::int64_t channels = last[0].AsInt();
-  const std::int64_t pitch = static_cast<std::int64_t>(
-      units_per_pixel(static_cast<std::size_t>(channels), read_precision(raw_context)));
-  set_output_shape(raw_context, 0, {rows, strided(x[1].AsInt()), strided(x[2].AsInt()), pitch},
-                   name);
-  set_output_shape(raw_context, 1, {rows, channels}, name);
+  // What a pixel takes follows from the weights, which are looked at when the kernel is made.
+  const std::size_t pitch = x->size(3) * kUnit, stride = attributes.stride;
+  const FrameLayout input = layout_of(x->dims, "X", border_of(signature), pitch);
+  const FrameLayout output{(input.height + stride - 1) / stride,
+                           (input.width + stride - 1) / stride, input.border,
+                           channel_pitch(last->size(0), attributes.precision)};
+  const char* const rows = x->rows_name.c_str();
+  set_output_shape(context, 0, frame_dims(x->dims[0], output), rows);
+  set_output_shape(context, 1, {x->dims[0], last->dims[0]}, rows);
 }
 
 }  // namespace
 
+ResidualAttributes ResidualAttributes::read(const Attributes& attributes,
+                                            const ResidualSignature& signature) {
+  const std::size_t most = signature.streams ? 0 : kMostSize;  // streams are not shifted
+  ResidualAttributes result{
+      attributes.count("frames", 1, signature.streams ? 1 : kMostSize),
+      attributes.count("stride", 1, kMostStride),
+      {attributes.count("shift_next", 0, most), attributes.count("shift_previous", 0, most)},
+      attributes.flag("winograd"),
+      attributes.precision(signature.quantized),
+      {}};
+  if (signature.quantized) {
+    result.scales = attributes.scales(signature.convolutions + 1);
+  }
+  return result;
+}
+
 ResidualKernel::ResidualKernel(const ResidualSignature& signature, const OrtKernelInfo* raw_info)
     : signature_(signature) {
   const Ort::ConstKernelInfo info(raw_info);
-  frames_ = std::max<std::size_t>(1, read_count(info, "frames"));
+  const auto attributes = ResidualAttributes::read(Attributes(raw_info), signature);
+  frames_ = attributes.frames;
   std::vector<ConstantConv> convolutions;
   for (std::size_t i = 0; i < signature.convolutions; ++i) {
-    auto conv = read_conv(info, signature.weight(i), std::to_string(i + 1), signature.quantized);
-    if (!conv) {
-      throw std::invalid_argument("weights, biases or scales are missing.");
-    }
-    convolutions.push_back(std::move(*conv));
+    convolutions.push_back(
+        read_needed_conv(info, signature.weight(i), std::to_string(i + 1), signature.quantized));
   }
   const auto shortcut = read_conv(info, signature.shortcut_weight(), "S", signature.quantized);
-  ResidualBlockSpec spec{convolutions[0].weights,
-                         convolutions[1].weights,
-                         std::nullopt,
-                         std::nullopt,
-                         read_count(info, "stride"),
-                         {read_count(info, "shift_next"), read_count(info, "shift_previous")},
-                         {}};
+  ResidualBlockSpec spec{
+      convolutions[0].weights, convolutions[1].weights, std::nullopt, std::nullopt,
+      attributes.stride,       attributes.shift,        {},           attributes.winograd};
   if (convolutions.size() > 2) {
     spec.conv3 = convolutions[2].weights;
   }
@@ -72,11 +74,10 @@ ResidualKernel::ResidualKernel(const ResidualSignature& signature, const OrtKern
     spec.shortcut = shortcut->weights;
   }
   if (signature.quantized) {
-    const std::vector<float> scales = read_scales(info, signature.convolutions + 1);
+    const std::vector<float>& scales = attributes.scales;
     spec.scales = {scales[0], scales[1], scales[scales.size() - 2], scales.back()};
   }
-  spec.winograd = read_count(info, "winograd") != 0;
-  block_ = std::make_unique<const ResidualBlock>(spec, *tile_kernels(read_precision(info)).front());
+  block_ = std::make_unique<const ResidualBlock>(spec, *tile_kernels(attributes.precision).front());
 }
 
 OrtStatusPtr ResidualKernel::ComputeV2(OrtKernelContext* context) const {
@@ -85,14 +86,8 @@ OrtStatusPtr ResidualKernel::ComputeV2(OrtKernelContext* context) const {
 
 void ResidualKernel::compute(const Ort::KernelContext& context) const {
   const NamedTensor x(context, ResidualSignature::kInput, "X", 4);
-  const std::size_t edges = 2 * block_->border();
-  const FrameLayout input = block_->input_layout(x.size(1) - edges, x.size(2) - edges);
-  const std::size_t units = input.pitch / kUnit;
-  if (x.size(1) <= edges || x.size(2) <= edges || x.size(3) != units) {
-    throw std::invalid_argument(x.description() + " must hold frames with " +
-                                std::to_string(block_->border()) + " pixels of border and " +
-                                std::to_string(units) + " units per pixel.");
-  }
+  const FrameLayout input =
+      layout_of(x.dims, x.name, block_->border(), block_->input_layout(1, 1).pitch);
   if (x.size(0) % frames_ != 0) {
     throw std::invalid_argument(x.description() + " must hold clips of " + std::to_string(frames_) +
                                 " frames.");
@@ -104,8 +99,11 @@ void ResidualKernel::compute(const Ort::KernelContext& context) const {
                                 " frames, not of " + std::to_string(frames_) + ".");
   }
   const FrameLayout output = block_->output_layout(input.height, input.width);
-  const Dims pooled_dims{x.dims[0], static_cast<std::int64_t>(block_->out_channels())};
-  Ort::UnownedValue pooled = context.GetOutput(1, pooled_dims.data(), pooled_dims.size());
+  if (signature_.streams) {
+    check_history(context, x, input, policy);
+  }
+  Ort::UnownedValue pooled =
+      make_output(context, 1, {x.dims[0], static_cast<std::int64_t>(block_->out_channels())});
   const ResidualBlockTensors tensors{static_cast<const char*>(x.value.GetTensorRawData()),
                                      make_frames(context, 0, x.dims[0], output),
                                      pooled.GetTensorMutableData<float>()};
@@ -113,38 +111,46 @@ void ResidualKernel::compute(const Ort::KernelContext& context) const {
     parallel_for(context, count, body);
   };
   if (signature_.streams) {
-    run_streams(context, x, input, tensors, policy, spread);
+    run_streams(context, x, input, tensors, *policy, spread);
   } else {
     block_->run(x.size(0) / frames_, frames_, input.height, input.width, tensors,
                 policy ? &*policy : nullptr, spread);
   }
 }
 
-void ResidualKernel::run_streams(const Ort::KernelContext& context, const NamedTensor& x,
-                                 const FrameLayout& input, const ResidualBlockTensors& tensors,
-                                 const std::optional<Policy>& policy,
-                                 const ParallelFor& parallel_for) const {
+void ResidualKernel::check_history(const Ort::KernelContext& context, const NamedTensor& x,
+                                   const FrameLayout& input,
+                                   const std::optional<Policy>& policy) const {
   const NamedTensor previous(context, signature_.previous(), "X_previous", 4);
   const NamedTensor previous_r(context, signature_.previous() + 1, "R_previous", 4);
   const NamedTensor missing(context, signature_.missing(), "missing", 2);
-  const FrameLayout history = block_->history_layout(input.height, input.width);
+  const Dims history = frame_dims(x.dims[0], block_->history_layout(input.height, input.width));
   const Dims channels{x.dims[0], static_cast<std::int64_t>(block_->mid_channels())};
   require(previous.dims == x.dims, previous, x, "both are frames of the same streams");
-  require(previous_r.dims == frame_dims(x.dims[0], history), previous_r, x,
+  require(previous_r.dims == history, previous_r, x,
           "one frame per stream, with room for every channel of conv1");
   require(missing.dims == channels, missing, x, "one entry per stream and channel of conv1");
   if (!policy) {
     throw std::invalid_argument("policy is missing.");
   }
-  char* const next = make_frames(context, 2, x.dims[0], history);
+}
+
+void ResidualKernel::run_streams(const Ort::KernelContext& context, const NamedTensor& x,
+                                 const FrameLayout& input, const ResidualBlockTensors& tensors,
+                                 const Policy& policy, const ParallelFor& parallel_for) const {
+  const auto frames = [&](std::size_t index) {
+    return static_cast<const char*>(context.GetInput(index).GetTensorRawData());
+  };
+  char* const next =
+      make_frames(context, 2, x.dims[0], block_->history_layout(input.height, input.width));
   Ort::UnownedValue next_missing =
-      context.GetOutput(ResidualSignature::kNextMissing, channels.data(), channels.size());
+      make_output(context, ResidualSignature::kNextMissing,
+                  {x.dims[0], static_cast<std::int64_t>(block_->mid_channels())});
   block_->run_streams(x.size(0), input.height, input.width, tensors,
-                      {static_cast<const char*>(previous.value.GetTensorRawData()),
-                       static_cast<const char*>(previous_r.value.GetTensorRawData()),
-                       missing.value.GetTensorData<std::int32_t>(), next,
+                      {frames(signature_.previous()), frames(signature_.previous() + 1),
+                       context.GetInput(signature_.missing()).GetTensorData<std::int32_t>(), next,
                        next_missing.GetTensorMutableData<std::int32_t>()},
-                      *policy, parallel_for);
+                      policy, parallel_for);
 }
 
 ResidualOperator::ResidualOperator(const ResidualSignature& signature, bool infers_shapes)

@@ -25,6 +25,7 @@
 
 #include "kernels/residual_block.h"
 #include "onnxruntime/api.h"
+#include "onnxruntime/attributes.h"
 #include "onnxruntime/constants.h"
 #include "onnxruntime/tensors.h"
 
@@ -55,6 +56,18 @@ struct ResidualSignature {
   }
 };
 
+struct ResidualAttributes {
+  std::size_t frames;
+  std::size_t stride;
+  TemporalShift shift;
+  bool winograd;
+  Precision precision;
+  std::vector<float> scales;  // in X, behind each convolution but the last, and in Y
+
+  // Throws std::invalid_argument.
+  static ResidualAttributes read(const Attributes& attributes, const ResidualSignature& signature);
+};
+
 class ResidualKernel {
  public:
   ResidualKernel(const ResidualSignature& signature, const OrtKernelInfo* info);
@@ -62,9 +75,12 @@ class ResidualKernel {
 
  private:
   void compute(const Ort::KernelContext& context) const;
+  // Throws std::invalid_argument where a stream's state does not fit its frame.
+  void check_history(const Ort::KernelContext& context, const NamedTensor& x,
+                     const FrameLayout& input, const std::optional<Policy>& policy) const;
   void run_streams(const Ort::KernelContext& context, const NamedTensor& x,
                    const FrameLayout& input, const ResidualBlockTensors& tensors,
-                   const std::optional<Policy>& policy, const ParallelFor& parallel_for) const;
+                   const Policy& policy, const ParallelFor& parallel_for) const;
 
   const ResidualSignature& signature_;
   std::size_t frames_;

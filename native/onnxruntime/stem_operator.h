@@ -13,19 +13,32 @@
 
 #include "kernels/stem.h"
 #include "onnxruntime/api.h"
+#include "onnxruntime/attributes.h"
 #include "onnxruntime/constants.h"
 #include "onnxruntime/tensors.h"
 
 namespace adafuse {
 
+struct StemAttributes {
+  std::size_t stride;
+  StemPool pool;
+  std::size_t border;
+  Precision precision;
+  StemScales scales;
+
+  // Throws std::invalid_argument.
+  static StemAttributes read(const Attributes& attributes, bool quantized);
+};
+
 class StemKernel {
  public:
-  StemKernel(const OrtKernelInfo* info, bool quantized);
+  StemKernel(const char* name, const OrtKernelInfo* info, bool quantized);
   OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
 
  private:
   void compute(const Ort::KernelContext& context) const;
 
+  const char* name_;
   std::unique_ptr<const Stem> stem_;
 };
 

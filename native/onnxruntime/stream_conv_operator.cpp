@@ -1,5 +1,8 @@
 #include "onnxruntime/stream_conv_operator.h"
 
+#include <stdexcept>
+#include <string>
+
 #include "kernels/stream_conv.h"
 #include "onnxruntime/parallel_for.h"
 #include "onnxruntime/status.h"
@@ -35,6 +38,14 @@ void infer_shapes(OrtShapeInferContext* context) {
   set_output_shape(context, kNextMissing, {dims[0], dims[1]}, rows, kInt32);
 }
 
+// Each row belongs to another stream.
+void require_one_frame(const std::optional<Policy>& policy, const char* name) {
+  if (policy && policy->frames() != 1) {
+    throw std::invalid_argument(std::string(name) + " has clips of " +
+                                std::to_string(policy->frames()) + " frames, not of 1.");
+  }
+}
+
 }  // namespace
 
 OrtStatusPtr StreamConvKernel::ComputeV2(OrtKernelContext* context) const {
@@ -57,9 +68,15 @@ void StreamConvKernel::compute(const Ort::KernelContext& context) const {
   const auto previous_input_policy =
       read_policy(context, kPreviousInputPolicy, "previous_input_policy", x, shape.in_channels);
 
-  Ort::UnownedValue y = context.GetOutput(kY, dims);
-  Ort::UnownedValue r = context.GetOutput(kR, dims);
-  Ort::UnownedValue next_missing = context.GetOutput(kNextMissing, missing.dims);
+  if (!policy) {
+    throw std::invalid_argument("policy is missing.");
+  }
+  require_one_frame(policy, "policy");
+  require_one_frame(input_policy, "input_policy");
+  require_one_frame(previous_input_policy, "previous_input_policy");
+  Ort::UnownedValue y = make_output(context, kY, dims);
+  Ort::UnownedValue r = make_output(context, kR, dims);
+  Ort::UnownedValue next_missing = make_output(context, kNextMissing, missing.dims);
   stream_conv(shape,
               {x.value.GetTensorData<float>(), weight.value.GetTensorData<float>(),
                bias.value.GetTensorData<float>(), previous_x.value.GetTensorData<float>(),

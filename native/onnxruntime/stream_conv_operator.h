@@ -16,7 +16,8 @@ namespace adafuse {
 
 class StreamConvKernel {
  public:
-  explicit StreamConvKernel(const OrtKernelInfo* info) : attributes_(ConvAttributes::read(info)) {}
+  explicit StreamConvKernel(const OrtKernelInfo* info)
+      : attributes_(ConvAttributes::read(Attributes(info))) {}
   OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
 
  private:

@@ -1,8 +1,23 @@
 #include "onnxruntime/tensors.h"
 
+#include <algorithm>
 #include <stdexcept>
 
+#include "kernels/sizes.h"
+
 namespace adafuse {
+namespace {
+
+void check_sizes(const std::string& name, const Dims& dims) {
+  for (const std::int64_t dim : dims) {
+    if (dim > static_cast<std::int64_t>(kMostSize)) {
+      throw std::invalid_argument(name + " " + to_string(dims) + " has a dimension beyond " +
+                                  std::to_string(kMostSize) + ".");
+    }
+  }
+}
+
+}  // namespace
 
 std::string to_string(const Dims& dims) {
   std::string text;
@@ -19,6 +34,27 @@ NamedTensor::NamedTensor(Ort::ConstValue value, std::string name, std::size_t ra
     throw std::invalid_argument(this->name + " has shape " + to_string(dims) + " but must have " +
                                 std::to_string(rank) + " dimensions.");
   }
+  check_sizes(this->name, dims);
+}
+
+NamedTensor::NamedTensor(const Ort::KernelContext& context, std::size_t index, std::string name,
+                         std::size_t rank)
+    : NamedTensor(is_given(context, index) ? Ort::ConstValue(context.GetInput(index))
+                                           : throw std::invalid_argument(name + " is missing."),
+                  name, rank) {}
+
+bool is_given(const Ort::KernelContext& context, std::size_t index) {
+  // A trailing optional input may be missing from the node altogether.
+  return index < context.GetInputCount() && context.GetInput(index) != nullptr;
+}
+
+Ort::UnownedValue make_output(const Ort::KernelContext& context, std::size_t index,
+                              const Dims& dims) {
+  std::size_t bytes = sizeof(float);
+  for (const std::int64_t dim : dims) {
+    bytes = checked_product({bytes, static_cast<std::size_t>(dim)});
+  }
+  return context.GetOutput(index, dims.data(), dims.size());
 }
 
 bool holds_bfloat16(const NamedTensor& weights) {
@@ -40,8 +76,7 @@ void require(bool condition, const NamedTensor& a, const NamedTensor& b, const c
 std::optional<Policy> read_policy(const Ort::KernelContext& context,
                                   std::optional<std::size_t> index, const char* name,
                                   const NamedTensor& x, std::size_t channels) {
-  // A trailing optional input may be missing from the node altogether.
-  if (!index || *index >= context.GetInputCount() || context.GetInput(*index) == nullptr) {
+  if (!index || !is_given(context, *index)) {
     return std::nullopt;
   }
   const NamedTensor policy(context, *index, name, 3);
@@ -53,6 +88,31 @@ std::optional<Policy> read_policy(const Ort::KernelContext& context,
   }
   return Policy(name, policy.value.GetTensorData<std::int32_t>(), policy.size(0), policy.size(1),
                 channels);
+}
+
+std::optional<KnownShape> known_shape(OrtShapeInferContext* raw_context, std::size_t input,
+                                      std::size_t rank) {
+  const Ort::ShapeInferContext context(&Ort::GetApi(), raw_context);
+  if (input >= context.GetInputCount()) {
+    return std::nullopt;
+  }
+  const Ort::ShapeInferContext::Shape& shape = context.GetInputShape(input);
+  if (shape.size() != rank) {
+    return std::nullopt;
+  }
+  KnownShape known;
+  for (std::size_t axis = 0; axis < rank; ++axis) {
+    const bool named = axis == 0 && !shape[axis].IsInt();
+    if (!named && (!shape[axis].IsInt() || shape[axis].AsInt() < 0)) {
+      return std::nullopt;
+    }
+    known.dims.push_back(named ? -1 : shape[axis].AsInt());
+    if (named) {
+      known.rows_name = shape[axis].AsSym();
+    }
+  }
+  check_sizes("input " + std::to_string(input), known.dims);
+  return known;
 }
 
 // ShapeInferContext::SetOutputShape() marks named dimensions by -2, which newer runtimes refuse.

@@ -21,12 +21,12 @@ struct NamedTensor {
   Ort::ConstValue value;
   Dims dims;
 
-  // Throws std::invalid_argument when the tensor has not `rank` dimensions.
+  // Throws std::invalid_argument when there is no tensor, when it has not `rank` dimensions or one
+  // that no sum of sizes allows.
   NamedTensor(Ort::ConstValue value, std::string name, std::size_t rank);
-  // An input of the node that is there.
+  // An input of the node.
   NamedTensor(const Ort::KernelContext& context, std::size_t index, std::string name,
-              std::size_t rank)
-      : NamedTensor(context.GetInput(index), std::move(name), rank) {}
+              std::size_t rank);
 
   std::size_t size(std::size_t axis) const { return static_cast<std::size_t>(dims[axis]); }
   std::string description() const { return name + " " + to_string(dims); }
@@ -46,6 +46,26 @@ void require(bool condition, const NamedTensor& a, const NamedTensor& b, const c
 std::optional<Policy> read_policy(const Ort::KernelContext& context,
                                   std::optional<std::size_t> index, const char* name,
                                   const NamedTensor& x, std::size_t channels);
+
+// Whether the node has an input of this number.
+bool is_given(const Ort::KernelContext& context, std::size_t index);
+
+// Output `index` of a node.  Throws std::invalid_argument where its size overflows.
+Ort::UnownedValue make_output(const Ort::KernelContext& context, std::size_t index,
+                              const Dims& dims);
+
+// For shape inference: an input's dimensions, -1 for a first one that only has a name.
+struct KnownShape {
+  Dims dims;
+  std::string rows_name;
+
+  std::size_t size(std::size_t axis) const { return static_cast<std::size_t>(dims[axis]); }
+};
+
+// Nothing where the shape is not known, or not of this rank.  Throws std::invalid_argument as
+// NamedTensor does.
+std::optional<KnownShape> known_shape(OrtShapeInferContext* context, std::size_t input,
+                                      std::size_t rank);
 
 // For shape inference: sets the shape of an output whose first dimension is called `first_name`
 // where it is not known (-1).

@@ -13,7 +13,7 @@ class ConvCreator final : public nvinfer1::IPluginCreatorV3One {
  public:
   explicit ConvCreator(Operator kind);
 
-  // Returns nullptr, with a report, where a field has another length or type than it should.
+  // Returns nullptr, with a report, where a field is missing or not what it should be.
   nvinfer1::IPluginV3* createPlugin(const char* name, const nvinfer1::PluginFieldCollection* fields,
                                     nvinfer1::TensorRTPhase phase) noexcept override;
   const nvinfer1::PluginFieldCollection* getFieldNames() noexcept override { return &collection_; }

@@ -19,6 +19,7 @@ using nvinfer1::TensorFormat;
 
 constexpr std::int32_t kFailed = 1;
 constexpr std::int32_t kX = 0, kWeight = 1, kBias = 2, kFirstPolicy = 3;
+constexpr std::int64_t kMostVolume = 0x7fffffff;
 constexpr std::uintptr_t kAddressAlignment = 16;  // bytes
 
 struct WeightAxes {
@@ -38,6 +39,21 @@ void check_inputs(Operator kind, std::int32_t inputs) {
   if (inputs < 4 || inputs > most) {
     throw std::runtime_error(std::string(name_of(kind)) + " has " + std::to_string(inputs) +
                              " inputs; export the graph again with this adafuse-deploy");
+  }
+}
+
+// Sizes of which products fit into 64 bits, as TensorRT's own volumes do.
+void check_dims(const std::string& name, const nvinfer1::Dims& dims, std::int32_t rank) {
+  if (dims.nbDims != rank) {
+    throw std::runtime_error(
+        name + " takes frames and weights of four dimensions, biases of one and policies of three");
+  }
+  std::int64_t volume = 1;
+  for (std::int32_t axis = 0; axis < rank; ++axis) {
+    if (dims.d[axis] < 1 || dims.d[axis] > kMostVolume / volume) {
+      throw std::runtime_error(name + " takes tensors of 1 to 2^31 - 1 numbers");
+    }
+    volume *= dims.d[axis];
   }
 }
 
@@ -79,14 +95,19 @@ bool ConvPlugin::skipping(std::int32_t inputs) const {
   return kind_ == Operator::skip_conv || inputs == 5;
 }
 
-ConvProblem ConvPlugin::problem(const nvinfer1::Dims& x, const nvinfer1::Dims& weight,
-                                const nvinfer1::Dims& policy, std::int32_t inputs, DataType type,
+ConvProblem ConvPlugin::problem(const std::vector<nvinfer1::Dims>& tensors, DataType type,
                                 TensorFormat format) const {
+  const auto inputs = static_cast<std::int32_t>(tensors.size());
+  const std::string name = name_of(kind_);
   check_inputs(kind_, inputs);
-  if (x.nbDims != 4 || weight.nbDims != 4 || policy.nbDims != 3) {
-    throw std::runtime_error(std::string(name_of(kind_)) +
-                             " takes frames and weights of four dimensions and policies of three");
+  for (std::int32_t i = 0; i < inputs; ++i) {
+    check_dims(name, tensors[static_cast<std::size_t>(i)],
+               i == kBias         ? 1
+               : i < kFirstPolicy ? 4
+                                  : 3);
   }
+  const nvinfer1::Dims &x = tensors[kX], &weight = tensors[kWeight], &bias = tensors[kBias];
+  const nvinfer1::Dims& policy = tensors[kFirstPolicy];
   const WeightAxes axes = weight_axes(attributes_.packed != 0, skipping(inputs));
   ConvProblem result;
   result.half = type == DataType::kHALF;
@@ -107,11 +128,21 @@ ConvProblem ConvPlugin::problem(const nvinfer1::Dims& x, const nvinfer1::Dims& w
   for (std::size_t side = 0; side < result.pads.size(); ++side) {
     result.pads[side] = attributes_.pads[side];
   }
-  const std::int64_t decided = result.gated ? result.channels_out : result.channels_in;
-  if (weight.d[axes.in] != result.channels_in || policy.d[2] != decided ||
-      x.d[0] != result.rows()) {
-    throw std::runtime_error(std::string(name_of(kind_)) +
-                             "'s frames, weights and policies do not fit each other");
+  bool fits = weight.d[axes.in] == result.channels_in && bias.d[0] == result.channels_out &&
+              x.d[0] == result.rows();
+  for (std::int32_t i = kFirstPolicy; i < inputs; ++i) {
+    const nvinfer1::Dims& decisions = tensors[static_cast<std::size_t>(i)];
+    const bool over_outputs = result.gated && i == kFirstPolicy;
+    fits = fits && decisions.d[0] == result.clips && decisions.d[1] == result.frames &&
+           decisions.d[2] == (over_outputs ? result.channels_out : result.channels_in);
+  }
+  if (!fits) {
+    throw std::runtime_error(name +
+                             "'s frames, weights, biases and policies do not fit each other");
+  }
+  if (result.height_out() > 0 && result.width_out() > 0) {  // make_plan() refuses others
+    check_dims(name, {4, {x.d[0], result.channels_out, result.height_out(), result.width_out()}},
+               4);
   }
   return result;
 }
@@ -139,6 +170,10 @@ std::int32_t ConvPlugin::getOutputShapes(const nvinfer1::DimsExprs* in, std::int
                                          nvinfer1::IExprBuilder& builder) noexcept {
   return guarded(kFailed, [&] {
     check_inputs(kind_, inputs);
+    if (in[kX].nbDims != 4 || in[kWeight].nbDims != 4) {
+      throw std::runtime_error(std::string(name_of(kind_)) +
+                               " takes frames and weights of four dimensions");
+    }
     const WeightAxes axes = weight_axes(attributes_.packed != 0, skipping(inputs));
     const auto& weight = in[kWeight];
     // (size + pads - kernel) / stride + 1
@@ -188,17 +223,22 @@ std::size_t ConvPlugin::getWorkspaceSize(const nvinfer1::DynamicPluginTensorDesc
                                          const nvinfer1::DynamicPluginTensorDesc*,
                                          std::int32_t) const noexcept {
   return guarded(std::size_t{0}, [&] {
-    return make_plan(problem(in[kX].max, in[kWeight].max, in[kFirstPolicy].max, inputs,
-                             in[kX].desc.type, in[kX].desc.format))
-        .workspace_bytes;
+    std::vector<nvinfer1::Dims> largest;
+    for (std::int32_t i = 0; i < inputs; ++i) {
+      largest.push_back(in[i].max);
+    }
+    return make_plan(problem(largest, in[kX].desc.type, in[kX].desc.format)).workspace_bytes;
   });
 }
 
 std::int32_t ConvPlugin::onShapeChange(const nvinfer1::PluginTensorDesc* in, std::int32_t inputs,
                                        const nvinfer1::PluginTensorDesc*, std::int32_t) noexcept {
   return guarded(kFailed, [&] {
-    const ConvProblem wanted = problem(in[kX].dims, in[kWeight].dims, in[kFirstPolicy].dims, inputs,
-                                       in[kX].type, in[kX].format);
+    std::vector<nvinfer1::Dims> dims;
+    for (std::int32_t i = 0; i < inputs; ++i) {
+      dims.push_back(in[i].dims);
+    }
+    const ConvProblem wanted = problem(dims, in[kX].type, in[kX].format);
     if (!planned_ || !(*planned_ == wanted)) {
       plan_ = make_plan(wanted);
       planned_ = wanted;

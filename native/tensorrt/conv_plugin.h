@@ -78,8 +78,8 @@ class ConvPlugin final : public nvinfer1::IPluginV3,
 
  private:
   // Throws std::runtime_error where shapes contradict each other.
-  ConvProblem problem(const nvinfer1::Dims& x, const nvinfer1::Dims& weight,
-                      const nvinfer1::Dims& policy, std::int32_t inputs, nvinfer1::DataType type,
+  // `inputs`: all of them.  Throws std::runtime_error where they do not fit each other.
+  ConvProblem problem(const std::vector<nvinfer1::Dims>& inputs, nvinfer1::DataType type,
                       nvinfer1::TensorFormat format) const;
   bool skipping(std::int32_t inputs) const;
 

@@ -28,25 +28,37 @@ std::vector<Weight> stored(const std::vector<float>& weights) {
 
 struct Case {
   std::size_t rows, features, hidden, channels;
+  PolicyActions actions;
+  bool rectifies, looks_back;
   std::vector<float> weight0, scale0, bias0, weight1, bias1, previous, current;
 
   Case(std::mt19937& random, std::size_t rows, std::size_t features, std::size_t hidden,
-       std::size_t channels)
-      : rows(rows), features(features), hidden(hidden), channels(channels) {
+       std::size_t channels, const PolicyActions& actions = {}, bool rectifies = true,
+       bool looks_back = true)
+      : rows(rows),
+        features(features),
+        hidden(hidden),
+        channels(channels),
+        actions(actions),
+        rectifies(rectifies),
+        looks_back(looks_back) {
     // Small integers, whose sums are exact in any order.
     const auto draw = [&](std::vector<float>& values, std::size_t size) {
       std::uniform_int_distribution<int> integer(-4, 4);
       values.resize(size);
       std::generate(values.begin(), values.end(), [&] { return float(integer(random)); });
     };
-    draw(weight0, hidden * 2 * features);
+    draw(weight0, hidden * pitch());
     draw(scale0, hidden);
     draw(bias0, hidden);
-    draw(weight1, 3 * channels * hidden);
-    draw(bias1, 3 * channels);
+    draw(weight1, actions.count * channels * hidden);
+    draw(bias1, actions.count * channels);
     draw(previous, rows * features);
     draw(current, rows * features);
   }
+
+  // Weights of a hidden unit.
+  std::size_t pitch() const { return looks_back ? 2 * features : features; }
 
   template <typename Weight>
   std::vector<float> weigh(const ParallelFor& parallel_for) const {
@@ -59,12 +71,12 @@ struct Case {
   template <typename Weight>
   std::vector<std::int32_t> run(const PolicyHistory& history,
                                 const ParallelFor& parallel_for) const {
-    std::vector<std::int32_t> actions(rows * channels, -1);
+    std::vector<std::int32_t> chosen(rows * channels, -1);
     const std::vector<Weight> w0 = stored<Weight>(weight0), w1 = stored<Weight>(weight1);
     decide(PolicyNetwork<Weight>{features, hidden, channels, w0.data(), scale0.data(), bias0.data(),
-                                 w1.data(), bias1.data()},
-           history, current.data(), rows, actions.data(), parallel_for);
-    return actions;
+                                 w1.data(), bias1.data(), actions, rectifies},
+           history, current.data(), rows, chosen.data(), parallel_for);
+    return chosen;
   }
 
   std::vector<float> expected_history() const {
@@ -82,35 +94,37 @@ struct Case {
   }
 
   std::vector<std::int32_t> expected() const {
-    std::vector<std::int32_t> actions;
+    std::vector<std::int32_t> chosen;
     for (std::size_t row = 0; row < rows; ++row) {
       std::vector<double> units;
       for (std::size_t unit = 0; unit < hidden; ++unit) {
         double sum = 0;
+        const float* const weights = weight0.data() + unit * pitch();
         for (std::size_t i = 0; i < features; ++i) {
-          sum += double(weight0[unit * 2 * features + i]) * previous[row * features + i];
-          sum += double(weight0[(unit * 2 + 1) * features + i]) * current[row * features + i];
+          sum += looks_back ? double(weights[i]) * previous[row * features + i] : 0.0;
+          sum += double(weights[pitch() - features + i]) * current[row * features + i];
         }
-        units.push_back(std::max(0.0, scale0[unit] * sum + bias0[unit]));
+        const double value = scale0[unit] * sum + bias0[unit];
+        units.push_back(rectifies ? std::max(0.0, value) : value);
       }
       for (std::size_t channel = 0; channel < channels; ++channel) {
         double best = 0;
         std::int32_t action = -1;
-        for (std::int32_t a = 0; a < 3; ++a) {
-          const std::size_t output = channel * 3 + std::size_t(a);
+        for (std::size_t a = 0; a < actions.count; ++a) {
+          const std::size_t output = channel * actions.count + a;
           double logit = bias1[output];
           for (std::size_t unit = 0; unit < hidden; ++unit) {
-            logit += weight1[unit * 3 * channels + output] * units[unit];
+            logit += weight1[unit * actions.count * channels + output] * units[unit];
           }
           if (action < 0 || logit > best) {  // of equal ones the first
             best = logit;
-            action = a;
+            action = actions.values[a];
           }
         }
-        actions.push_back(action);
+        chosen.push_back(action);
       }
     }
-    return actions;
+    return chosen;
   }
 };
 
@@ -134,6 +148,20 @@ void equals_the_definition() {
   for (std::size_t rows = 1; rows <= 9; ++rows) {
     for (int i = 0; i < 12; ++i) {
       check(Case(random, rows, between(1, 70), between(1, 70), between(1, 40)));
+    }
+  }
+  // Two actions, no ReLU, no history.
+  const PolicyActions keep_reuse{2, {0, 1}}, keep_skip{2, {0, 2}};
+  for (std::size_t rows = 1; rows <= 9; rows += 4) {
+    for (int i = 0; i < 6; ++i) {
+      const std::size_t features = between(1, 70), hidden = between(1, 70);
+      check(Case(random, rows, features, hidden, between(1, 40), keep_reuse, i % 2 == 0));
+      check(Case(random, rows, features, hidden, between(1, 40), {}, false));
+      for (const PolicyActions& actions : {PolicyActions{}, keep_skip}) {
+        const Case c(random, rows, features, hidden, between(1, 40), actions, i % 2 == 0, false);
+        CHECK(c.run<Weight>({nullptr, nullptr}, serial) == c.expected());
+        CHECK(c.run<Weight>({nullptr, nullptr}, threaded) == c.expected());
+      }
     }
   }
   // Several blocks of hidden units in a part, and enough logits for threads to add up.

@@ -15,6 +15,7 @@ import onnx
 import pytest
 
 import adafuse_deploy
+from adafuse_deploy.data.sampling import center_indices
 from adafuse_deploy.data.transforms import preprocess
 from adafuse_deploy.engines.onnxruntime import clips_at_once
 from adafuse_deploy.errors import AdaFuseError
@@ -26,6 +27,7 @@ from tests.support import assert_same, run_cli
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "native"
+EXAMPLES = [f"adafuse_{name}" for name in ("classify", "preprocess", "run", "stream")]
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -47,16 +49,17 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)  # other processes may be running tests
         python = f"-DPython3_EXECUTABLE={sys.executable}"
         cmake("-S", ROOT / "native", "-B", BUILD, "-G", "Ninja", *options, python)
-        cmake("--build", BUILD, "--target", "adafuse_runtime", "test_runtime_engine")
+        targets = ["adafuse_runtime", "test_runtime_engine", *EXAMPLES]
+        cmake("--build", BUILD, "--target", *targets)
         cmake("--install", BUILD, "--prefix", prefix)
     return prefix
 
 
 @pytest.fixture(scope="module")
 def program(prefix: Path, tmp_path_factory: pytest.TempPathFactory) -> Program:
-    """Run an example that was built against the installed package alone."""
+    """Run an example that was built from installed sources against the installed package alone."""
     folder = tmp_path_factory.mktemp("project")
-    shutil.copytree(ROOT / "native" / "runtime" / "examples", folder / "examples")
+    shutil.copytree(prefix / "share" / "adafuse" / "examples", folder / "examples")
     options = [f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_BUILD_TYPE=Release"]
     cmake("-S", folder / "examples", "-B", folder / "build", "-G", "Ninja", *options)
     cmake("--build", folder / "build")
@@ -153,11 +156,79 @@ def test_preprocessing_equals_python_in_every_bit(
     np.testing.assert_array_equal(np.load(tmp_path / "o.npy"), expected)
 
 
+def engine_test(*arguments: object) -> None:
+    test = BUILD / "runtime" / "tests" / "test_runtime_engine"
+    command = [str(part) for part in (test, *arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.usefixtures("prefix")
 def test_threads_resets_and_batches(stream_graph: Path) -> None:
-    test = BUILD / "runtime" / "tests" / "test_runtime_engine"
-    result = subprocess.run([test, stream_graph], capture_output=True, text=True, check=False)
+    engine_test(stream_graph)
+
+
+@pytest.mark.usefixtures("prefix")
+def test_engines_have_the_names_of_python(tiny_graph: Path) -> None:
+    names = []
+    for library in (True, False):
+        with adafuse_deploy.load_engine(tiny_graph, operator_library=library) as engine:
+            names.append(engine.name)
+    engine_test(tiny_graph, *names)
+
+
+def test_installed_examples_run(prefix: Path, tiny_graph: Path, tmp_path: Path) -> None:
+    """From where they are installed, without a search path, on a video as Python sees it."""
+    frames = np.random.default_rng(4).integers(0, 256, (11, 40, 50, 3), np.uint8)
+    frames.tofile(tmp_path / "video.rgb")
+    for name in EXAMPLES:
+        usage = subprocess.run(
+            [prefix / "bin" / name], capture_output=True, text=True, check=False
+        )
+        assert usage.returncode == 2 and usage.stderr.startswith("usage:"), usage.stderr
+    command = [prefix / "bin" / "adafuse_classify", tiny_graph, tmp_path / "video.rgb", "50x40"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+    with adafuse_deploy.load_engine(tiny_graph) as engine:
+        config = engine.metadata.config
+        clip = frames[center_indices(len(frames), config.num_segments)]
+        expected = engine.run(preprocess(clip, config.preprocessing)[None])
+        name = engine.name
+    best = expected.top(5)[0]
+    *lines, last = result.stdout.splitlines()
+    assert lines == [
+        f"{config.class_names[k]}\t{expected.probabilities[0, k]:.3f}" for k in best
+    ]
+    assert last == f"11 frames, {expected.macs[0]} MACs, {name}"
+
+
+@pytest.mark.skipif(shutil.which("pkg-config") is None, reason="pkg-config is not installed")
+def test_pkg_config_builds_a_consumer(prefix: Path, tmp_path: Path) -> None:
+    source = tmp_path / "consumer.cpp"
+    source.write_text(
+        "#include <adafuse/engine.hpp>\n#include <cstdio>\n"
+        "int main() { std::printf(\"%d\", int(adafuse::center_indices(9, 4)[3])); }\n"
+    )
+    (folder,) = prefix.glob("lib*/**/pkgconfig")
+    environment = {**os.environ, "PKG_CONFIG_PATH": str(folder)}
+    asked = ["pkg-config", "--cflags", "--libs", "adafuse"]
+    flags = subprocess.run(asked, env=environment, capture_output=True, text=True, check=True)
+    compiler = os.environ.get("CXX", "c++")
+    program = tmp_path / "consumer"
+    subprocess.run(
+        [compiler, "-std=c++17", source, *flags.stdout.split(), "-o", program], check=True
+    )
+    environment["LD_LIBRARY_PATH"] = str(folder.parent)
+    result = subprocess.run([program], env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout == "7"
+    version = subprocess.run(
+        ["pkg-config", "--modversion", "adafuse"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert version.stdout.strip() == adafuse_deploy.__version__
 
 
 def python_lines(graph: Path, frames: np.ndarray) -> list[str]:
@@ -258,3 +329,12 @@ def test_clip_graphs_take_no_streams(program: Program, tiny_graph: Path) -> None
     result = program("adafuse_stream", tiny_graph, "-", "32x32")
     assert "make a graph with 'adafuse-deploy export CHECKPOINT --mode stream'" in result.stderr
     assert result.returncode == 1
+
+
+def test_sampling_indices_are_shared_with_cpp() -> None:
+    """The C++ tests read the same file."""
+    lines = (ROOT / "tests" / "data" / "center_indices.txt").read_text().splitlines()
+    cases = [list(map(int, line.split())) for line in lines if not line.startswith("#")]
+    assert len(cases) > 50
+    for frames, segments, *expected in cases:
+        assert center_indices(frames, segments).tolist() == expected

@@ -216,7 +216,8 @@ class _Rewriter:
         shared = self._as_stored(shared)
         inputs = [network.previous, network.features, shared, scale, self._bias(weight, bias)]
         inputs += [self._by_units(network.second[0]), self._bias(*network.second)]
-        self._add("PolicyNetwork", inputs, [policy], domain=DOMAIN, frames=self._frames)
+        attributes = network.attributes(self._frames)
+        self._add("PolicyNetwork", inputs, [policy], domain=DOMAIN, **attributes)
         self._sharing.setdefault(shared, []).append(self._nodes[-1])
 
     def _weigh_histories(self) -> None:

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "src/clip_engine.h"
+#include "src/finite.h"
 #include "src/session.h"
 #include "src/sidecar.h"
 #include "src/stream_impl.h"
@@ -140,9 +141,12 @@ Prediction run_as_streams(Stream stream, const Tensor<float>& clips) {
 
 Engine::Engine(const std::string& path, const EngineOptions& options) {
   if (is_engine(path)) {
-    engine_ = open_tensorrt(path, read_sidecar(path));
+    const Sidecar sidecar = read_sidecar(path);
+    engine_ = open_tensorrt(path, sidecar);
+    name_ = sidecar.backend;
   } else {
     session_ = std::make_shared<Session>(path, options);
+    name_ = session_->name();
   }
 }
 Engine::Engine(Engine&&) noexcept = default;
@@ -153,8 +157,19 @@ const Metadata& Engine::metadata() const {
   return session_ ? session_->metadata : engine_->metadata;
 }
 
+const std::string& Engine::name() const {
+  return name_;
+}
+
 Prediction Engine::run(const Tensor<float>& clips) const {
   check_clips(clips, metadata().clip_shape());
+  check_input(clips);
+  Prediction result = run_checked(clips);
+  check_logits(result.logits, name_);
+  return result;
+}
+
+Prediction Engine::run_checked(const Tensor<float>& clips) const {
   if (engine_) {
     return engine_->run(clips);
   }

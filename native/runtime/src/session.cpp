@@ -43,7 +43,8 @@ void register_operators(Ort::SessionOptions& options, const std::string& library
 }  // namespace
 
 Session::Session(const std::string& path, const EngineOptions& options)
-    : metadata(read_metadata(path)) {
+    : metadata(read_metadata(path)),
+      with_library(options.use_operator_library && !metadata.operators.empty()) {
   if (!options.use_operator_library && !metadata.portable_name.empty()) {
     throw IncompatibleArtifactError(
         path + " runs only with the operator library; without it run the portable graph that it " +
@@ -56,7 +57,7 @@ Session::Session(const std::string& path, const EngineOptions& options)
   session_options.DisableMemPattern();
   // A pool that spins after its run takes cores from whatever runs next.
   session_options.AddConfigEntry("session.force_spinning_stop", "1");
-  if (options.use_operator_library && !metadata.operators.empty()) {
+  if (with_library) {
     register_operators(session_options, find_operator_library(options.operator_library));
   }
   try {

@@ -28,6 +28,11 @@ class Session {
   void run(const NamedValues& inputs, NamedValues& outputs) const;
 
   const Metadata metadata;
+  const bool with_library;  // conditional kernels run, not function bodies
+  // The runtime in words.
+  std::string name() const {
+    return with_library ? "onnxruntime + operator library" : "onnxruntime";
+  }
 
  private:
   // ONNX Runtime declares a run as a change of the session although it is none.

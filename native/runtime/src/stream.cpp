@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "src/finite.h"
 #include "src/stream_impl.h"
 
 namespace adafuse {
@@ -86,6 +87,7 @@ void Stream::Impl::add_state(NamedValues& values, std::size_t set,
 
 Prediction Stream::Impl::push(const Tensor<float>& frames) {
   const Tensor<float> frame = checked(frames);
+  check_input(frame);
   NamedValues inputs, outputs;
   inputs.add("frame", view(frame));
   add_state(inputs, turn, &StateTensor::input);
@@ -93,10 +95,11 @@ Prediction Stream::Impl::push(const Tensor<float>& frames) {
   add_policies(metadata, outputs);
   add_state(outputs, 1 - turn, &StateTensor::output);
   session->run(inputs, outputs);
-  turn = 1 - turn;
 
   Prediction result;
   result.frame_logits = to_floats(outputs.values[0]);
+  check_logits(result.frame_logits, session->name());
+  turn = 1 - turn;
   result.logits = consensus->update(result.frame_logits);
   result.frame_logits.shape.insert(result.frame_logits.shape.begin() + 1, 1);
   for (std::size_t gate = 0; gate < metadata.gates.size(); ++gate) {

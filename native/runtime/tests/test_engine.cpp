@@ -1,5 +1,5 @@
 // Threads, resets and batches of one engine; run by tests/native/test_runtime.py with a stream
-// graph.
+// graph, or with any graph and the names that engines should have.
 #include <cmath>
 #include <string>
 #include <thread>
@@ -137,14 +137,43 @@ Stream stream_that_outlives_its_engine(const std::string& path) {
   return Engine(path).stream();
 }
 
+// The stream goes on as if such a frame had not come.
+void refuses_what_is_not_finite(const Engine& engine) {
+  Stream stream = engine.stream(), plain = engine.stream();
+  for (const float bad : {std::nanf(""), -HUGE_VALF}) {
+    Tensor<float> frame = frames(engine, 1, 3);
+    frame.values.back() = bad;
+    try {
+      stream.push(frame);
+      CHECK(false);
+    } catch (const adafuse::InputError& error) {
+      CHECK(std::string(error.what()).find("Input 0 of the batch has NaN") == 0);
+    }
+  }
+  check_equal(play(engine, stream, 0), play(engine, plain, 0));
+}
+
+// Those that Python gives the engine with the operator library and without.
+void names_are(const Engine& engine, const char* graph, const char* with, const char* without) {
+  CHECK(engine.name() == with);
+  adafuse::EngineOptions options;
+  options.use_operator_library = false;
+  CHECK(Engine(graph, options).name() == without);
+}
+
 }  // namespace
 
-int main(int, char** argv) {
+int main(int argc, char** argv) {
   const Engine engine(argv[1]);
+  if (argc == 4) {
+    names_are(engine, argv[1], argv[2], argv[3]);
+    return 0;
+  }
   threads_share_an_engine(engine);
   reset_begins_anew(engine);
   one_of_two_streams_begins_anew(engine);
   refuses_wrong_options(engine);
+  refuses_what_is_not_finite(engine);
   Stream stream = stream_that_outlives_its_engine(argv[1]);
   Stream fresh = engine.stream();
   check_equal(play(engine, stream, 0), play(engine, fresh, 0));

@@ -2,6 +2,7 @@
 #include <dlfcn.h>
 
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -180,12 +181,95 @@ void check_identity(const Creators& creators) {
   }
 }
 
+void check_refused(Logger& logger, const char* words, const Plugin& plugin) {
+  CHECK(plugin == nullptr);
+  CHECK(logger.words.find(words) != std::string::npos);
+  logger.words.clear();
+}
+
+// Fields that are missing, have no name or no values, or another type.
+void check_fields(IPluginCreatorV3One& creator, Logger& logger) {
+  const std::int32_t numbers[] = {1, 1, 1, 1};
+  const PluginField strides{"strides", numbers, PluginFieldType::kINT32, 2};
+  const PluginField pads{"pads", numbers, PluginFieldType::kINT32, 4};
+  const auto make = [&](const std::vector<PluginField>& fields) {
+    const PluginFieldCollection collection{std::int32_t(fields.size()), fields.data()};
+    return Plugin(creator.createPlugin("conv", &collection, TensorRTPhase::kBUILD));
+  };
+  CHECK(make({strides, pads}) != nullptr);
+  CHECK(make({strides, pads, {nullptr, nullptr, PluginFieldType::kINT32, 1}}) != nullptr);
+  check_refused(logger, "strides is missing", make({pads}));
+  check_refused(logger, "pads is missing", make({strides}));
+  check_refused(logger, "strides is missing", make({}));
+  check_refused(logger, "strides has to be 2 integers",
+                make({{"strides", numbers, PluginFieldType::kFLOAT32, 2}, pads}));
+  check_refused(logger, "pads has to be 4 integers",
+                make({strides, {"pads", nullptr, PluginFieldType::kINT32, 4}}));
+  check_refused(logger, "no attributes",
+                Plugin(creator.createPlugin("conv", nullptr, TensorRTPhase::kBUILD)));
+}
+
+// Tensors of other ranks and sizes than the convolution's.
+void check_tensors(const Creators& creators, Logger& logger) {
+  const std::vector<Shape> good{{8, 4, 5, 5}, {6, 4, 3, 3}, {6}, {1, 8, 6}, {1, 8, 4}};
+  const Plugin plugin = create(*creators[0], {1, 1}, {1, 1, 1, 1});
+  const auto refuses = [&](const std::vector<Shape>& shapes) {
+    const auto described = describe(shapes, DataType::kFLOAT, TensorFormat::kLINEAR);
+    std::vector<PluginTensorDesc> in;
+    for (const auto& tensor : described) {
+      in.push_back(tensor.desc);
+    }
+    logger.words.clear();
+    const auto count = std::int32_t(in.size());
+    const bool refused = runtime(plugin).onShapeChange(in.data(), count, in.data(), 1) != 0;
+    CHECK(refused == (logger.words.find("GatedConv") != std::string::npos));
+    // The same where memory is asked for.
+    CHECK(!refused ||
+          build(plugin).getWorkspaceSize(described.data(), count, described.data(), 1) == 0);
+    return refused;
+  };
+  CHECK(!refuses(good));
+  const std::int64_t huge = std::int64_t{1} << 40;
+  for (std::size_t tensor = 0; tensor < good.size(); ++tensor) {
+    std::vector<Shape> bad = good;
+    bad[tensor].push_back(1);
+    CHECK(refuses(bad));
+    for (std::size_t axis = 0; axis < good[tensor].size(); ++axis) {
+      for (const std::int64_t size : {std::int64_t{0}, std::int64_t{-1}, huge}) {
+        bad = good;
+        bad[tensor][axis] = size;
+        CHECK(refuses(bad));
+      }
+      const bool plane = tensor < 2 && axis >= 2;
+      bad = good;
+      ++bad[tensor][axis];
+      CHECK(refuses(bad) == !plane);
+    }
+  }
+  // Each tensor is small enough, the result is not.
+  CHECK(refuses({{8, 4, 1, 1 << 24}, {1 << 20, 4, 1, 1}, {1 << 20}, {1, 8, 1 << 20}, {1, 8, 4}}));
+}
+
 void check_refusals(const Creators& creators, Logger& logger) {
   logger.words.clear();
   CHECK(create(*creators[0], {2}, {0, 0, 0, 0}) == nullptr);
   CHECK(logger.words.find("strides has to be 2 integers") != std::string::npos);
-  CHECK(create(*creators[0], {0, 1}, {0, 0, 0, 0}) == nullptr);
-  CHECK(create(*creators[0], {1, 1}, {0, 0, -1, 0}) == nullptr);
+  const std::int32_t most = std::numeric_limits<std::int32_t>::max(), least = -most - 1;
+  for (const std::int32_t bad : {0, -1, least}) {
+    check_refused(logger, "GatedConv: The attribute strides holds",
+                  create(*creators[0], {1, bad}, {0, 0, 0, 0}));
+  }
+  for (const std::int32_t bad : {-1, 1025, most, least}) {
+    check_refused(logger, "SkipConv: The attribute pads holds",
+                  create(*creators[1], {1, 1}, {0, 0, bad, 0}));
+  }
+  for (const std::int32_t bad : {2, -1, most}) {
+    check_refused(logger, "The attribute packed holds",
+                  create(*creators[0], {1, 1}, {0, 0, 0, 0}, bad));
+  }
+  check_refused(logger, "pads has to be 4 integers", create(*creators[0], {1, 1}, {}));
+  check_fields(*creators[0], logger);
+  check_tensors(creators, logger);
   const Plugin plugin = create(*creators[1], {1, 1}, {0, 0, 0, 0});
   logger.words.clear();
   CHECK(output_shape(plugin, {{8, 4, 5, 5}, {6, 4, 1, 1}, {6}}).empty());

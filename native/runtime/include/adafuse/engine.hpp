@@ -10,6 +10,7 @@
 #include "adafuse/metadata.hpp"
 #include "adafuse/prediction.hpp"
 #include "adafuse/preprocess.hpp"
+#include "adafuse/sampling.hpp"
 #include "adafuse/stream.hpp"
 #include "adafuse/tensor.hpp"
 
@@ -40,8 +41,13 @@ class ADAFUSE_API Engine {
 
   const Metadata& metadata() const;
 
+  // The runtime in the words of Python's Engine.name: "onnxruntime + operator library",
+  // "onnxruntime", or the backend that an engine was built for.
+  const std::string& name() const;
+
   // Recognises normalised clips (B, T, 3, H, W).  What was exported for streams takes them frame by
-  // frame.  Throws InputError for another shape.
+  // frame.  Throws InputError for another shape or for NaN and
+  // infinity, NotFiniteError when the network answers with these.
   Prediction run(const Tensor<float>& clips) const;
 
   // Opens streams.  Throws InputError when the graph or engine runs clips only, or for a wrong
@@ -49,8 +55,11 @@ class ADAFUSE_API Engine {
   Stream stream(const StreamOptions& options = {}) const;
 
  private:
+  Prediction run_checked(const Tensor<float>& clips) const;
+
   std::shared_ptr<const Session> session_;    // of a graph, or null
   std::shared_ptr<const ClipEngine> engine_;  // or null
+  std::string name_;
 };
 
 }  // namespace adafuse

@@ -28,6 +28,12 @@ class ADAFUSE_API InputError : public Error {
   explicit InputError(const std::string& message) : Error(message, 1) {}
 };
 
+// A network answered finite input with NaN or infinity.
+class ADAFUSE_API NotFiniteError : public Error {
+ public:
+  explicit NotFiniteError(const std::string& message) : Error(message, 1) {}
+};
+
 // The operator library or ONNX Runtime is missing or cannot be loaded.
 class ADAFUSE_API MissingDependencyError : public Error {
  public:

@@ -33,7 +33,7 @@ class ADAFUSE_API Stream {
   //
   // Takes normalised (B, 3, H, W), or (3, H, W) for one stream.  Returns logits of the consensus so
   // far; frame logits, policies and multiply-accumulates of this frame.  Throws InputError for
-  // another shape.
+  // another shape or for NaN and infinity, NotFiniteError when the network answers with these.
   Prediction push(const Tensor<float>& frames);
 
   // Begins one stream anew, or all.  Throws InputError when there is no such stream.
