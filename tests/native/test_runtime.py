@@ -182,9 +182,7 @@ def test_installed_examples_run(prefix: Path, tiny_graph: Path, tmp_path: Path) 
     frames = np.random.default_rng(4).integers(0, 256, (11, 40, 50, 3), np.uint8)
     frames.tofile(tmp_path / "video.rgb")
     for name in EXAMPLES:
-        usage = subprocess.run(
-            [prefix / "bin" / name], capture_output=True, text=True, check=False
-        )
+        usage = subprocess.run([prefix / "bin" / name], capture_output=True, text=True, check=False)
         assert usage.returncode == 2 and usage.stderr.startswith("usage:"), usage.stderr
     command = [prefix / "bin" / "adafuse_classify", tiny_graph, tmp_path / "video.rgb", "50x40"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -196,9 +194,7 @@ def test_installed_examples_run(prefix: Path, tiny_graph: Path, tmp_path: Path) 
         name = engine.name
     best = expected.top(5)[0]
     *lines, last = result.stdout.splitlines()
-    assert lines == [
-        f"{config.class_names[k]}\t{expected.probabilities[0, k]:.3f}" for k in best
-    ]
+    assert lines == [f"{config.class_names[k]}\t{expected.probabilities[0, k]:.3f}" for k in best]
     assert last == f"11 frames, {expected.macs[0]} MACs, {name}"
 
 
@@ -207,7 +203,7 @@ def test_pkg_config_builds_a_consumer(prefix: Path, tmp_path: Path) -> None:
     source = tmp_path / "consumer.cpp"
     source.write_text(
         "#include <adafuse/engine.hpp>\n#include <cstdio>\n"
-        "int main() { std::printf(\"%d\", int(adafuse::center_indices(9, 4)[3])); }\n"
+        'int main() { std::printf("%d", int(adafuse::center_indices(9, 4)[3])); }\n'
     )
     (folder,) = prefix.glob("lib*/**/pkgconfig")
     environment = {**os.environ, "PKG_CONFIG_PATH": str(folder)}
