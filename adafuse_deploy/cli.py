@@ -145,6 +145,10 @@ def _run(words: list[str]) -> int:
     except AdaFuseError as error:
         click.echo(f"Error: {error}", err=True)
         return error.exit_code
+    except OSError as error:  # of a file that could be read a moment ago, or must not be
+        what = f"{error.filename}: " if error.filename else ""
+        click.echo(f"Error: {what}{error.strerror or error}.", err=True)
+        return 1
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted.", err=True)
         return 130

@@ -158,6 +158,34 @@ def test_a_mistyped_verb_gets_a_suggestion(
     assert f"There is no verb {word!r}; {hint}" in capsys.readouterr().err
 
 
+def test_errors_of_the_system_are_sentences(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli("inspect", f"{'x' * 300}.onnx") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("Error: ") and error.endswith("File name too long.\n")
+
+
+def test_shells_complete_verbs_and_options() -> None:
+    for typed, completed in [
+        ("ver", "verify"),
+        ("export --mo", "--mode"),
+        ("bench --pre", "--pre"),
+    ]:
+        words = f"adafuse-deploy {typed}"
+        done = subprocess.run(
+            [sys.executable, "-m", "adafuse_deploy"],
+            env={
+                **os.environ,
+                "_ADAFUSE_DEPLOY_COMPLETE": "bash_complete",
+                "COMP_WORDS": words,
+                "COMP_CWORD": str(len(words.split()) - 1),
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert f"plain,{completed}" in done.stdout
+
+
 def test_models_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli("--list-models") == 0
     assert capsys.readouterr().out.splitlines() == model_names()
