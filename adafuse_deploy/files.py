@@ -6,6 +6,7 @@ devices, pipes and our own standard output are written to and never replaced.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -43,9 +44,7 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         _create(temporary, private=found is not None)
         yield temporary
-        if regular and (found is None or _made_alike(temporary, found)):
-            os.replace(temporary, resolved)
-        else:
+        if not (regular and _takes_the_place(temporary, resolved, found)):
             _copy_into(temporary, target if stream is None else stream)
     except OSError as error:
         raise InputError(
@@ -147,15 +146,23 @@ def _create(path: Path, *, private: bool) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600 if private else 0o666))
 
 
-def _made_alike(path: Path, found: os.stat_result) -> bool:
-    """Give a new file the owner and mode of an old one; return whether that was permitted."""
-    made = os.stat(path)
+def _takes_the_place(path: Path, target: Path, found: os.stat_result | None) -> bool:
+    """Put a new file in the place of an old one, with its owner and mode; return whether it may.
+
+    It may not where the owner cannot be kept, or where the old file is mounted by itself, as
+    containers do.
+    """
     try:
-        if (made.st_uid, made.st_gid) != (found.st_uid, found.st_gid):
-            os.chown(path, found.st_uid, found.st_gid)
-        os.chmod(path, stat.S_IMODE(found.st_mode))
-    except PermissionError:
-        return False
+        if found is not None:
+            made = os.stat(path)
+            if (made.st_uid, made.st_gid) != (found.st_uid, found.st_gid):
+                os.chown(path, found.st_uid, found.st_gid)
+            os.chmod(path, stat.S_IMODE(found.st_mode))
+        os.replace(path, target)
+    except OSError as error:
+        if found is not None and error.errno in (errno.EPERM, errno.EBUSY):
+            return False
+        raise
     return True
 
 

@@ -168,7 +168,6 @@ def test_shells_complete_verbs_and_options() -> None:
     for typed, completed in [
         ("ver", "verify"),
         ("export --mo", "--mode"),
-        ("bench --pre", "--pre"),
     ]:
         words = f"adafuse-deploy {typed}"
         done = subprocess.run(

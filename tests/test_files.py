@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import stat
@@ -48,18 +49,19 @@ def test_an_existing_file_keeps_its_owner(tmp_path: Path) -> None:
     assert path.read_text() == "new"
 
 
-def test_an_owner_that_cannot_be_kept_is_not_replaced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("call", "number"), [("chmod", errno.EPERM), ("replace", errno.EBUSY)])
+def test_what_cannot_be_replaced_is_written_into(
+    call: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where chown is not permitted, the content goes into the file that is there."""
+    """Another user's file; a file that is mounted by itself."""
     path = tmp_path / "theirs.json"
     path.write_text("a longer old content")
     before = path.stat()
 
     def refuse(*_: object) -> None:
-        raise PermissionError
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(os, "chmod", refuse)
+    monkeypatch.setattr(os, call, refuse)
     write_text(path, "new")
     assert path.read_text() == "new"
     assert path.stat().st_ino == before.st_ino and list(tmp_path.iterdir()) == [path]
