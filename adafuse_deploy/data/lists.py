@@ -1,165 +1,233 @@
-"""List files: which videos, how many frames, which class; and class files: the classes' names."""
+"""List files: which videos, how many frames, which class; all checked before the work begins."""
 
 from __future__ import annotations
 
 import os
-import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, overload
 
-from adafuse_deploy.data.frames import FrameFolder, FrameSource
-from adafuse_deploy.data.numbering import Numbering, find_numbering
-from adafuse_deploy.data.video import VideoFile
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.data.checking import Finding, check_all, check_opening, check_wholly
+from adafuse_deploy.data.labels import NO_LABEL, ClassNumbers, guess_first_label, indices_of
+from adafuse_deploy.data.list_files import Entry, parse_list
+from adafuse_deploy.data.media import check_local
+from adafuse_deploy.data.numbering import find_numbering
+from adafuse_deploy.data.record import Record
+from adafuse_deploy.errors import InputError, InputWarning
+from adafuse_deploy.files import check_target, write_text
 
-SHOWN_PROBLEMS = 20
+SHOWN_PROBLEMS = 200
 """How many bad lines an error message quotes before it only counts them."""
+
+Labels = Literal["required", "optional", "unused"]
+"""Whether a list must say the classes, may, or is not asked."""
 
 
 @dataclass(frozen=True)
-class Record:
-    """One line of a list file.
+class ListReading:
+    """How lists are read, as the command line asks.
 
     Attributes:
-        path: a folder of frames or a video file.
-        label: class, counting from 0.
-        numbering: of the folder's images; None for a video file.
-        origin: where the record was listed, for messages.
+        root: folder that relative paths start from; the list's own by default.
+        template: names of the images in folders, such as ``img_{:05d}.jpg``; found out by default.
+        first_label: the number of the first class, 0 or 1; found out by default.
+        skip_missing: read every video once before the work and leave out missing and broken ones.
+        skipped_file: where to write which were left out; LIST.skipped.txt by default.
+        strict_frames: refuse video files with damaged frames.
     """
 
-    path: Path
-    label: int
-    numbering: Numbering | None = None
-    origin: str = ""
+    root: str | os.PathLike[str] | None = None
+    template: str | None = None
+    first_label: int | None = None
+    skip_missing: bool = False
+    skipped_file: str | os.PathLike[str] | None = None
+    strict_frames: bool = False
 
-    def open(self) -> FrameSource:
-        """Open the frames.
 
-        Raises:
-            InputError: they are missing or unreadable.
-        """
-        if self.numbering is None:
-            return VideoFile(self.path)
-        return FrameFolder(self.path, numbering=self.numbering)
+@dataclass(frozen=True)
+class VideoList(Sequence[Record]):
+    """The usable videos of a list.
+
+    Attributes:
+        records: the videos.
+        first_label: number of the first class in the file.
+    """
+
+    records: tuple[Record, ...]
+    first_label: int = 0
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Record]: ...
+    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
+        return self.records[index]
 
 
 def read_list(
     path: str | os.PathLike[str],
+    reading: ListReading | None = None,
     *,
-    root: str | os.PathLike[str] | None = None,
     num_classes: int | None = None,
-    template: str | None = None,
-) -> list[Record]:
-    """Read a list file and check everything it names.
-
-    A line is ``folder num_frames label`` for a folder of frames or ``file label`` for a video
-    file (a count before the label is then ignored).  A path may contain spaces, and fields may be
-    separated by semicolons, as Mini-Kinetics has them.
-    Blank lines and lines that begin with ``#`` are passed over.  Labels count from 0.
+    class_names: Sequence[str] = (),
+    labels: Labels = "required",
+    count: int | None = None,
+) -> VideoList:
+    """Read a list file and check everything it names; docs/data.md describes the forms.
 
     Args:
         path: the list file.
-        root: folder that relative paths start from; the list's own by default.
+        reading: how to read it.
         num_classes: labels must be below it.
-        template: file names of the frames, such as ``img_{:05d}.jpg``; found out by default.
+        class_names: for lists that name the classes instead of numbering them.
+        labels: whether labels are needed.
+        count: take at most so many videos, evenly spaced because lists are often sorted by class.
 
     Raises:
-        InputError: the list cannot be read or is empty, or lines are malformed, name missing
-            folders or files, promise more images than there are, or have a label out of range;
-            all such lines are reported together.
+        InputError: the list cannot be read or is empty, or lines are malformed or have a label out
+            of range; or, unless ``reading.skip_missing``, videos are missing or cannot be opened.
+            All such lines are reported together.
     """
-    path = Path(path)
-    folder = Path(root) if root is not None else path.parent
-    records: list[Record] = []
-    problems: list[str] = []
-    for number, line in enumerate(_read_lines(path), start=1):
-        if not line or line.startswith("#"):
-            continue
+    path, reading = Path(path), reading or ListReading()
+    skipped = Path(reading.skipped_file or f"{path}.skipped.txt")
+    if reading.skip_missing:
+        check_target(skipped, "--skipped-file")
+    folder = Path(reading.root) if reading.root is not None else path.parent
+    indices = indices_of(class_names)
+    problems = _Problems(path)
+    found: list[_Found] = []
+    for place, entry in parse_list(path, indices, lambda name: (folder / name).exists()):
         try:
-            record = _check(*_parse(line), folder, num_classes, template)
+            found.append(_find(entry, place, folder, reading, labels))
         except InputError as error:
-            problems.append(f"line {number}: {error}")
-            continue
-        records.append(replace(record, origin=f"{path} line {number}"))
-    if problems:
-        raise InputError(_summary(path, problems))
+            problems.add(place, error)
+    numbers = [(video.record.path, video.label) for video in found if isinstance(video.label, int)]
+    first = reading.first_label
+    if first is None:
+        first = guess_first_label(numbers, num_classes or len(indices), indices, str(path))
+    classes = ClassNumbers(first, num_classes or len(indices), indices)
+    usable: list[tuple[str, Record]] = []
+    for video in found:
+        try:
+            label = NO_LABEL if video.label is None else classes.index(video.label)
+            origin = f"{path} {video.place}"
+            usable.append((video.place, replace(video.record, label=label, origin=origin)))
+        except InputError as error:
+            problems.add(video.place, error)
+    if count is not None and count < len(usable):
+        usable = [usable[index * len(usable) // count] for index in range(count)]
+    check = check_wholly if reading.skip_missing else check_opening
+    findings = [] if problems.malformed else check_all([record for _, record in usable], check)
+    for (place, _), finding in zip(usable, findings, strict=False):
+        if finding.error:
+            problems.add(place, _MissingError(str(finding.error)))
+    if problems.malformed or (problems.missing and not reading.skip_missing):
+        raise InputError(problems.sentence())
+    records = [
+        record for (_, record), finding in zip(usable, findings, strict=True) if not finding.error
+    ]
+    if reading.skip_missing:
+        problems.write(skipped, usable, findings)
     if not records:
         raise InputError(f"The list {path} names no video; add lines 'path num_frames label'.")
-    return records
+    return VideoList(tuple(records), first)
 
 
-def read_class_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """Read a class file: one name per line, or ``0,name`` or ``1 name`` with numbers from 0 or 1.
-
-    Raises:
-        InputError: the file cannot be read, is empty, or its numbers leave gaps.
-    """
-    path = Path(path)
-    lines = [line for line in _read_lines(path) if line]
-    numbered = [re.fullmatch(r"(\d+)(?:\s*,\s*|\s+)(.+)", line) for line in lines]
-    if not lines:
-        raise InputError(f"The class file {path} is empty; write one class name per line.")
-    matches = [match for match in numbered if match]
-    if len(matches) < len(lines):
-        return tuple(lines)
-    names = {int(match[1]): match[2] for match in matches}
-    first = min(names)
-    if first > 1 or sorted(names) != list(range(first, first + len(lines))):
-        raise InputError(
-            f"The numbers in the class file {path} do not run from 0 or 1 without gaps; "
-            "number the classes in order or leave the numbers out."
-        )
-    return tuple(names[number] for number in sorted(names))
+class _MissingError(InputError):
+    """A video is missing or broken, which may be left out; not a fault of the list."""
 
 
-def _read_lines(path: Path) -> list[str]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise InputError(f"There is no file {path}; check the path.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a readable UTF-8 text file ({error}).") from error
-    return [line.strip() for line in text.splitlines()]
+@dataclass(frozen=True)
+class _Found:
+    """A video that is there, with its label as listed and its place in the list."""
+
+    place: str
+    record: Record
+    label: int | str | None
 
 
-def _parse(line: str) -> tuple[str, int, int | None]:
-    separator = ";" if ";" in line else None
-    *front, label = line.rsplit(separator, 1)
-    if not front or not label.isdecimal():
-        raise InputError(f"{line!r} is neither 'path num_frames label' nor 'path label'.")
-    *path, num_frames = front[0].rsplit(separator, 1)
-    if path and num_frames.isdecimal():
-        return path[0], int(label), int(num_frames)
-    return front[0], int(label), None
+class _Problems:
+    """What is wrong with a list: with its lines, and with the videos they name."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.malformed, self.missing = 0, 0
+        self._lines: list[tuple[str, InputError]] = []
+
+    def add(self, place: str, error: InputError) -> None:
+        """Take note of what is wrong at a place such as "line 3"."""
+        if isinstance(error, _MissingError):
+            self.missing += 1
+        else:
+            self.malformed += 1
+        self._lines.append((place, error))
+
+    def sentence(self) -> str:
+        """Return everything in one message."""
+        lines = self._sorted()
+        shown = "\n  ".join(f"{place}: {error}" for place, error in lines[:SHOWN_PROBLEMS])
+        more = len(lines) - SHOWN_PROBLEMS
+        rest = f"\n  ... and {more} more" if more > 0 else ""
+        way_out = "\n--skip-missing leaves missing and broken videos out." if self.missing else ""
+        return f"The list {self.path} has {len(lines)} unusable lines:\n  {shown}{rest}{way_out}"
+
+    def write(
+        self, target: Path, usable: Sequence[tuple[str, Record]], findings: Sequence[Finding]
+    ) -> None:
+        """Write which videos are left out and which are used though damaged, and say how many."""
+        lines = [f"# Left out of {self.path}: {self.missing}"]
+        lines += [f"{place}\t{error}" for place, error in self._sorted()]
+        damaged = [
+            f"# used: {place}\t{record.path}: {'; '.join(finding.complaints)}"
+            for (place, record), finding in zip(usable, findings, strict=True)
+            if finding.complaints and not finding.error
+        ]
+        write_text(target, "\n".join([*lines, *damaged]) + "\n")
+        if self.missing or damaged:
+            sentence = (
+                f"Of the videos of {self.path}, {self.missing} are missing or broken and left out, "
+                f"{len(damaged)} are damaged and used; {target} names them."
+            )
+            warnings.warn(InputWarning(sentence), stacklevel=3)
+
+    def _sorted(self) -> list[tuple[str, InputError]]:
+        return sorted(self._lines, key=lambda line: int(line[0].split()[-1]))
 
 
-def _check(
-    name: str,
-    label: int,
-    num_frames: int | None,
-    folder: Path,
-    num_classes: int | None,
-    template: str | None,
-) -> Record:
-    """Return the record, or say why it cannot be used."""
-    path = folder / name
-    if num_classes is not None and label >= num_classes:
-        raise InputError(
-            f"label {label} is out of range; there are {num_classes} classes, from 0 to "
-            f"{num_classes - 1}."
-        )
+def _find(
+    entry: Entry | InputError, place: str, folder: Path, reading: ListReading, labels: Labels
+) -> _Found:
+    """Return the video of an entry, or say why there is none."""
+    if isinstance(entry, InputError):
+        raise entry
+    name, label = entry.paths[0], entry.label
+    check_local(name)
+    path = next((folder / name for name in entry.paths if (folder / name).exists()), None)
+    if label is None and labels == "required":
+        raise InputError(f"{name!r} is neither 'path num_frames label' nor 'path label'.")
+    if path is None:
+        kind = "no folder" if entry.num_frames is not None else "no video file"
+        raise _MissingError(f"there is {kind} {folder / name}.")
+    if labels == "unused":
+        label = None
     if path.is_file():
-        return Record(path, label)
-    if num_frames is None:
-        raise InputError(f"there is no video file {path}.")
-    if num_frames == 0:
+        return _Found(place, Record(path, NO_LABEL, strict=reading.strict_frames), label)
+    if entry.num_frames == 0:
         raise InputError(f"the folder {path} is listed with 0 frames.")
-    return Record(path, label, find_numbering(path, template, num_frames))
-
-
-def _summary(path: Path, problems: Sequence[str]) -> str:
-    shown = "\n  ".join(problems[:SHOWN_PROBLEMS])
-    more = len(problems) - SHOWN_PROBLEMS
-    rest = f"\n  ... and {more} more" if more > 0 else ""
-    return f"The list {path} has {len(problems)} unusable lines:\n  {shown}{rest}"
+    try:
+        numbering = find_numbering(path, reading.template, entry.num_frames)
+    except InputError as error:
+        raise _MissingError(str(error)) from error
+    if entry.one_number and entry.label == numbering.count and labels != "unused":
+        if labels == "required":
+            raise InputError(
+                f"{name} has {entry.label} frames, so {entry.label} is no label but their number; "
+                "write 'path num_frames label'."
+            )
+        label = None
+    return _Found(place, Record(path, NO_LABEL, numbering), label)

@@ -27,14 +27,21 @@ class VideoFile(FrameSource):
         path: the file.
         strict: refuse a file in which the decoder marks frames as damaged, or that ends early;
             by default there is a warning.
+        quiet: do not warn.
+
+    Attributes:
+        complaints: what is wrong with the file though it can be used, in words.
 
     Raises:
         InputError: the file is missing, is not a video, or holds no frame.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, strict: bool = False) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, strict: bool = False, quiet: bool = False
+    ) -> None:
         check_local(path)
-        self.path, self.strict = Path(path), strict
+        self.path, self.strict, self.quiet = Path(path), strict, quiet
+        self.complaints: list[str] = []
         self._shown: int | None = None
         if not self._packets:
             raise InputError(f"{self.path} contains no frame; record or download it again.")
@@ -112,7 +119,9 @@ class VideoFile(FrameSource):
     def _complain(self, reason: str) -> None:
         if self.strict:
             raise InputError(f"{self.path} is damaged: {reason}; record or download it again.")
-        warnings.warn(InputWarning(f"{self.path} is damaged: {reason}."), stacklevel=2)
+        self.complaints.append(reason)
+        if not self.quiet:
+            warnings.warn(InputWarning(f"{self.path} is damaged: {reason}."), stacklevel=2)
 
 
 def write_video(path: str | os.PathLike[str], frames: np.ndarray, *, fps: int = 8) -> None:
