@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +32,9 @@ from adafuse_deploy.engines.graph import read_metadata
 from adafuse_deploy.engines.onnxruntime import clips_at_once
 from adafuse_deploy.errors import CheckFailed, InputError
 from adafuse_deploy.macs import clip_macs, dense_macs
+
+if TYPE_CHECKING:
+    from adafuse_deploy.data.lists import ListReading
 
 
 @dataclass(frozen=True)
@@ -74,13 +77,13 @@ class RealPolicies:
     Attributes:
         graph: portable, or built for ONNX Runtime.
         listed: file that lists the videos.
-        root: folder that its paths start from; the list's own by default.
+        reading: how to read it.
         count: how many clips, evenly spaced.
     """
 
     graph: Path
     listed: Path
-    root: Path | None = None
+    reading: ListReading | None = None
     count: int = 16
 
 
@@ -251,7 +254,13 @@ def _real(network: RealPolicies, options: BenchmarkOptions, target: Path, inputs
         )
     else:
         shutil.copyfile(network.graph, target)
-    listed = ListedClips(metadata.config, network.listed, root=network.root, count=network.count)
+    listed = ListedClips(
+        metadata.config,
+        network.listed,
+        reading=network.reading,
+        labels="unused",
+        count=network.count,
+    )
     clips = np.stack([listed[index][0] for index in range(len(listed))])
     if len(clips) < options.clips:
         raise InputError(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from adafuse_deploy.commands.options import FILE, FOLDER, Number, json_option, verb
+from adafuse_deploy.commands.lists import list_options, refuse_without_list
+from adafuse_deploy.commands.options import FILE, Number, json_option, verb
 from adafuse_deploy.commands.output import note, report, talkative
+
+if TYPE_CHECKING:
+    from adafuse_deploy.data.lists import ListReading
 
 
 @verb(
@@ -26,9 +30,7 @@ from adafuse_deploy.commands.output import note, report, talkative
     "--model", type=FILE, help="Trained graph that decides for itself, instead of --policy-mix."
 )
 @click.option("--data", type=FILE, help="With --model: list file of the videos it decides on.")
-@click.option(
-    "--root", type=FOLDER, help="With --data: folder its paths start from [that of the list]."
-)
+@list_options
 @click.option(
     "--precision",
     type=click.Choice(["fp32", "bf16", "int8"]),
@@ -75,7 +77,6 @@ def command(
     policy_mix: str,
     model: Path | None,
     data: Path | None,
-    root: Path | None,
     precision: str,
     stream: bool,
     frames: int,
@@ -88,6 +89,7 @@ def command(
     max_seconds: float,
     max_disturbance: float,
     json_file: str | None,
+    reading: ListReading,
 ) -> None:
     """Time an adaptive network on our kernels beside its dense counterpart on other runtimes.
 
@@ -96,6 +98,8 @@ def command(
     """
     if (model is None) != (data is None):
         raise click.UsageError("--model and --data belong together; give both or neither.")
+    if data is None:
+        refuse_without_list(reading)
     if stream and (model or isa or precision == "int8"):
         raise click.UsageError(
             "--stream times a random network in fp32 or bf16; leave out --model, --isa and "
@@ -141,7 +145,7 @@ def command(
     )
     if model and data:
         note(f"Preparing {model} and its dense counterpart ...")
-        network = RealPolicies(model, data, root)
+        network = RealPolicies(model, data, reading)
         found = run_benchmark(network, options, progress=talkative())
         found = {"precision": precision, **found}
     else:

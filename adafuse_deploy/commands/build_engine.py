@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from adafuse_deploy.commands.lists import list_options, refuse_without_list
 from adafuse_deploy.commands.next_step import advise_running, gpu_present, same_options
-from adafuse_deploy.commands.options import FILE, FOLDER, OutputFile, verb
+from adafuse_deploy.commands.options import FILE, OutputFile, verb
 from adafuse_deploy.commands.output import made, note, talkative
 from adafuse_deploy.engines.backends import BACKENDS
 from adafuse_deploy.engines.suffixes import ENGINES, GRAPHS
@@ -18,6 +19,8 @@ from adafuse_deploy.files import check_target
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from adafuse_deploy.data.lists import ListReading
 
 _FOR_GPUS = (
     "compute_capabilities",
@@ -67,9 +70,7 @@ _FOR_GPUS = (
     help="For GPUs in int8, where GRAPH is not quantised: list file of videos to observe, as for "
     "'adafuse-deploy quantize'.",
 )
-@click.option(
-    "--root", type=FOLDER, help="Folder that the list's paths start from [the list's own]."
-)
+@list_options
 @click.option(
     "--compute-capability",
     "compute_capabilities",
@@ -107,7 +108,6 @@ def command(
     bf16: bool,
     int8: bool,
     data: Path | None,
-    root: Path | None,
     compute_capabilities: tuple[str, ...],
     min_batch: int,
     opt_batch: int,
@@ -117,6 +117,7 @@ def command(
     plugins: str,
     embed_plugins: bool,
     hardware_compatibility: str,
+    reading: ListReading,
 ) -> None:
     """Build an engine from GRAPH, an ONNX file made by 'adafuse-deploy export'.
 
@@ -125,8 +126,8 @@ def command(
     """
     flags = {"fp16": fp16, "bf16": bf16, "int8": int8}
     precision = _one_of(precision, [name for name, given in flags.items() if given])
-    if root is not None and data is None:
-        raise click.UsageError("--root belongs to --data; give both, or leave it out.")
+    if data is None:
+        refuse_without_list(reading)
     if backend == "auto":
         backend = _choose(output)
     for_cpus = backend == "onnxruntime"
@@ -162,7 +163,7 @@ def command(
         embed_plugins=embed_plugins,
         hardware_compatibility=hardware_compatibility,
     )
-    clips = _observed(graph, data, root) if data is not None else ()
+    clips = _observed(graph, data, reading) if data is not None else ()
     note(f"Building {target} with {backend} ...")
     start = time.perf_counter()
     sidecar = build_gpu_engine(graph, target, backend=backend, options=options, clips=clips)
@@ -185,13 +186,14 @@ def _one_of(precision: str | None, flags: list[str]) -> str | None:
     return wanted[0] if wanted else None
 
 
-def _observed(graph: Path, data: Path, root: Path | None) -> list[np.ndarray]:
+def _observed(graph: Path, data: Path, reading: ListReading) -> list[np.ndarray]:
     from adafuse_deploy.commands.quantize import DEFAULT_CLIPS
     from adafuse_deploy.engines.graph import read_metadata
     from adafuse_deploy.progress import progress
     from adafuse_deploy.verification.clips import ListedClips
 
-    listed = ListedClips(read_metadata(graph).config, data, root=root, count=DEFAULT_CLIPS)
+    config = read_metadata(graph).config
+    listed = ListedClips(config, data, reading=reading, labels="unused", count=DEFAULT_CLIPS)
     return [clip for clip, _ in progress(listed, "reading", show=talkative(), unit="clips")]
 
 

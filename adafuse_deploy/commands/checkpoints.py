@@ -59,7 +59,7 @@ def load_checkpoint(
         InputError: the checkpoint or class file cannot be used, or an option contradicts it.
     """
     from adafuse_deploy.config import Preprocessing
-    from adafuse_deploy.data.lists import read_class_names
+    from adafuse_deploy.data.class_files import read_class_names
     from adafuse_deploy.models.checkpoint import is_ours, load_model
     from adafuse_deploy.models.official import load_official
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from adafuse_deploy.commands.lists import strict_option, template_option
 from adafuse_deploy.commands.next_step import advise
 from adafuse_deploy.commands.options import ANY_PATH, json_option, verb
 from adafuse_deploy.commands.output import note, report
@@ -22,6 +23,8 @@ from adafuse_deploy.commands.output import note, report
     default=True,
     help="Run an ONNX graph on our kernels (default) or on its function bodies.",
 )
+@template_option
+@strict_option
 @click.option("--threads", type=click.IntRange(1), help="Threads of the runtime.")
 @json_option
 def command(
@@ -29,6 +32,8 @@ def command(
     model: str,
     top: int,
     operator_library: bool,
+    template: str | None,
+    strict_frames: bool,
     threads: int | None,
     json_file: str | None,
 ) -> None:
@@ -38,7 +43,7 @@ def command(
 
     with load_engine(model, operator_library=operator_library, threads=threads) as engine:
         metadata, name = engine.metadata, engine.name
-        answer = engine.classify(video, top=top)
+        answer = engine.classify(video, top=top, template=template, strict=strict_frames)
     ranked = [
         {"label": label.name, "class": label.index, "probability": label.probability}
         for label in answer

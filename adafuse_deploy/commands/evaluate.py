@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from adafuse_deploy.commands.checkpoints import DESCRIPTION, checkpoint_options
+from adafuse_deploy.commands.lists import list_options
 from adafuse_deploy.commands.next_step import advise, graph_name, same_options
 from adafuse_deploy.commands.options import FILE, FOLDER, json_option, verb
 from adafuse_deploy.commands.output import report, talkative
@@ -15,6 +16,7 @@ from adafuse_deploy.errors import InputError
 
 if TYPE_CHECKING:
     from adafuse_deploy.data.dataset import ClipDataset
+    from adafuse_deploy.data.lists import ListReading
     from adafuse_deploy.models.recognizer import VideoRecognizer
     from adafuse_deploy.training.evaluation import Evaluation, PolicyMix
 
@@ -27,8 +29,7 @@ if TYPE_CHECKING:
 )
 @click.argument("checkpoint", type=FILE)
 @click.option("--data", type=FILE, help="List file: 'path num_frames label' lines.")
-@click.option("--root", type=FOLDER, help="Folder the list's paths start from. [the list's own]")
-@click.option("--template", help="Names of frames in folders. [found out]")
+@list_options
 @click.option("--dataset", help="somethingv1, somethingv2, jester or minikinetics.")
 @click.option("--lists", type=FOLDER, help="With --dataset: folder of its published lists.")
 @click.option("--frames", type=FOLDER, help="With --dataset: folder of its frames.")
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 )
 @click.option("--device", default="", help="cpu, cuda, cuda:1 ... [a GPU if there is one]")
 @json_option
-def command(checkpoint: Path, json_file: str | None, **options: Any) -> None:
+def command(checkpoint: Path, json_file: str | None, reading: ListReading, **options: Any) -> None:
     """Measure a checkpoint's accuracy, FLOPs and policies on labelled videos.
 
     Policies are the argmax of deployment unless --sampled is given.  GMACs are billions of
@@ -67,7 +68,7 @@ def command(checkpoint: Path, json_file: str | None, **options: Any) -> None:
     model = load_checkpoint(checkpoint, **described).to(device)
     result = evaluate(
         model,
-        _clips(model, options),
+        _clips(model, reading, options),
         sampled=options["sampled"],
         seed=options["seed"],
         batch_size=options["batch_size"],
@@ -79,7 +80,7 @@ def command(checkpoint: Path, json_file: str | None, **options: Any) -> None:
     advise("export", checkpoint, *same_options(DESCRIPTION), "-o", graph_name(checkpoint))
 
 
-def _clips(model: VideoRecognizer, options: dict[str, Any]) -> ClipDataset:
+def _clips(model: VideoRecognizer, reading: ListReading, options: dict[str, Any]) -> ClipDataset:
     """Return the clips to evaluate on; exactly one source must be named."""
     from adafuse_deploy.data.catalog import DATASETS
     from adafuse_deploy.data.dataset import ClipDataset, SyntheticClips
@@ -101,9 +102,9 @@ def _clips(model: VideoRecognizer, options: dict[str, Any]) -> ClipDataset:
     if options["data"] is not None:
         records = read_list(
             options["data"],
-            root=options["root"],
+            reading,
             num_classes=config.num_classes,
-            template=options["template"],
+            class_names=config.class_names,
         )
         return ClipDataset(records, segments, preprocessing)
     if options["dataset"] not in DATASETS:
@@ -118,7 +119,7 @@ def _clips(model: VideoRecognizer, options: dict[str, Any]) -> ClipDataset:
             f"The checkpoint knows {config.num_classes} classes but {public.name} has "
             f"{public.num_classes}; evaluate it on the data set it was trained for."
         )
-    records = public.read("val", options["lists"], options["frames"])
+    records = public.read("val", options["lists"], options["frames"], reading)
     return ClipDataset(records, segments, preprocessing)
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from adafuse_deploy.commands.lists import list_options
 from adafuse_deploy.commands.next_step import advise
-from adafuse_deploy.commands.options import FILE, FOLDER, Number, OutputFile, json_option, verb
+from adafuse_deploy.commands.options import FILE, Number, OutputFile, json_option, verb
 from adafuse_deploy.commands.output import made, report, talkative
 from adafuse_deploy.engines.suffixes import GRAPHS
+
+if TYPE_CHECKING:
+    from adafuse_deploy.data.lists import ListReading
 
 DEFAULT_CLIPS = 64
 
@@ -22,11 +27,9 @@ DEFAULT_CLIPS = 64
     "--data",
     type=FILE,
     required=True,
-    help="List file: 'path num_frames label' or 'path label' a line.",
+    help="List of videos, with labels or without.",
 )
-@click.option(
-    "--root", type=FOLDER, help="Folder that the list's paths start from [the list's own]."
-)
+@list_options
 @click.option(
     "-o", "--output", type=OutputFile(*GRAPHS), required=True, help="The ONNX file to make."
 )
@@ -56,13 +59,13 @@ DEFAULT_CLIPS = 64
 def command(
     graph: Path,
     data: Path,
-    root: Path | None,
     output: Path,
     clips: int,
     calibrator: str,
     percentile: float,
     activations: str,
     json_file: str | None,
+    reading: ListReading,
 ) -> None:
     """Quantise GRAPH, an ONNX file made by 'adafuse-deploy export', after training.
 
@@ -75,7 +78,8 @@ def command(
     from adafuse_deploy.verification.clips import ListedClips
 
     options = QuantizeOptions(calibrator, percentile, activations)
-    listed = ListedClips(read_graph(graph)[1].config, data, root=root, count=clips)
+    config = read_graph(graph)[1].config
+    listed = ListedClips(config, data, reading=reading, labels="unused", count=clips)
     observed = [clip for clip, _ in progress(listed, "reading", show=talkative(), unit="clips")]
     found = quantize(graph, output, observed, options, progress=talkative())
     noisy = sorted(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from adafuse_deploy.commands.lists import strict_option, template_option
 from adafuse_deploy.commands.next_step import advise
 from adafuse_deploy.commands.options import ANY_PATH, FILE, Number, OutputFile, verb
 from adafuse_deploy.commands.output import note, say, talkative
@@ -20,6 +21,7 @@ from adafuse_deploy.files import open_lines
 from adafuse_deploy.json_text import json_text
 
 if TYPE_CHECKING:
+    from adafuse_deploy.data.feed import Frame
     from adafuse_deploy.prediction import Prediction
 
 RATE_FRAMES = 30
@@ -66,6 +68,8 @@ RATE_FRAMES = 30
     default=True,
     help="Run on our kernels (default) or on the function bodies.",
 )
+@template_option
+@strict_option
 @click.option("--threads", type=click.IntRange(1), help="Threads of the runtime.")
 @click.option(
     "--json",
@@ -86,14 +90,16 @@ def command(
     top: int,
     retries: int | None,
     operator_library: bool,
+    template: str | None,
+    strict_frames: bool,
     threads: int | None,
     json_file: str | None,
 ) -> None:
     """Recognise what happens in SOURCE with MODEL, a graph exported with --mode stream.
 
-    SOURCE is a video file, an address such as rtsp://..., or a camera such as /dev/video0.  Files
-    are seen in full; of live sources only the newest frame is kept, and a lost connection is made
-    again.  Ctrl-C stops.
+    SOURCE is a video file or a folder of frames, taken as 25 per second, an address such as
+    rtsp://..., or a camera such as /dev/video0.  Files are seen in full; of live sources only the
+    newest frame is kept, and a lost connection is made again.  Ctrl-C stops.
     """
     from adafuse_deploy.data.feed import Sampling, open_feed
     from adafuse_deploy.data.transforms import preprocess
@@ -107,15 +113,20 @@ def command(
         stream = engine.stream(consensus=kind, window=window, decay=decay)
         with (
             nullcontext() if json_file is None else _sink(json_file) as lines,
-            open_feed(source, sampling, retries=retries, notify=note) as feed,
+            open_feed(source, sampling, template=template, retries=retries, notify=note) as feed,
         ):
             show = _Output(config.labels, top, lines)
             try:
                 for frame in feed:
                     if frame.begins:
                         stream.reset()  # what was before a lost connection is not its past
+                    if frame.damaged and strict_frames:
+                        raise InputError(
+                            f"{source} has damaged frames up to {frame.seconds:.2f} s; leave out "
+                            "--strict-frames to use them."
+                        )
                     prediction = stream.push(preprocess(frame.image[None], config.preprocessing))
-                    show.add(frame.seconds, prediction, feed.dropped)
+                    show.add(frame, prediction, feed.dropped)
                     if show.frames == max_frames:
                         break
             except KeyboardInterrupt:
@@ -151,12 +162,13 @@ class _Output:
     def __init__(self, names: tuple[str, ...], top: int, lines: TextIO | None) -> None:
         self._names, self._top, self._lines = names, top, lines
         self._terminal = talkative() and sys.stderr is not None and sys.stderr.isatty()
-        self.frames, self._macs, self._best = 0, 0, ""
+        self.frames, self._damaged, self._macs, self._best = 0, 0, 0, ""
         self._times: deque[float] = deque(maxlen=RATE_FRAMES + 1)
 
-    def add(self, seconds: float, prediction: Prediction, dropped: int) -> None:
+    def add(self, frame: Frame, prediction: Prediction, dropped: int) -> None:
         """Take one frame's result."""
         self.frames += 1
+        self._damaged += frame.damaged
         macs = int(prediction.macs[0])
         self._macs += macs
         self._times.append(time.perf_counter())
@@ -169,11 +181,16 @@ class _Output:
             for index in prediction.top(self._top)[0]
         ]
         if self._lines is not None:
-            values = {"frame": self.frames - 1, "seconds": round(seconds, 3), "top": ranked}
-            values |= {"macs": macs, "fps": round(self._rate(), 2), "dropped": dropped}
+            values = {"frame": self.frames - 1, "seconds": round(frame.seconds, 3), "top": ranked}
+            values |= {
+                "damaged": frame.damaged,
+                "macs": macs,
+                "fps": round(self._rate(), 2),
+                "dropped": dropped,
+            }
             self._lines.write(json_text(values) + "\n")
             self._lines.flush()
-        self._show(seconds, ranked, dropped)
+        self._show(frame.seconds, ranked, dropped)
 
     def end(self, dropped: int) -> None:
         """Say in one line what there was."""
@@ -182,8 +199,8 @@ class _Output:
             note("There was no frame.")
             return
         note(
-            f"{self.frames} frames, {dropped} dropped, {self._rate():.1f} per second, "
-            f"{self._macs / self.frames / 1e9:.3f} GMACs per frame."
+            f"{self.frames} frames, {dropped} dropped, {self._damaged} damaged, "
+            f"{self._rate():.1f} per second, {self._macs / self.frames / 1e9:.3f} GMACs per frame."
         )
 
     def _rate(self) -> float:

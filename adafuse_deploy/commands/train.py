@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from adafuse_deploy.commands.lists import list_options
 from adafuse_deploy.commands.next_step import advise, graph_name
 from adafuse_deploy.commands.options import ANY_PATH, FILE, FOLDER, Number, OutputFile, verb
 from adafuse_deploy.commands.output import note, say, talkative
 from adafuse_deploy.errors import InputError
 
 if TYPE_CHECKING:
+    from adafuse_deploy.data.lists import ListReading
     from adafuse_deploy.training.recipe import Recipe
     from adafuse_deploy.training.splits import Source
 
@@ -28,9 +30,8 @@ if TYPE_CHECKING:
 )
 @click.option("--data", type=FILE, help="Training list: 'path num_frames label' lines.")
 @click.option("--val", type=FILE, help="Validation list.")
-@click.option("--root", type=FOLDER, help="Folder the lists' paths start from. [the list's own]")
+@list_options
 @click.option("--classes", type=FILE, help="Class file: one name per line.")
-@click.option("--template", help="Names of frames in folders. [found out]")
 @click.option(
     "--dataset", help="A public data set: somethingv1, somethingv2, jester, minikinetics."
 )
@@ -72,7 +73,12 @@ if TYPE_CHECKING:
 @click.option("--tensorboard/--no-tensorboard", default=None, help="Events beside the CSV log.")
 @click.pass_obj
 def command(
-    words: list[str], output: Path, init: Path | None, resume: bool, **options: Any
+    words: list[str],
+    output: Path,
+    init: Path | None,
+    resume: bool,
+    reading: ListReading,
+    **options: Any,
 ) -> None:
     """Train a network, with gates or dense.
 
@@ -89,7 +95,7 @@ def command(
 
     RunFiles(output).check()
     recipe = _recipe(options)
-    source = _source(recipe, options)
+    source = _source(recipe, reading, options)
     training = recipe.training
     torch.manual_seed(training.seed)
     model = VideoRecognizer(
@@ -173,7 +179,7 @@ def _published(recipe: Recipe, dataset: str) -> str:
     return words
 
 
-def _source(recipe: Recipe, options: dict[str, Any]) -> Source:
+def _source(recipe: Recipe, reading: ListReading, options: dict[str, Any]) -> Source:
     """Return where clips come from; exactly one place must be named."""
     from adafuse_deploy.training.recipe import SYNTHETIC
     from adafuse_deploy.training.splits import Synthetic, own_lists, public_lists
@@ -184,13 +190,7 @@ def _source(recipe: Recipe, options: dict[str, Any]) -> Source:
             raise InputError("Give one of --data, --dataset and --synthetic, not several.")
         if val is None:
             raise InputError("--data needs --val, the list to measure accuracy on.")
-        return own_lists(
-            data,
-            val,
-            root=options["root"],
-            classes=options["classes"],
-            template=options["template"],
-        )
+        return own_lists(data, val, reading=reading, classes=options["classes"])
     if dataset == SYNTHETIC:
         return Synthetic(show_progress=talkative())
     if not dataset:
@@ -203,4 +203,4 @@ def _source(recipe: Recipe, options: dict[str, Any]) -> Source:
             f"Data set {dataset} needs --lists, the folder of its published lists, and --frames, "
             "the folder of its frames."
         )
-    return public_lists(dataset, options["lists"], options["frames"])
+    return public_lists(dataset, options["lists"], options["frames"], reading)

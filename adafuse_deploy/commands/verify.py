@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from adafuse_deploy.commands.checkpoints import checkpoint_options
+from adafuse_deploy.commands.lists import list_options
 from adafuse_deploy.commands.next_step import advise_running
-from adafuse_deploy.commands.options import FILE, FOLDER, json_option, verb
+from adafuse_deploy.commands.options import FILE, json_option, verb
 from adafuse_deploy.commands.output import report, talkative
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from adafuse_deploy.data.lists import ListReading
     from adafuse_deploy.models.recognizer import VideoRecognizer
     from adafuse_deploy.verification.clips import LabelledClip
 
@@ -29,12 +31,8 @@ RANDOM_CLIPS = 8
 @click.argument("graph", type=FILE)
 @click.argument("engines", nargs=-1, type=FILE)
 @click.option("--checkpoint", type=FILE, required=True, help="What GRAPH was exported from.")
-@click.option(
-    "--data", type=FILE, help="List file with labels: 'path num_frames label' or 'path label'."
-)
-@click.option(
-    "--root", type=FOLDER, help="Folder that the list's paths start from [the list's own]."
-)
+@click.option("--data", type=FILE, help="List of videos; without labels, no accuracy.")
+@list_options
 @click.option("--clips", type=click.IntRange(1), help="Take so many clips, evenly spaced [all].")
 @click.option(
     "--random",
@@ -82,7 +80,6 @@ def command(
     engines: tuple[Path, ...],
     checkpoint: Path,
     data: Path | None,
-    root: Path | None,
     clips: int | None,
     random_count: int | None,
     backends: tuple[str, ...],
@@ -95,6 +92,7 @@ def command(
     min_top1_agreement: float | None,
     max_top1_loss: float | None,
     json_file: str | None,
+    reading: ListReading,
     **options: Any,
 ) -> None:
     """Compare GRAPH, in every backend, and ENGINES built from it with the network in PyTorch.
@@ -115,7 +113,7 @@ def command(
     if data and random_count:
         raise click.UsageError("--random is for want of --data; give one of them.")
     model = load_checkpoint(checkpoint, **options)
-    chosen, description, video = _clips(model, data, root, clips or random_count)
+    chosen, description, video = _clips(model, data, reading, clips or random_count)
     if batch > len(chosen):
         raise InputError(
             f"There are {len(chosen)} clips, fewer than a batch of {batch}; give more clips or a "
@@ -152,7 +150,7 @@ def command(
 
 
 def _clips(
-    model: VideoRecognizer, data: Path | None, root: Path | None, count: int | None
+    model: VideoRecognizer, data: Path | None, reading: ListReading, count: int | None
 ) -> tuple[Sequence[LabelledClip], str, str | None]:
     """Return the clips to run, where they come from in words, and the first one's video."""
     from adafuse_deploy.verification.clips import ListedClips, random_clips
@@ -163,5 +161,5 @@ def _clips(
         crop = config.preprocessing.crop
         noise = random_clips(count, (config.num_segments, 3, crop, crop))
         return noise, f"{count} clips of noise (no --data, so no accuracy)", None
-    listed = ListedClips(config, data, root=root, count=count)
+    listed = ListedClips(config, data, reading=reading, count=count)
     return listed, f"{len(listed)} clips of {data}", listed.first_video

@@ -7,10 +7,11 @@ video as ``00001.jpg``, ``00002.jpg`` ...
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adafuse_deploy.data.lists import Record, read_class_names, read_list
+from adafuse_deploy.data.class_files import read_class_names
+from adafuse_deploy.data.lists import ListReading, VideoList, read_list
 from adafuse_deploy.errors import InputError
 
 
@@ -40,21 +41,23 @@ class DatasetFormat:
         split: str,
         lists: str | os.PathLike[str],
         frames: str | os.PathLike[str],
-    ) -> list[Record]:
+        reading: ListReading | None = None,
+    ) -> VideoList:
         """Read and check a split.
 
         Args:
             split: "train" or "val".
             lists: folder of the published list files.
             frames: folder that the lists' paths start from.
+            reading: how to read the list; ``template`` has that of the data set by default.
 
         Raises:
             InputError: as :func:`adafuse_deploy.data.lists.read_list`.
         """
         name = {"train": self.train_list, "val": self.val_list}[split]
-        return read_list(
-            Path(lists) / name, root=frames, num_classes=self.num_classes, template=self.template
-        )
+        reading = reading or ListReading()
+        reading = replace(reading, root=frames, template=reading.template or self.template)
+        return read_list(Path(lists) / name, reading, num_classes=self.num_classes)
 
     def class_names(self, lists: str | os.PathLike[str]) -> tuple[str, ...]:
         """Read the names of the classes from the folder of the published list files.

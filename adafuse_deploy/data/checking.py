@@ -30,8 +30,8 @@ class Finding:
 def check_opening(record: Record) -> Finding:
     """See whether a video file opens as one; folders were looked at when they were numbered."""
     if record.numbering is None:
-        with open_video(record.path):
-            pass
+        with open_video(record.path) as (_, stream):
+            _check_listed(record, stream.frames)
     return Finding()
 
 
@@ -39,12 +39,21 @@ def check_wholly(record: Record) -> Finding:
     """Read every frame."""
     if record.numbering is None:
         video = VideoFile(record.path, strict=record.strict, quiet=True)
-        assert video.num_frames
+        _check_listed(record, video.num_frames)
         return Finding(complaints=tuple(video.complaints))
     folder = FrameFolder(record.path, numbering=record.numbering)
     for index in range(folder.num_frames):
         folder.read(index)
     return Finding()
+
+
+def _check_listed(record: Record, num_frames: int) -> None:
+    """Refuse a number before the label that can be no number of frames."""
+    if record.listed is not None and 4 * record.listed < num_frames:
+        raise InputError(
+            f"{record.path} has {num_frames} frames, so the {record.listed} before its label is "
+            "not their number; videos with several labels cannot be used."
+        )
 
 
 def check_all(records: Sequence[Record], check: Callable[[Record], Finding]) -> list[Finding]:

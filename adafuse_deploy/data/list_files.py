@@ -29,6 +29,7 @@ _COUNT_COLUMNS = ("num_frames", "total_frames", "n_frames", "frame_count", "fram
 _SEPARATOR = r"(\s*[,;\t]\s*|\s+)"
 _LAST_NUMBER = re.compile(rf"(.+?){_SEPARATOR}(-?[0-9]+)")
 _SEVERAL_NUMBERS = re.compile(r"(.+?)((?:[\s,;|/]+[0-9]+){2,})")
+_ALTERNATIVES = re.compile(rf"(.+?){_SEPARATOR}[0-9]+([|/][0-9]+)+")
 
 Exists = Callable[[str], bool]
 """Whether a listed path names a file or a folder."""
@@ -74,7 +75,11 @@ def parse_list(
         for number, line in enumerate(map(str.strip, text.splitlines()), start=1)
         if line and not _is_comment(line, exists)
     ]
-    header = header_of(lines[0][1], _PATH_COLUMNS) if lines and not exists(lines[0][1]) else None
+    header = None
+    if lines and not exists(lines[0][1]):
+        first = lines[0][1]
+        alone = first.lower() in _PATH_COLUMNS
+        header = ([first.lower()], ",") if alone else header_of(first, _PATH_COLUMNS)
     for place, line in lines[1 if header else 0 :]:
         try:
             if header:
@@ -92,24 +97,27 @@ def _is_comment(line: str, exists: Exists) -> bool:
     """Whether a line that begins with # is no video whose name does."""
     if not line.startswith("#"):
         return False
-    match = _LAST_NUMBER.fullmatch(line)
-    while match and not exists(match[1]):
-        match = _LAST_NUMBER.fullmatch(match[1])
-    return not (match or exists(line))
+    path: str | None = line
+    while path is not None and not exists(path):
+        match = _LAST_NUMBER.fullmatch(path)
+        path = match[1] if match else None
+    return path is None
 
 
 def _from_line(line: str, class_indices: Mapping[str, int], exists: Exists) -> Entry:
     """Understand one line without a header."""
     if exists(line):
         return Entry((line,))
+    if (listed := _ALTERNATIVES.fullmatch(line)) and exists(listed[1]):
+        raise _several_labels(listed[1])
     if '"' in line:
         for separator in (",", ";", "\t", " "):
             fields = split_fields(line, separator)
             if len(fields) in (2, 3) and not any('"' in field for field in fields):
                 columns = ("path", "label") if len(fields) == 2 else ("path", "frames", "label")
                 return _from_columns(dict(zip(columns, fields, strict=True)))
-    for match in re.finditer(r"[,;\t]", line):
-        path, name = line[: match.start()].strip(), line[match.end() :].strip()
+    for apart in re.finditer(r"[,;\t]", line):
+        path, name = line[: apart.start()].strip(), line[apart.end() :].strip()
         if not name.isdecimal() and plain_name(name) in class_indices:
             return Entry(_places(path), name)
     if match := _LAST_NUMBER.fullmatch(line):
@@ -123,15 +131,17 @@ def _from_line(line: str, class_indices: Mapping[str, int], exists: Exists) -> E
 def _numbered(line: str, match: re.Match[str], exists: Exists) -> Entry:
     """Understand a line that ends in a number: its label, with a count before it or without."""
     path, separator, label = match.groups()
-    if several := _SEVERAL_NUMBERS.fullmatch(line):
-        numbers = re.findall(r"[0-9]+", several[2])
-        mixed = len(set(re.findall(r"[,;|/]|\s(?=[0-9])", several[2]))) > 1
-        if exists(several[1]) and (mixed or len(numbers) > 2):
-            raise _several_labels(several[1])
+    if exists(path):
+        return Entry((path,), int(label), one_number=True)
     count = _LAST_NUMBER.fullmatch(path)
-    if count and count[2].strip() == separator.strip() and not exists(path):
-        return Entry((count[1],), int(label), int(count[3]))
-    return Entry((path,), int(label), one_number=True)
+    if count and count[2].strip() == separator.strip():
+        entry = Entry((count[1],), int(label), int(count[3]))
+    else:
+        entry = Entry((path,), int(label), one_number=True)
+    several = _SEVERAL_NUMBERS.fullmatch(line)
+    if several and not exists(entry.paths[0]) and exists(several[1]):
+        raise _several_labels(several[1])
+    return entry
 
 
 def _json_entries(text: str, path: Path) -> Iterator[tuple[str, Entry | InputError]]:

@@ -106,14 +106,17 @@ def read_list(
             found.append(_find(entry, place, folder, reading, labels))
         except InputError as error:
             problems.add(place, error)
-    numbers = [(video.record.path, video.label) for video in found if isinstance(video.label, int)]
+    numbered = [(video.record.path, video.label) for video in found if isinstance(video.label, int)]
+    labelled = any(video.label is not None for video in found)
     first = reading.first_label
     if first is None:
-        first = guess_first_label(numbers, num_classes or len(indices), indices, str(path))
+        first = guess_first_label(numbered, num_classes or len(indices), indices, str(path))
     classes = ClassNumbers(first, num_classes or len(indices), indices)
     usable: list[tuple[str, Record]] = []
     for video in found:
         try:
+            if labelled and video.label is None:
+                raise InputError(f"{video.record.path} has no label, but others have.")
             label = NO_LABEL if video.label is None else classes.index(video.label)
             origin = f"{path} {video.place}"
             usable.append((video.place, replace(video.record, label=label, origin=origin)))
@@ -216,7 +219,8 @@ def _find(
     if labels == "unused":
         label = None
     if path.is_file():
-        return _Found(place, Record(path, NO_LABEL, strict=reading.strict_frames), label)
+        video = Record(path, NO_LABEL, listed=entry.num_frames, strict=reading.strict_frames)
+        return _Found(place, video, label)
     if entry.num_frames == 0:
         raise InputError(f"the folder {path} is listed with 0 frames.")
     try:

@@ -18,6 +18,7 @@ class Record:
         path: a folder of frames or a video file.
         label: class, counting from 0, or :data:`adafuse_deploy.data.labels.NO_LABEL`.
         numbering: of the folder's images; None for a video file.
+        listed: how many frames the list gives a video file, which is asked itself.
         origin: where the record was listed, for messages.
         strict: refuse a video file with damaged frames.
     """
@@ -25,6 +26,7 @@ class Record:
     path: Path
     label: int
     numbering: Numbering | None = None
+    listed: int | None = None
     origin: str = ""
     strict: bool = False
 

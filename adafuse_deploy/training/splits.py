@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from adafuse_deploy.config import ModelConfig
 from adafuse_deploy.data.catalog import DATASETS
+from adafuse_deploy.data.class_files import read_class_names
 from adafuse_deploy.data.dataset import ClipDataset, LabelledVideo, SyntheticClips
 from adafuse_deploy.data.flips import flip_rule
-from adafuse_deploy.data.lists import read_class_names, read_list
+from adafuse_deploy.data.lists import ListReading, read_list
 from adafuse_deploy.data.synthetic import CLASS_NAMES
 from adafuse_deploy.data.transforms import Augmentation
 from adafuse_deploy.training.recipe import DataConfig
@@ -106,44 +107,48 @@ def own_lists(
     train: Path,
     val: Path,
     *,
-    root: Path | None = None,
+    reading: ListReading | None = None,
     classes: Path | None = None,
-    template: str | None = None,
 ) -> Listed:
     """Read the user's own lists.
 
     Args:
         train, val: list files.
-        root: folder that their relative paths start from.
-        classes: class file; without it there are as many classes as the lists name.
-        template: names of frames in folders.
+        reading: how to read them.
+        classes: class file; without it there are as many classes as the lists number.
 
     Raises:
         InputError: as :func:`adafuse_deploy.data.lists.read_list`.
     """
     names = read_class_names(classes) if classes is not None else ()
     count = len(names) or None
-    train_records = read_list(train, root=root, num_classes=count, template=template)
-    val_records = read_list(val, root=root, num_classes=count, template=template)
+    reading = reading or ListReading()
+    train_records = read_list(train, reading, num_classes=count, class_names=names)
+    # Both lists count alike, though the shorter one may not show from where.
+    reading = replace(reading, first_label=train_records.first_label)
+    val_records = read_list(val, reading, num_classes=count, class_names=names)
     if count is None:
         count = 1 + max(record.label for record in (*train_records, *val_records))
     return Listed(train_records, val_records, count, names)
 
 
-def public_lists(dataset: str, lists: Path, frames: Path) -> Listed:
+def public_lists(
+    dataset: str, lists: Path, frames: Path, reading: ListReading | None = None
+) -> Listed:
     """Read the published lists of a public data set.
 
     Args:
         dataset: its name in the catalog.
         lists: folder of the published lists and class file.
         frames: folder that the lists' paths start from.
+        reading: how to read them.
 
     Raises:
         InputError: files or folders are missing or do not belong to the data set.
     """
     public = DATASETS[dataset]
     names = public.class_names(lists)
-    train, val = (public.read(split, lists, frames) for split in ("train", "val"))
+    train, val = (public.read(split, lists, frames, reading) for split in ("train", "val"))
     return Listed(train, val, public.num_classes, names)
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from adafuse_deploy.config import ModelConfig
+
+if TYPE_CHECKING:
+    from adafuse_deploy.data.lists import Labels, ListReading
 
 LabelledClip = tuple[np.ndarray, int | None]
 """Float32 (T, 3, H, W) and its class, or None when that is unknown."""
@@ -19,7 +23,8 @@ class ListedClips(Sequence[LabelledClip]):
     Args:
         config: the network they are for.
         path: the list file.
-        root: folder that its paths start from; the list's own by default.
+        reading: how to read it.
+        labels: whether it must say the classes, may, or is not asked.
         count: how many to take, evenly spaced because lists are often sorted by class; None for
             all.
 
@@ -32,15 +37,21 @@ class ListedClips(Sequence[LabelledClip]):
         config: ModelConfig,
         path: str | os.PathLike[str],
         *,
-        root: str | os.PathLike[str] | None = None,
+        reading: ListReading | None = None,
+        labels: Labels = "optional",
         count: int | None = None,
     ) -> None:
         from adafuse_deploy.data.dataset import ClipDataset
         from adafuse_deploy.data.lists import read_list
 
-        records = read_list(path, root=root, num_classes=config.num_classes)
-        if count is not None and count < len(records):
-            records = [records[index * len(records) // count] for index in range(count)]
+        records = read_list(
+            path,
+            reading,
+            num_classes=config.num_classes,
+            class_names=config.class_names,
+            labels=labels,
+            count=count,
+        )
         self._records = records
         self._clips = ClipDataset(records, config.num_segments, config.preprocessing)
 
@@ -55,7 +66,7 @@ class ListedClips(Sequence[LabelledClip]):
 
     def __getitem__(self, index: int) -> LabelledClip:  # type: ignore[override]
         clip, label = self._clips[index]
-        return clip.numpy(), label
+        return clip.numpy(), label if label >= 0 else None
 
 
 def random_clips(count: int, shape: tuple[int, ...], seed: int = 0) -> list[LabelledClip]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from adafuse_deploy.data.class_files import read_class_names
 from adafuse_deploy.errors import InputError
+from adafuse_deploy.json_text import json_text
 
 ABC = ("air drumming", "Turning, twice", "yoga")
 
@@ -33,11 +32,11 @@ ABC = ("air drumming", "Turning, twice", "yoga")
         ("labels.csv", "class,label,parent\na,1,sport\nb,0,music\n", ("b", "a")),
         ("labels.csv", "name,parent\nb,sport\na,music\n", ("b", "a")),
         ("labels.tsv", "label\tname\n0\ta\n1\tb\n", ("a", "b")),
-        ("labels.json", json.dumps(ABC), ABC),
-        ("labels.json", json.dumps({"yoga": "2", "air drumming": "0", "Turning, twice": "1"}), ABC),
-        ("labels.json", json.dumps({"yoga": 3, "air drumming": 1, "Turning, twice": 2}), ABC),
-        ("labels.json", json.dumps({"1": "b", "0": "a"}), ("a", "b")),
-        ("labels.txt", json.dumps([{"id": 1, "name": "b"}, {"id": 0, "name": "a"}]), ("a", "b")),
+        ("labels.json", json_text(ABC), ABC),
+        ("labels.json", json_text({"yoga": "2", "air drumming": "0", "Turning, twice": "1"}), ABC),
+        ("labels.json", json_text({"yoga": 3, "air drumming": 1, "Turning, twice": 2}), ABC),
+        ("labels.json", json_text({"1": "b", "0": "a"}), ("a", "b")),
+        ("labels.txt", json_text([{"id": 1, "name": "b"}, {"id": 0, "name": "a"}]), ("a", "b")),
     ],
 )
 def test_every_form(tmp_path, name, text, names):

@@ -5,9 +5,10 @@ import pytest
 
 from adafuse_deploy.config import Preprocessing
 from adafuse_deploy.data import synthesize
+from adafuse_deploy.data.class_files import read_class_names
 from adafuse_deploy.data.clips import open_clip
 from adafuse_deploy.data.dataset import ClipDataset, SyntheticClips
-from adafuse_deploy.data.lists import read_class_names, read_list
+from adafuse_deploy.data.lists import read_list
 from adafuse_deploy.data.sampling import center_indices
 from adafuse_deploy.data.synthesize import write_dataset
 from adafuse_deploy.data.synthetic import (
