@@ -56,7 +56,12 @@ class DatasetFormat:
         """
         name = {"train": self.train_list, "val": self.val_list}[split]
         reading = reading or ListReading()
-        reading = replace(reading, root=frames, template=reading.template or self.template)
+        reading = replace(
+            reading,
+            root=frames,
+            template=reading.template or self.template,
+            first_label=reading.first_label or 0,
+        )
         return read_list(Path(lists) / name, reading, num_classes=self.num_classes)
 
     def class_names(self, lists: str | os.PathLike[str]) -> tuple[str, ...]:

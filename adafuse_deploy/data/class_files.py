@@ -84,7 +84,10 @@ def _from_lines(lines: Sequence[str], path: Path) -> tuple[str, ...]:
         matches = [match for line in lines if (match := pattern.fullmatch(line))]
         if matches and len(matches) == len(lines):
             pairs = [(int(match["number"]), match["name"].strip('"')) for match in matches]
-            return _ordered(pairs, path)
+            names = _ordered(pairs, path)
+            if len(set(names)) == len(names):
+                return names
+            # The numbers are part of the names: "Level 1", "Level 2".
     for separator in SEPARATORS:
         widths = {len(split_fields(line, separator)) for line in lines}
         if len(lines) > 1 and len(widths) == 1 and min(widths) > 1:

@@ -26,6 +26,7 @@ ABC = ("air drumming", "Turning, twice", "yoga")
         ("classInd.txt", "b;1\na;0\n", ("a", "b")),
         ("classInd.txt", "0: a\n1: b\n", ("a", "b")),
         ("classInd.txt", "100 metres\nyoga\n", ("100 metres", "yoga")),
+        ("classInd.txt", "Level 1\nLevel 2\n", ("Level 1", "Level 2")),
         ("classInd.txt", "Turning, twice\nyoga\n", ("Turning, twice", "yoga")),
         ("labels.csv", 'id,name\n1,"Turning, twice"\n0,air drumming\n2,yoga\n', ABC),
         ("labels.csv", "name;id\nb;2\na;1\n", ("a", "b")),

@@ -105,7 +105,7 @@ def test_a_camera_that_comes_back_and_ctrl_c(
         yield Frame(lambda: image, 0.0)
         time.sleep(0.2)  # until it was taken
 
-    monkeypatch.setattr(feeds, "_decode", decode)
+    monkeypatch.setattr(feeds, "_receive", decode)
     try:
         shown = lines("rtsp://camera/live", "--consensus", "mean", "--retries", 3)
     finally:
