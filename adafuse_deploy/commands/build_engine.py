@@ -53,7 +53,7 @@ _FOR_GPUS = (
     default="auto",
     show_default=True,
     help="tensorrt builds for the GPU at hand, tensorrt-rtx needs none; onnxruntime makes a graph "
-    "of fused operators for CPUs; auto takes what OUTPUT is the name of, or what runs here.",
+    "of fused operators for CPUs; auto makes what OUTPUT is named, else what runs here.",
 )
 @click.option(
     "--precision",

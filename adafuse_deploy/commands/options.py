@@ -75,16 +75,8 @@ json_option = click.option(
     "json_file",
     type=OutputFile(dash=True),
     metavar="FILE",
-    help="Write the result to FILE as JSON; - is standard output, and text leaves it.",
-)
-
-_quiet_option = click.option(
-    "-q",
-    "--quiet",
-    is_flag=True,
-    expose_value=False,
-    callback=lambda ctx, option, wanted: be_quiet(ctx) if wanted else None,
-    help="Print results and errors only: no progress, no advice.",
+    help="Write the result to FILE as JSON; with -, to standard output and the text to standard "
+    "error.",
 )
 
 
@@ -92,6 +84,15 @@ def verb(**settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
     """Make a function a verb: ``click.command`` with the options that all verbs have."""
 
     def decorate(function: Callable[..., Any]) -> click.Command:
-        return click.command(**settings)(_quiet_option(function))
+        command = click.command(**settings)(function)
+        quiet = click.Option(
+            ["-q", "--quiet"],
+            is_flag=True,
+            expose_value=False,
+            callback=lambda ctx, option, wanted: be_quiet(ctx) if wanted else None,
+            help="Print results and errors only: no progress, no advice.",
+        )
+        command.params.append(quiet)
+        return command
 
     return decorate

@@ -76,7 +76,8 @@ RATE_FRAMES = 30
     "json_file",
     type=OutputFile(dash=True),
     metavar="FILE",
-    help="Write a line of JSON per frame to FILE; - is standard output, and text leaves it.",
+    help="Write a line of JSON per frame to FILE; with -, to standard output and the text to "
+    "standard error.",
 )
 def command(
     model: Path,
