@@ -15,6 +15,7 @@ import click
 import numpy as np
 import onnx
 import pytest
+from PIL import Image
 
 from adafuse_deploy.cli import VERBS, adafuse_deploy
 from adafuse_deploy.commands.checkpoints import DESCRIPTION
@@ -55,6 +56,9 @@ CASES = {
     "build-engine stream.onnx -o new.onnx": "stream",
     "verify model.onnx --checkpoint ckpt.pt --random 1 --rounds 1": "classify",
     "verify model.onnx fused.onnx --checkpoint ckpt.pt --data list.txt --rounds 1": "classify",
+    "verify model.onnx --checkpoint ckpt.pt --data folders.txt --template 'f {}.png' --rounds 1": (
+        "classify"
+    ),
     "verify stream.onnx --checkpoint online.pt --random 1 --rounds 1": "stream",
     "classify video.mp4 --model model.onnx": "inspect",
     "stream stream.onnx video.mp4": "inspect",
@@ -97,6 +101,11 @@ def files(
         folder / "video.mp4", np.random.default_rng(0).integers(0, 255, (9, 48, 64, 3), np.uint8)
     )
     (folder / "list.txt").write_text("".join(f"video.mp4 {label}\n" for label in range(2)))
+    frames = folder / "odd names"
+    frames.mkdir()
+    for number in range(1, 5):
+        Image.new("RGB", (40, 40)).save(frames / f"f {number}.png")
+    (folder / "folders.txt").write_text("odd names 4 0\n")
     (folder / "classes.txt").write_text("one\ntwo\nthree\nfour\nfive\n")
     (folder / "recipe.yaml").write_text(RECIPE)
     return folder

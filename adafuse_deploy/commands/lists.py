@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from adafuse_deploy.commands.options import FOLDER, OutputFile
+
 if TYPE_CHECKING:
     from adafuse_deploy.data.lists import ListReading
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-FOLDER = click.Path(file_okay=False)
-FILE = click.Path(dir_okay=False)
 
 template_option = click.option(
     "--template", help="Names of the images in folders, such as 'img_{:05d}.jpg' [found out]."
@@ -40,7 +39,7 @@ _OPTIONS = [
         help="Read every video once before the work, and leave out missing and broken ones.",
     ),
     click.option(
-        "--skipped-file", type=FILE, help="File to name those in [LIST with .skipped.txt]."
+        "--skipped-file", type=OutputFile(), help="File to name those in [LIST with .skipped.txt]."
     ),
     strict_option,
 ]

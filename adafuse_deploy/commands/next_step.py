@@ -24,7 +24,7 @@ def advise(*words: object) -> None:
     note(f"Next: {shlex.join(['adafuse-deploy', *text])}")
 
 
-def advise_running(model: str, mode: str, video: str | None = None) -> None:
+def advise_running(model: str, mode: str, video: str | None = None, *options: str) -> None:
     """Advise to run a graph, engine or checkpoint on a video, by default the shipped one.
 
     Of an engine for GPUs where there is none, 'inspect' is what runs.
@@ -33,6 +33,7 @@ def advise_running(model: str, mode: str, video: str | None = None) -> None:
         model: the file.
         mode: what it takes: "clip" or "stream".
         video: a video file or a folder of frames.
+        options: how to read it.
     """
     from adafuse_deploy.assets import SAMPLE_VIDEO
 
@@ -40,9 +41,9 @@ def advise_running(model: str, mode: str, video: str | None = None) -> None:
     if Path(model).suffix in ENGINES and not gpu_present():
         advise("inspect", Path(model))
     elif mode == "stream":
-        advise("stream", Path(model), source)
+        advise("stream", Path(model), source, *options)
     else:
-        advise("classify", source, "--model", Path(model))
+        advise("classify", source, "--model", Path(model), *options)
 
 
 def graph_name(checkpoint: Path) -> Path:

@@ -10,7 +10,7 @@ import click
 
 from adafuse_deploy.commands.checkpoints import checkpoint_options
 from adafuse_deploy.commands.lists import list_options
-from adafuse_deploy.commands.next_step import advise_running
+from adafuse_deploy.commands.next_step import advise_running, same_options
 from adafuse_deploy.commands.options import FILE, json_option, verb
 from adafuse_deploy.commands.output import report, talkative
 
@@ -108,12 +108,13 @@ def command(
     from adafuse_deploy.errors import CheckFailed, InputError
     from adafuse_deploy.files import sha256
     from adafuse_deploy.verification.backends import open_engines
+    from adafuse_deploy.verification.clips import ListedClips
     from adafuse_deploy.verification.verifier import verify
 
     if data and random_count:
         raise click.UsageError("--random is for want of --data; give one of them.")
     model = load_checkpoint(checkpoint, **options)
-    chosen, description, video = _clips(model, data, reading, clips or random_count)
+    chosen, description = _clips(model, data, reading, clips or random_count)
     if batch > len(chosen):
         raise InputError(
             f"There are {len(chosen)} clips, fewer than a batch of {batch}; give more clips or a "
@@ -146,13 +147,15 @@ def command(
     if found.failures:
         raise CheckFailed(f"Verification failed: {' '.join(found.failures)}")
     ran = [engine for engine in engines if str(engine) not in not_run]
-    advise_running(str((*ran, graph)[0]), read_metadata(graph).mode, video)
+    video = chosen.first_video if isinstance(chosen, ListedClips) else None
+    images = same_options(["template"]) if video else []
+    advise_running(str((*ran, graph)[0]), read_metadata(graph).mode, video, *images)
 
 
 def _clips(
     model: VideoRecognizer, data: Path | None, reading: ListReading, count: int | None
-) -> tuple[Sequence[LabelledClip], str, str | None]:
-    """Return the clips to run, where they come from in words, and the first one's video."""
+) -> tuple[Sequence[LabelledClip], str]:
+    """Return the clips to run and where they come from, in words."""
     from adafuse_deploy.verification.clips import ListedClips, random_clips
 
     config = model.config
@@ -160,6 +163,6 @@ def _clips(
         count = count or RANDOM_CLIPS
         crop = config.preprocessing.crop
         noise = random_clips(count, (config.num_segments, 3, crop, crop))
-        return noise, f"{count} clips of noise (no --data, so no accuracy)", None
+        return noise, f"{count} clips of noise (no --data, so no accuracy)"
     listed = ListedClips(config, data, reading=reading, count=count)
-    return listed, f"{len(listed)} clips of {data}", listed.first_video
+    return listed, f"{len(listed)} clips of {data}"
