@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import av
 import numpy as np
 
 from adafuse_deploy.cli import main
@@ -27,3 +30,14 @@ def assert_same(got: Prediction, expected: Prediction) -> None:
         error = np.abs(getattr(got, name) - reference).max()
         assert error <= 1e-4 * np.sqrt(np.mean(reference**2)), name
     np.testing.assert_array_equal(got.macs, expected.macs)
+
+
+def damage(path: Path, frames: range) -> None:
+    """Overwrite the second half of stored frames with noise."""
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    content = bytearray(path.read_bytes())
+    noise = np.random.default_rng(0)
+    for position, size in (packets[index] for index in frames):
+        content[position + size // 2 : position + size] = noise.bytes(size - size // 2)
+    path.write_bytes(content)

@@ -1,20 +1,33 @@
-"""``adafuse-deploy classify``: the action in one video."""
+"""``adafuse-deploy classify``: the action in a video, or in every video of a list."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from adafuse_deploy.commands.lists import strict_option, template_option
+from adafuse_deploy.commands.lists import list_options, refuse_without_list
 from adafuse_deploy.commands.next_step import advise
-from adafuse_deploy.commands.options import ANY_PATH, json_option, verb
-from adafuse_deploy.commands.output import note, report
+from adafuse_deploy.commands.options import ANY_PATH, FILE, json_option, verb
+from adafuse_deploy.commands.output import note, report, talkative
+
+if TYPE_CHECKING:
+    from adafuse_deploy.classification import Classification
+    from adafuse_deploy.data.lists import ListReading
+    from adafuse_deploy.engines.base import Engine
 
 
-@verb(epilog="Example: adafuse-deploy classify video.mp4 --model model.onnx --top 5")
-@click.argument("video", type=ANY_PATH)
+@verb(
+    epilog="\b\nExamples:\n"
+    "  adafuse-deploy classify video.mp4 --model model.onnx --top 5\n"
+    "  adafuse-deploy classify --data list.txt --model model.onnx --json answers.json"
+)
+@click.argument("video", type=ANY_PATH, required=False)
 @click.option("--model", type=ANY_PATH, required=True, help="A graph, an engine or a checkpoint.")
+@click.option("--data", type=FILE, help="Instead of VIDEO: a list of videos; labels are not used.")
+@list_options
 @click.option(
     "--top", type=click.IntRange(1), default=5, show_default=True, help="Classes to show."
 )
@@ -23,36 +36,69 @@ from adafuse_deploy.commands.output import note, report
     default=True,
     help="Run an ONNX graph on our kernels (default) or on its function bodies.",
 )
-@template_option
-@strict_option
 @click.option("--threads", type=click.IntRange(1), help="Threads of the runtime.")
 @json_option
 def command(
-    video: str,
+    video: str | None,
     model: str,
+    data: Path | None,
     top: int,
     operator_library: bool,
-    template: str | None,
-    strict_frames: bool,
     threads: int | None,
     json_file: str | None,
+    reading: ListReading,
 ) -> None:
     """Recognise the action in VIDEO: a video file or a folder of numbered frames."""
     from adafuse_deploy.engines.loader import load_engine
     from adafuse_deploy.macs import dense_macs
 
+    if (video is None) == (data is None):
+        raise click.UsageError("Give a VIDEO, or a list of videos with --data.")
+    if data is None:
+        refuse_without_list(replace(reading, template=None, strict_frames=False))
     with load_engine(model, operator_library=operator_library, threads=threads) as engine:
         metadata, name = engine.metadata, engine.name
-        answer = engine.classify(video, top=top, template=template, strict=strict_frames)
-    ranked = [
-        {"label": label.name, "class": label.index, "probability": label.probability}
-        for label in answer
+        dense = dense_macs(metadata.layers, metadata.config.num_segments)
+        if data is not None:
+            answers = _listed(engine, data, reading, top)
+        elif video is not None:
+            template, strict = reading.template, reading.strict_frames
+            answers = [(video, engine.classify(video, top=top, template=template, strict=strict))]
+    values: list[dict[str, Any]] = [
+        {
+            "video": path,
+            "top": [
+                {"label": label.name, "class": label.index, "probability": label.probability}
+                for label in answer
+            ],
+            "macs": int(answer.prediction.macs[0]),
+        }
+        for path, answer in answers
     ]
-    prediction, config = answer.prediction, metadata.config
-    needed, dense = int(prediction.macs[0]), dense_macs(metadata.layers, config.num_segments)
-    values = {"engine": name, "top": ranked, "macs": needed, "dense_macs": dense}
-    report(
-        values, [f"{entry['probability']:7.1%}  {entry['label']}" for entry in ranked], json_file
-    )
+    if video is None:
+        lines = [f"{answer.best}  {path}" for path, answer in answers]
+        report({"engine": name, "videos": values, "dense_macs": dense}, lines, json_file)
+    else:
+        lines = [f"{label.probability:7.1%}  {label.name}" for label in answers[0][1]]
+        report({"engine": name, **values[0], "dense_macs": dense}, lines, json_file)
+    needed = sum(entry["macs"] for entry in values) / len(values)
     note(f"{needed / 1e9:.3f} of {dense / 1e9:.3f} GMACs on {name}.")
     advise("inspect", Path(model))
+
+
+def _listed(
+    engine: Engine, data: Path, reading: ListReading, top: int
+) -> list[tuple[str, Classification]]:
+    """Return the videos of a list and what they show."""
+    from adafuse_deploy.classification import classifications
+    from adafuse_deploy.progress import progress
+    from adafuse_deploy.verification.clips import ListedClips
+
+    config = engine.metadata.config
+    listed = ListedClips(config, data, reading=reading, labels="unused")
+    answers = []
+    clips = progress(listed, "Classifying", show=talkative(), unit="videos")
+    for path, (clip, _) in zip(listed.videos, clips, strict=True):
+        (answer,) = classifications(engine.run(clip[None]), config, top)
+        answers.append((path, answer))
+    return answers

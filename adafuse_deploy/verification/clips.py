@@ -59,6 +59,11 @@ class ListedClips(Sequence[LabelledClip]):
         return len(self._clips)
 
     @property
+    def videos(self) -> list[str]:
+        """The files and folders of the clips."""
+        return [str(record.path) for record in self._records]
+
+    @property
     def first_video(self) -> str | None:
         """The file or folder of the first clip; None if it is shorter than a clip."""
         record = self._records[0]

@@ -17,6 +17,7 @@ from adafuse_deploy.data.media import video_stream
 from adafuse_deploy.data.sampling import center_indices
 from adafuse_deploy.data.video import VideoFile, write_video
 from adafuse_deploy.errors import InputError, InputWarning
+from tests.support import damage
 
 
 def counting_frames(count: int = 20, height: int = 48, width: int = 64) -> np.ndarray:
@@ -207,17 +208,6 @@ def test_leading_pictures_of_a_cut_file_do_not_count(tmp_path):
     assert [round(frame[:, 24:].mean() / 10) for frame in clip] == [16, 18, 20, 22, 24]
     with pytest.raises(InputError, match="has 10 frames but the network looks at 12"):
         open_clip(tmp_path / "cut.ts", 12, raw)
-
-
-def damage(path: Path, frames: range) -> None:
-    """Overwrite the second half of stored frames with noise."""
-    with av.open(str(path)) as container:
-        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
-    content = bytearray(path.read_bytes())
-    noise = np.random.default_rng(0)
-    for position, size in (packets[index] for index in frames):
-        content[position + size // 2 : position + size] = noise.bytes(size - size // 2)
-    path.write_bytes(content)
 
 
 def test_damaged_frames_are_counted_and_refused_if_asked(tmp_path):
