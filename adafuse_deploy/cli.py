@@ -10,15 +10,13 @@ import difflib
 import errno
 import importlib
 import sys
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
 
 import click
 
 from adafuse_deploy import __version__
-from adafuse_deploy.errors import AdaFuseError, InputWarning
+from adafuse_deploy.commands.output import plain_warnings
+from adafuse_deploy.errors import AdaFuseError
 from adafuse_deploy.process import OutputLost, clean_exit, guarded_output
 
 PROGRAM = "adafuse-deploy"
@@ -106,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     with clean_exit():
         try:
-            with guarded_output(), _plain_warnings():
+            with guarded_output(), plain_warnings():
                 code = _run(words)
         except OutputLost as lost:
             code = 141 if lost.cause.errno == errno.EPIPE else 1
@@ -115,23 +113,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 click.echo(f"Error: Cannot write to standard output: {reason}.", err=True)
     if code:
         sys.exit(code)
-
-
-@contextmanager
-def _plain_warnings() -> Iterator[None]:
-    """Print our own warnings as one sentence each; leave those of libraries as they are."""
-    show_others = warnings.showwarning
-
-    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        if issubclass(category, InputWarning):
-            click.echo(f"Warning: {message}", err=True)
-        else:
-            show_others(message, category, *where, **more)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", InputWarning)
-        warnings.showwarning = show
-        yield
 
 
 def _run(words: list[str]) -> int:

@@ -95,7 +95,9 @@ def test_labels_from_one_and_templates_and_skipping(
     assert "Warning: The labels of" in told and "count from 1" in told
     assert "1 are missing or broken and left out" in told
     assert "left2.png" in skipped.read_text()
-    assert json.loads(figures.read_text())["clips"] == 2
+    values = json.loads(figures.read_text())
+    assert values["clips"] == 2 and len(values["warnings"]) == 2
+    assert f"{skipped} names them" in values["warnings"][1]
 
 
 def test_options_of_lists_want_a_list(tiny_graph: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -121,7 +123,10 @@ def test_damaged_frames_are_refused_on_the_command_line(
     video = tmp_path / "video.mp4"
     write_video(video, noise)
     damage(video, range(5, 7))
-    assert run_cli("classify", video, "--model", tiny_graph) == 0
-    assert "Warning: " in (told := capfd.readouterr().err) and "as damaged" in told
+    answer = tmp_path / "answer.json"
+    assert run_cli("classify", video, "--model", tiny_graph, "--json", answer) == 0
+    (sentence,) = json.loads(answer.read_text())["warnings"]
+    assert f"Warning: {sentence}\n" in capfd.readouterr().err
+    assert sentence.endswith("the decoder marks 2 of its 8 frames as damaged.")
     assert run_cli("classify", video, "--model", tiny_graph, "--strict-frames") == 1
     assert "of its 8 frames as damaged; record" in capfd.readouterr().err

@@ -6,15 +6,44 @@ notes and progress go to standard error.  ``--quiet`` leaves the results.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
+from adafuse_deploy.errors import InputWarning
 from adafuse_deploy.files import write_text
 from adafuse_deploy.json_text import json_text
 
 _QUIET, _DATA = "adafuse_deploy.quiet", "adafuse_deploy.stdout_is_data"
+
+
+_warned: list[str] = []
+"""The warnings of this command."""
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Print our own warnings as one sentence each, and leave those of libraries as they are.
+
+    What was said goes into the JSON of :func:`report` too.
+    """
+    _warned.clear()
+    show_others = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if not issubclass(category, InputWarning):
+            show_others(message, category, *where, **more)
+        elif (sentence := str(message)) not in _warned:
+            _warned.append(sentence)
+            click.echo(f"Warning: {sentence}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", InputWarning)
+        warnings.showwarning = show
+        yield
 
 
 def be_quiet(ctx: click.Context) -> None:
@@ -58,9 +87,12 @@ def report(values: Any, lines: Iterable[str], json_file: str | None) -> None:
 
     Args:
         values: the result, plain values for JSON; numbers that JSON does not know become null.
+            What the user was warned of is added as "warnings".
         lines: the same for people.
         json_file: a path, "-" for standard output, or None.
     """
+    if _warned and isinstance(values, dict):
+        values = {**values, "warnings": list(_warned)}
     text = json_text(values, indent=2) if json_file else ""
     if json_file == "-":
         click.echo(text)
