@@ -97,7 +97,7 @@ def _listed(
     config = engine.metadata.config
     listed = ListedClips(config, data, reading=reading, labels="unused")
     answers = []
-    clips = progress(listed, "Classifying", show=talkative(), unit="videos")
+    clips = progress(listed, "classifying", show=talkative(), unit="videos")
     for path, (clip, _) in zip(listed.videos, clips, strict=True):
         (answer,) = classifications(engine.run(clip[None]), config, top)
         answers.append((path, answer))

@@ -68,6 +68,6 @@ def check_all(records: Sequence[Record], check: Callable[[Record], Finding]) -> 
     pool = ThreadPoolExecutor()
     try:
         found = pool.map(look, records)
-        return list(progress(found, "Checking videos", total=len(records), unit="videos"))
+        return list(progress(found, "checking", total=len(records), unit="videos"))
     finally:
         pool.shutdown(cancel_futures=True)

@@ -97,11 +97,8 @@ def _is_comment(line: str, exists: Exists) -> bool:
     """Whether a line that begins with # is no video whose name does."""
     if not line.startswith("#"):
         return False
-    path: str | None = line
-    while path is not None and not exists(path):
-        match = _LAST_NUMBER.fullmatch(path)
-        path = match[1] if match else None
-    return path is None
+    ends = [match.start() for match in re.finditer(r"[\s,;]", line)]
+    return not any(exists(line[:end]) for end in (*ends, len(line)))
 
 
 def _from_line(line: str, class_indices: Mapping[str, int], exists: Exists) -> Entry:

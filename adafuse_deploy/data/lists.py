@@ -45,6 +45,17 @@ class ListReading:
     skipped_file: str | os.PathLike[str] | None = None
     strict_frames: bool = False
 
+    def for_validation(self, train: VideoList) -> ListReading:
+        """Return how to read the validation list that belongs to a training list.
+
+        Both count labels alike, though one may not show from where, and what is left out of each
+        is named in a file of its own.
+        """
+        skipped = None if self.skipped_file is None else Path(self.skipped_file)
+        if skipped is not None:
+            skipped = skipped.with_name(f"{skipped.stem}.val{skipped.suffix}")
+        return replace(self, first_label=train.first_label, skipped_file=skipped)
+
 
 @dataclass(frozen=True)
 class VideoList(Sequence[Record]):

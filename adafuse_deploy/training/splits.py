@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from adafuse_deploy.config import ModelConfig
@@ -124,8 +124,7 @@ def own_lists(
     count = len(names) or None
     reading = reading or ListReading()
     train_records = read_list(train, reading, num_classes=count, class_names=names)
-    # Both lists count alike, though the shorter one may not show from where.
-    reading = replace(reading, first_label=train_records.first_label)
+    reading = reading.for_validation(train_records)
     val_records = read_list(val, reading, num_classes=count, class_names=names)
     if count is None:
         count = 1 + max(record.label for record in (*train_records, *val_records))
@@ -148,7 +147,9 @@ def public_lists(
     """
     public = DATASETS[dataset]
     names = public.class_names(lists)
-    train, val = (public.read(split, lists, frames, reading) for split in ("train", "val"))
+    reading = reading or ListReading()
+    train = public.read("train", lists, frames, reading)
+    val = public.read("val", lists, frames, reading.for_validation(train))
     return Listed(train, val, public.num_classes, names)
 
 

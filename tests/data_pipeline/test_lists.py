@@ -13,6 +13,7 @@ from adafuse_deploy.data.lists import ListReading, read_list
 from adafuse_deploy.data.numbering import Numbering
 from adafuse_deploy.data.video import write_video
 from adafuse_deploy.errors import InputError, InputWarning
+from adafuse_deploy.training.splits import own_lists
 
 
 def write_folder(folder: Path, count: int, template: str = "{:05d}.jpg", first: int = 1) -> Path:
@@ -183,6 +184,7 @@ def listed(path: Path, **options) -> list[tuple[str, int]]:
             "video;class_name;class_id\na.mp4;Archery;0\n12;air drumming;3\n",
             [("a.mp4", 0), ("12", 3)],
         ),
+        ("list.txt", "#1 take.mp4;Archery\n#2 take.mp4;Archery\n", [("#1 take.mp4", 0)]),
         # 20BN: Something-Something V1 and Jester, then V2.
         (
             "train.csv",
@@ -384,3 +386,17 @@ def test_lists_that_are_no_lists(videos):
         read_list(videos / "a.csv")
     with pytest.raises(InputError, match=r"http://host/a\.mp4 is a network address"):
         read_list(write_list(videos, "http://host/a.mp4 1"))
+
+
+def test_training_and_validation_lists_belong_together(videos):
+    """The training list shows that labels count from 1; each has its file of what was left out."""
+    train, val = videos / "train.txt", videos / "val.txt"
+    train.write_text("a.mp4 1\na.mp4 4\ngone.mp4 2\n")
+    val.write_text("a.mp4 2\ngone.mp4 3\n")
+    (videos / "classes.txt").write_text("\n".join(NAMES))
+    reading = ListReading(skip_missing=True, skipped_file=videos / "out.txt")
+    with pytest.warns(InputWarning):
+        lists = own_lists(train, val, reading=reading, classes=videos / "classes.txt")
+    assert [video.label for video in (*lists.train, *lists.val)] == [0, 3, 1]
+    assert str(train) in (videos / "out.txt").read_text()
+    assert str(val) in (videos / "out.val.txt").read_text()
