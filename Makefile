@@ -9,7 +9,7 @@ CMAKE_NATIVE := cmake -S native -G Ninja -DADAFUSE_BUILD_TESTS=ON
 WITH_RUNTIME := -DADAFUSE_BUILD_RUNTIME=ON -DPython3_EXECUTABLE=$(abspath $(BIN))/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench benchmarks cpp reproduce sanitize tensorrt plugin aarch64 clean
+.PHONY: help install demo test floors lint format bench benchmarks cpp reproduce sanitize tensorrt plugin aarch64 clean
 
 help:  ## List the targets
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -28,6 +28,13 @@ demo: install  ## Export, build, verify and run the shipped network on a video
 
 test: install  ## Run all tests
 	$(BIN)/python -m pytest -n 2
+
+FLOOR_TESTS := tests/exporters/test_onnx_exporter.py tests/engines/test_classify.py tests/data_pipeline \
+	tests/native/test_library.py tests/streams/test_streams.py tests/quantization tests/ops/test_function_bodies.py tests/test_cli.py
+floors:  ## Test what runs with the oldest versions that pyproject.toml allows
+	test -x build/floors/bin/python || $(PYTHON) -m venv build/floors
+	build/floors/bin/pip install --quiet --constraint constraints-floor.txt --editable '.[openvino]' pytest
+	build/floors/bin/python -m pytest $(FLOOR_TESTS)
 
 lint: install  ## Check form and types
 	$(BIN)/ruff check .

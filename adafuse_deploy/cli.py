@@ -25,8 +25,8 @@ PROGRAM = "adafuse-deploy"
 # with none of the optional runtimes installed.
 VERBS = {
     "export": "Export a checkpoint to ONNX with conditional operators.",
-    "quantize": "Quantise an exported graph to INT8.",
-    "build-engine": "Build an engine from an exported graph.",
+    "quantize": "Quantise a portable graph to INT8.",
+    "build-engine": "Build an engine, or a fused graph, from a portable graph.",
     "verify": "Check engines against PyTorch: policies, logits, accuracy, latency.",
     "bench": "Time an adaptive network against dense peers.",
     "classify": "Recognise the action in a video.",
@@ -80,7 +80,7 @@ def _list_models(ctx: click.Context, option: click.Parameter, wanted: bool) -> N
     cls=Verbs,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 success, 1 a check failed or wrong input, 2 usage, 3 a missing "
-    "dependency, 4 an incompatible artifact.",
+    "dependency, 4 an incompatible artifact.\n\nThe words are explained in docs/glossary.md.",
 )
 @click.version_option(__version__, prog_name=PROGRAM)
 @click.option(

@@ -1,4 +1,4 @@
-"""``adafuse-deploy build-engine``: an exported graph becomes what one runtime runs best."""
+"""``adafuse-deploy build-engine``: a portable graph becomes what one runtime runs best."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def command(
     hardware_compatibility: str,
     reading: ListReading,
 ) -> None:
-    """Build an engine from GRAPH, an ONNX file made by 'adafuse-deploy export'.
+    """Build an engine from GRAPH, a portable graph made by 'adafuse-deploy export'.
 
     For GPUs, a JSON sidecar beside the engine says what the engine fits; the two belong together.
     For CPUs (--backend onnxruntime) the result is an ONNX file that needs the operator library.

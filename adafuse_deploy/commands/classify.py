@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--operator-library/--no-operator-library",
     default=True,
-    help="Run an ONNX graph on our kernels (default) or on its function bodies.",
+    help="Run a graph on the operator library (default) or on its function bodies.",
 )
 @click.option("--threads", type=click.IntRange(1), help="Threads of the runtime.")
 @json_option

@@ -86,7 +86,7 @@ def _state(metadata: GraphMetadata) -> dict[str, Any]:
 
 
 def _lowering(metadata: GraphMetadata, counts: Mapping[str, int]) -> dict[str, Any]:
-    """Describe a graph of fused operators; nothing about a portable one."""
+    """Describe a fused graph; nothing about a portable one."""
     if not metadata.portable_name:
         return {}
     # Conditional, stream or quantised, as the graph is.
@@ -159,6 +159,8 @@ def _text(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_text(entry)}" for name, entry in value.items()) or "none"
     if isinstance(value, (list, tuple)):
+        if value and isinstance(value[0], dict):
+            return f"{len(value)} entries, see --json"
         more = f", ... ({len(value)} in all)" if len(value) > 5 else ""
         return ", ".join(map(_text, value[:5])) + more
     if isinstance(value, float):

@@ -14,6 +14,8 @@ from adafuse_deploy.commands.output import be_quiet, leave_stdout_to_data
 from adafuse_deploy.errors import InputError
 from adafuse_deploy.files import check_target, own_stream
 
+WORDS = "The words are explained in docs/glossary.md."
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -81,7 +83,12 @@ json_option = click.option(
 
 
 def verb(**settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
-    """Make a function a verb: ``click.command`` with the options that all verbs have."""
+    """Make a function a verb: ``click.command`` with what the help of all verbs has.
+
+    Args:
+        settings: as for ``click.command``; ``epilog`` is an example.
+    """
+    settings["epilog"] = f"{settings['epilog']}\n\n{WORDS}"
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         command = click.command(**settings)(function)

@@ -66,7 +66,7 @@ RATE_FRAMES = 30
 @click.option(
     "--operator-library/--no-operator-library",
     default=True,
-    help="Run on our kernels (default) or on the function bodies.",
+    help="Run on the operator library (default) or on the function bodies.",
 )
 @template_option
 @strict_option

@@ -90,8 +90,13 @@ def conv(x: str, output: str) -> onnx.NodeProto:
 
 
 def ints(name: str, numbers: list[int]) -> onnx.NodeProto:
-    """Return a constant vector."""
-    return node("Constant", [], name, value_ints=numbers)
+    """Return a constant vector.
+
+    As a tensor: ONNX Runtime 1.20 to 1.24 cannot infer the shape of a function body's Pad whose
+    pads are in ``value_ints``.
+    """
+    tensor = helper.make_tensor(name, onnx.TensorProto.INT64, [len(numbers)], numbers)
+    return node("Constant", [], name, value=tensor)
 
 
 def choose(action: str, current: str, previous: str, output: str) -> list[onnx.NodeProto]:

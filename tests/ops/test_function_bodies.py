@@ -135,3 +135,16 @@ def test_pytorch_operators_are_well_formed() -> None:
     rest = (attributes["strides"], attributes["pads"][:2])
     torch.library.opcheck(gated_conv, (x, w, b, policy, promise, *rest))
     torch.library.opcheck(skip_conv, (x, w, b, promise, *rest))
+
+
+def test_constants_are_what_old_runtimes_read() -> None:
+    """ONNX Runtime 1.20 to 1.24 refuse a body whose Pad has its pads in ``value_ints``."""
+    constants = [
+        node
+        for body in onnx_ops.function_bodies(set(onnx_ops.SCHEMAS))
+        for node in body.node
+        if node.op_type == "Constant"
+    ]
+    assert constants
+    for node in constants:
+        assert [attribute.name for attribute in node.attribute] == ["value"], node
