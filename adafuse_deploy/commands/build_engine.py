@@ -129,7 +129,7 @@ def command(
     if data is None:
         refuse_without_list(reading)
     if backend == "auto":
-        backend = _choose(output)
+        backend = _choose(output, compute_capabilities)
     for_cpus = backend == "onnxruntime"
     target = output or graph.with_suffix(".cpu.onnx" if for_cpus else ".engine")
     _check_name(target, GRAPHS if for_cpus else ENGINES, backend)
@@ -211,8 +211,10 @@ def _lower(graph: Path, target: Path, precision: str | None) -> None:
     advise_running(str(target), metadata.mode)
 
 
-def _choose(output: Path | None) -> str:
-    """Return the backend that makes such a file, or without a name what runs on this machine."""
+def _choose(output: Path | None, compute_capabilities: tuple[str, ...]) -> str:
+    """Return the backend that builds for such GPUs or makes such a file, else what runs here."""
+    if compute_capabilities:
+        return "tensorrt-rtx"
     gpu = gpu_present()
     if (output is None and not gpu) or (output is not None and output.name.endswith(GRAPHS)):
         return "onnxruntime"

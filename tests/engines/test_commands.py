@@ -193,4 +193,5 @@ def test_automatic_backend(
     for module in ("tensorrt", "tensorrt_rtx"):
         stand_in = FakeTensorRT(module) if module in installed else None
         monkeypatch.setitem(sys.modules, module, stand_in)
-    assert build_engine._choose(Path(output) if output else None) == backend
+    assert build_engine._choose(Path(output) if output else None, ()) == backend
+    assert build_engine._choose(None, ("8.6",)) == "tensorrt-rtx"
