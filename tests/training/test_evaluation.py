@@ -7,8 +7,10 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
+from adafuse_deploy.assets import SHIPPED
 from adafuse_deploy.errors import InputError
 from adafuse_deploy.macs import dense_macs, official_gflops
+from adafuse_deploy.models.checkpoint import read_checkpoint
 from adafuse_deploy.models.gate import sampled
 from adafuse_deploy.prediction import KEEP, REUSE, SKIP
 from adafuse_deploy.training.evaluation import Evaluation, evaluate
@@ -60,3 +62,12 @@ def test_impossible_sets(make_model, clips):
         evaluate(make_model(), TensorDataset(frames[:0], labels[:0]))
     with pytest.raises(InputError, match="label 7"):
         evaluate(make_model(), TensorDataset(frames, labels + 5))
+
+
+def test_figures_of_the_first_version_are_read():
+    """The shipped checkpoint was written when GMACs were called GFLOPs."""
+    recorded = read_checkpoint(SHIPPED)["evaluation"]
+    result = Evaluation.from_dict(recorded)
+    assert result.gmacs == pytest.approx(0.02909, abs=1e-5)  # adafuse_deploy/assets/README.md
+    assert result.dense_gmacs == pytest.approx(0.08849, abs=1e-5)
+    assert result.relative_flops == pytest.approx(0.329, abs=1e-3)
