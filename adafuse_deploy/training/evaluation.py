@@ -72,8 +72,12 @@ class Evaluation:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Evaluation:
-        """Rebuild an evaluation from :meth:`to_dict`, of version 0.1.0 too."""
-        values = {_RENAMED.get(name, name): value for name, value in values.items()}
+        """Rebuild an evaluation from :meth:`to_dict`, of version 0.1.0 too.
+
+        What a file does not record, ``official_gflops``, is NaN.
+        """
+        renamed = {_RENAMED.get(name, name): value for name, value in values.items()}
+        values = {"official_gflops": float("nan"), **renamed}
         values.pop("relative_flops")
         if values["overall"] is not None:
             values["overall"] = PolicyMix(**values["overall"])
