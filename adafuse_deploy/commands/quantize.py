@@ -95,8 +95,8 @@ def command(
             for layer in noisy[:3]
         ),
     ]
-    made(f"Wrote {output}.")
     report(found, lines, json_file)
+    made(f"Wrote {output}.")
     if activations == "uint8":
         advise("build-engine", output, "--backend", "onnxruntime")
     else:
