@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import onnx
@@ -64,12 +65,15 @@ def program(prefix: Path, tmp_path_factory: pytest.TempPathFactory) -> Program:
     cmake("-S", folder / "examples", "-B", folder / "build", "-G", "Ninja", *options)
     cmake("--build", folder / "build")
 
-    def run(name: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        name: str, *arguments: object, stdout: IO[str] | int = subprocess.PIPE, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         inherited = {k: v for k, v in os.environ.items() if k != ENVIRONMENT_VARIABLE}
         return subprocess.run(
             [folder / "build" / name, *map(str, arguments)],
             env={**inherited, **environment},
-            capture_output=True,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
             text=True,
             check=False,
         )
@@ -311,6 +315,18 @@ def test_absent_operator_library_is_named(
     result = program("adafuse_run", tiny_graph, "in.npy", "out.npy", **absent)
     assert f"absent.so, named by {ENVIRONMENT_VARIABLE}, is not a file" in result.stderr
     assert result.returncode == 3
+
+
+def test_text_that_cannot_be_printed(
+    program: Program, tiny_graph: Path, tiny_clips: np.ndarray, tmp_path: Path, full_device: Path
+) -> None:
+    np.save(tmp_path / "in.npy", tiny_clips)
+    with full_device.open("w") as file:
+        files = (tmp_path / "in.npy", tmp_path / "out.npy")
+        result = program("adafuse_run", tiny_graph, *files, stdout=file)
+    assert result.stderr == "Error: Cannot write to standard output: No space left on device.\n"
+    assert result.returncode == 1
+    assert len(np.load(tmp_path / "out.npy")) == len(tiny_clips)
 
 
 def test_wrong_shape_is_refused(program: Program, tiny_graph: Path, tmp_path: Path) -> None:
