@@ -273,7 +273,7 @@ def test_sound_with_a_cover_is_no_video(tmp_path):
         sound_stream = container.add_stream("libmp3lame", rate=44100)
         picture = container.add_stream("mjpeg")
         picture.width, picture.height, picture.pix_fmt = 64, 48, "yuvj420p"
-        picture.disposition = av.stream.Disposition.attached_pic
+        picture.disposition = av.stream.Disposition.attached_pic.value
         packet = av.Packet(cover.getvalue())
         packet.stream, packet.pts, packet.dts = picture, 0, 0
         container.mux(packet)
