@@ -21,7 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 from page import DOCS, table, write_section
 
 from adafuse_deploy.assets import SHIPPED
-from adafuse_deploy.engines.forced import force_policies
+from adafuse_deploy.compare.forced import force_policies
 from adafuse_deploy.engines.graph import inlined, read_graph
 from adafuse_deploy.engines.precision import HALVES, to_half
 from adafuse_deploy.exporters.onnx_exporter import export

@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import json
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from adafuse_deploy.compare.comparison import Comparison
+from adafuse_deploy.compare.reference import Expectation
+from adafuse_deploy.compare.torch_reference import TorchReference
 from adafuse_deploy.models.official import load_official
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.prediction import Prediction
-from adafuse_deploy.verification.comparison import Comparison
-from adafuse_deploy.verification.reference import Expectation, expect
 
 FOLDER = Path(__file__).parent / "data" / "golden"
 SHIFT = {"adatsm50", "adatsm50last"}
@@ -69,10 +71,9 @@ def _fill(key: str, shape: list[int], salt: int) -> np.ndarray:
 
 
 def spec(name: str) -> dict[str, Any]:
-    """Return the keys, shapes and, for :data:`FULL` configurations, reference figures."""
+    """Return the keys, shapes and, where the file has them, input size and reference figures."""
     file = FOLDER / f"{name}.json"
-    if not file.exists():
-        file = FOLDER / f"{name}.keys.json"
+    file = file if file.exists() else FOLDER / f"{name}.keys.json"
     return {"aliases": {}, "salts": {}, **json.loads(file.read_text())}
 
 
@@ -107,7 +108,30 @@ def dense_weights(name: str) -> dict[str, torch.Tensor]:
 def load(name: str, folder: Path) -> VideoRecognizer:
     """Load the configuration's weights as a user would."""
     path = write_official(name, folder)
-    return load_official(path, temporal_shift=name in SHIFT, size=FULL.get(name, 224))
+    size = spec(name).get("input_size", 224)
+    return load_official(path, temporal_shift=name in SHIFT, size=size)
+
+
+class _Recorded(TorchReference):
+    """What the public code answered; only where that is a tie the network in PyTorch speaks."""
+
+    def __init__(self, name: str, model: VideoRecognizer) -> None:
+        super().__init__(model)
+        self._golden = np.load(FOLDER / f"{name}.npz")
+
+    def run(self, frames: np.ndarray) -> Expectation:
+        ours = super().run(frames)
+        shapes = [policy.shape for policy in ours.prediction.policies]
+        ends = np.cumsum([np.prod(shape) for shape in shapes])
+        flat = np.split(self._golden["policies"], ends[:-1])
+        frame_logits = self._golden["frame_logits"]
+        official = replace(
+            ours.prediction,
+            logits=frame_logits.mean(1),
+            frame_logits=frame_logits,
+            policies=[part.reshape(shape) for part, shape in zip(flat, shapes, strict=True)],
+        )
+        return replace(ours, prediction=official)
 
 
 def compare_with_official(name: str, model: VideoRecognizer, got: Prediction) -> Comparison:
@@ -116,17 +140,7 @@ def compare_with_official(name: str, model: VideoRecognizer, got: Prediction) ->
     ``model`` tells how clear each decision was: some of these weights leave close calls, which
     another processor's rounding may settle otherwise.
     """
-    golden = np.load(FOLDER / f"{name}.npz")
-    expected = expect(model, golden_clip(model.config.preprocessing.crop))
-    shapes = [policy.shape for policy in expected.prediction.policies]
-    ends = np.cumsum([np.prod(shape) for shape in shapes])
-    flat = np.split(golden["policies"], ends[:-1])
-    official = Prediction(
-        golden["frame_logits"].mean(1),
-        golden["frame_logits"],
-        [part.reshape(shape) for part, shape in zip(flat, shapes, strict=True)],
-        got.macs,
-    )
-    comparison = Comparison()
-    comparison.add(Expectation(official, expected.margins), got, None)
+    reference, comparison = _Recorded(name, model), Comparison()
+    frames = golden_clip(model.config.preprocessing.crop)
+    comparison.add(reference, frames, reference.run(frames), got)
     return comparison

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from adafuse_deploy.engines import forced
+from adafuse_deploy.compare import forced
 from adafuse_deploy.engines.graph import read_graph
 
 

@@ -202,7 +202,7 @@ def _lower(graph: Path, target: Path, precision: str | None) -> None:
 
     note(f"Building {target} for ONNX Runtime ...")
     start = time.perf_counter()
-    metadata, blocks = lower(graph, target, precision=precision)
+    metadata, blocks = lower(graph, target, precision=precision, notify=note)
     made(
         f"Wrote {target} ({_megabytes(target)}, "
         f"{time.perf_counter() - start:.1f} s): {blocks} fused blocks in "

@@ -40,7 +40,7 @@ def command(checkpoint: Path, output: Path, mode: str, **options: object) -> Non
 
     model = load_checkpoint(checkpoint, **options)  # type: ignore[arg-type]
     note(f"Tracing {model.config.backbone} and checking it against PyTorch ...")
-    metadata = export(model, output, mode=mode, checkpoint_sha256=sha256(checkpoint))
+    metadata = export(model, output, mode=mode, checkpoint_sha256=sha256(checkpoint), notify=note)
     shape = "x".join(map(str, metadata.input_shape))
     name = "frames" if mode == "clip" else "frame"
     made(

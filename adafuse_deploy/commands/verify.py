@@ -98,8 +98,8 @@ def command(
     """Compare GRAPH, in every backend, and ENGINES built from it with the network in PyTorch.
 
     Reports policy agreement, error of the logits, accuracy and latency; fails where a threshold is
-    missed.  A clip in which float32 rounding decided a tie the other way is counted and shown, and
-    left out of the thresholds.  Engines for other machines are listed as not run.
+    missed.  Where float32 rounding decided a tie the other way, PyTorch follows the engine: ties are
+    counted and shown, and all the rest is compared under the same decisions.  Engines for other machines are listed as not run.
     """
     from dataclasses import replace
 

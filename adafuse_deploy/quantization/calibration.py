@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 
 from adafuse_deploy.engines.backends import BACKENDS
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.errors import InputError, NotFiniteError
 
 CALIBRATORS = ("max", "percentile")
 _BINS = 4096
@@ -69,9 +69,18 @@ class Ranges:
         return self._percentile < 100
 
     def measure(self, values: dict[str, np.ndarray]) -> None:
-        """Take note of the largest magnitudes."""
+        """Take note of the largest magnitudes.
+
+        Raises:
+            NotFiniteError: a value is NaN or infinite, which no range can hold.
+        """
         for name, array in values.items():
             largest = float(np.abs(array).max(initial=0))
+            if not np.isfinite(largest):
+                raise NotFiniteError(
+                    f"The network computes NaN or infinity in {name}, so it has no range to "
+                    "represent; its weights are damaged: export it from a good checkpoint."
+                )
             self._largest[name] = max(self._largest.get(name, 0.0), largest)
 
     def count(self, values: dict[str, np.ndarray]) -> None:

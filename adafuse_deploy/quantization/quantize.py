@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import onnx
 
+from adafuse_deploy.compare.comparison import Comparison
+from adafuse_deploy.compare.graph_reference import GraphReference
 from adafuse_deploy.engines.graph import read_graph
 from adafuse_deploy.engines.onnxruntime import OnnxRuntimeEngine
 from adafuse_deploy.errors import InputError
@@ -76,6 +78,7 @@ def quantize(
 
     Raises:
         InputError: no clips, or ``graph`` is lowered, quantised already, or not a clip graph.
+        NotFiniteError: the network computes NaN or infinity on a clip.
     """
     options = options or QuantizeOptions()
     model, metadata = read_graph(graph)
@@ -183,22 +186,13 @@ def _decibels(signal: float, noise: float) -> float | None:
 def _agreement(
     graph: Path, quantized: Path, clips: Sequence[np.ndarray], progress: bool
 ) -> dict[str, float]:
-    same = total = best = 0
-    error = 0.0
-    with (
-        OnnxRuntimeEngine(graph, operator_library=False) as full,
-        OnnxRuntimeEngine(quantized, operator_library=False) as small,
-    ):
+    full, seen = GraphReference(graph), Comparison()
+    with OnnxRuntimeEngine(quantized, operator_library=False) as small:
         for clip in show_progress(clips, "comparing", show=progress, unit="clips"):
-            expected, got = full.run(clip[None]), small.run(clip[None])
-            for ours, theirs in zip(got.policies, expected.policies, strict=True):
-                same += int((ours == theirs).sum())
-                total += ours.size
-            best += int(got.logits.argmax() == expected.logits.argmax())
-            rms = float(np.sqrt(np.mean(expected.logits**2))) or 1.0
-            error = max(error, float(np.abs(got.logits - expected.logits).max()) / rms)
+            frames = clip[None]
+            seen.add(full, frames, full.run(frames), small.run(frames))
     return {
-        "policy_agreement": 100 * same / total if total else 100.0,
-        "top1_agreement": 100 * best / len(clips),
-        "logits_error": error,
+        "policy_agreement": seen.policy_agreement,
+        "top1_agreement": seen.top1_agreement,
+        "logits_error": seen.logits.relative,
     }

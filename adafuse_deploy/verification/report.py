@@ -6,16 +6,16 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from adafuse_deploy import __version__
-from adafuse_deploy.verification.comparison import Comparison
+from adafuse_deploy.compare.comparison import Comparison
 from adafuse_deploy.verification.latency import Latency
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What an engine must reach.  Tied clips (:class:`Comparison`) are left out of all of them.
+    """What an engine must reach, on tied clips under its own decisions (:class:`Comparison`).
 
     Attributes:
-        policy_agreement: decisions equal to the reference's, in per cent, at least.
+        policy_agreement: decisions equal to the reference's but for ties, in per cent, at least.
         atol, rtol: logits and frame logits may differ by ``atol + rtol * rms``.
         top1_agreement: clips with the reference's best class, in per cent, at least.
         top1_loss: points of top-1 accuracy that may be lost, where the classes are known.
@@ -46,7 +46,7 @@ class Result:
         name: the engine.
         precision: of its convolutions.
         comparison: with the reference.
-        latency: of one batch.
+        latency: of one batch; None if the engine answered with NaN.
         thresholds: that applied.
         failures: sentences on what missed them; empty if the engine passed.
     """
@@ -54,7 +54,7 @@ class Result:
     name: str
     precision: str
     comparison: Comparison
-    latency: Latency
+    latency: Latency | None
     thresholds: Thresholds
     failures: tuple[str, ...]
 
@@ -62,9 +62,12 @@ class Result:
         """Return the engine's correctness in one line."""
         seen = self.comparison
         ties = ""
-        if seen.tied:
-            ties = f" ({_percent(seen.untied_agreement)} apart from ties in {seen.tied} clips)"
+        if seen.ties:
+            ties = f" ({_percent(seen.excused_agreement)} but for {seen.ties} ties in {seen.tied} "
+            ties += "clips, compared under the engine's decisions)"
         verdict = f"FAILED: {' '.join(self.failures)}" if self.failures else "passed"
+        if not seen.clips:
+            return f"{self.name}: {verdict}"
         return (
             f"{self.name}: policy agreement {_percent(seen.policy_agreement)}{ties}, "
             f"logits error {seen.logits.relative:.1e} of RMS ({seen.logits.largest:.1e}), "
@@ -84,9 +87,9 @@ class Result:
             "decisions": seen.decisions,
             "flips": seen.flips,
             "policy_agreement": seen.policy_agreement,
-            "untied_policy_agreement": seen.untied_agreement,
-            "first_flip_margin": seen.first_flip_margin,
-            "first_flip_gate": seen.first_flip_gate,
+            "ties": seen.ties,
+            "untied_policy_agreement": seen.excused_agreement,
+            "clearest_flip": None if seen.clearest is None else asdict(seen.clearest),
             "logits_max_error": seen.logits.largest,
             "logits_relative_error": seen.logits.relative,
             "frame_logits_max_error": seen.frame_logits.largest,
@@ -95,7 +98,7 @@ class Result:
             "top1_accuracy": seen.top1_accuracy,
             "top5_accuracy": seen.top5_accuracy,
             "gflops_per_clip": seen.gflops,
-            "latency_ms": asdict(self.latency),
+            "latency_ms": None if self.latency is None else asdict(self.latency),
             "thresholds": asdict(self.thresholds),
         }
 
@@ -141,7 +144,7 @@ class Report:
         rows.append(("reference", *_accuracy(self.reference), "", ""))
         for result in self.results:
             latency = result.latency
-            times = (f"{latency.p50:.2f}", f"{latency.p90:.2f}")
+            times = ("-", "-") if latency is None else (f"{latency.p50:.2f}", f"{latency.p90:.2f}")
             rows.append((result.name, *_accuracy(result.comparison), *times))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         return [

@@ -8,14 +8,15 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
+from adafuse_deploy.compare.check import flips_in_words
+from adafuse_deploy.compare.comparison import Comparison
+from adafuse_deploy.compare.torch_reference import TorchReference
 from adafuse_deploy.engines.base import Engine
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.errors import InputError, NotFiniteError
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.progress import progress as show_progress
 from adafuse_deploy.verification.clips import LabelledClip
-from adafuse_deploy.verification.comparison import TIE, Comparison
 from adafuse_deploy.verification.latency import interleave
-from adafuse_deploy.verification.reference import expect
 from adafuse_deploy.verification.report import DEFAULT_THRESHOLDS, Report, Result, Thresholds
 
 TIMED_BATCHES = 8
@@ -50,13 +51,15 @@ def verify(
 
     Raises:
         InputError: there are no engines or no clips, or an engine is of another network.
+        NotFiniteError: the network itself answers with NaN or infinity.
     """
     if not engines:
         raise InputError("There is nothing to verify: no backend of those asked for can run here.")
     for name, engine in engines.items():
         check_same_network(model, name, engine)
-    reference = Comparison()
+    trained, reference = TorchReference(model), Comparison()
     comparisons = {name: Comparison() for name in engines}
+    not_finite: set[str] = set()
     timed: list[np.ndarray] = []
     bar = show_progress(
         _batches(clips, batch),
@@ -66,10 +69,15 @@ def verify(
         unit="batches",
     )
     for frames, labels in bar:
-        expected = expect(model, frames)
-        reference.add(expected, expected.prediction, labels)
+        expected = trained.run(frames)
+        reference.add(trained, frames, expected, expected.prediction, labels)
         for name, engine in engines.items():
-            comparisons[name].add(expected, engine.run(frames), labels)
+            try:
+                got = engine.run(frames)
+            except NotFiniteError:
+                not_finite.add(name)
+            else:
+                comparisons[name].add(trained, frames, expected, got, labels)
         if len(timed) < TIMED_BATCHES and len(frames) == batch:
             timed.append(frames)
     if not timed:
@@ -77,16 +85,20 @@ def verify(
             f"There are {len(clips)} clips, fewer than a batch of {batch}; give more clips or a "
             "smaller --batch."
         )
-    calls = {name: _in_turn(engine, timed) for name, engine in engines.items()}
+    calls = {
+        name: _in_turn(engine, timed) for name, engine in engines.items() if name not in not_finite
+    }
     latencies = interleave(calls, rounds=rounds, progress=progress)
     results = []
     for name, engine in engines.items():
         precision = engine.metadata.precision
         limits = _limits(precision, thresholds or {})
-        failures = tuple(_failures(comparisons[name], reference, limits, engine.metadata.gates))
-        results.append(
-            Result(name, precision, comparisons[name], latencies[name], limits, failures)
-        )
+        seen, failures = comparisons[name], []
+        if name in not_finite:
+            failures.append("logits are NaN or infinite for finite clips.")
+        if seen.clips:
+            failures += _failures(seen, reference, limits, engine.metadata.gates)
+        results.append(Result(name, precision, seen, latencies.get(name), limits, tuple(failures)))
     return Report(description or f"{len(clips)} clips", batch, threads, reference, results)
 
 
@@ -127,15 +139,10 @@ def _failures(
     seen: Comparison, reference: Comparison, limits: Thresholds, gates: Sequence[str]
 ) -> Iterator[str]:
     """Yield a sentence for every threshold that is missed; a NaN misses all."""
-    if seen.tied == seen.clips:
-        yield "every clip diverges at a tie, so nothing could be compared: verify more clips."
-    if not seen.untied_agreement >= limits.policy_agreement:
-        gate = gates[seen.first_flip_gate or 0]
+    if not seen.excused_agreement >= limits.policy_agreement:
         yield (
-            f"{seen.untied_flips} of {seen.untied_decisions} decisions differ, so policies agree "
-            f"to {seen.untied_agreement:.4f} % instead of {limits.policy_agreement:g} %; the "
-            f"clearest decision to flip first, in {gate}, had a margin of "
-            f"{seen.first_flip_margin:.1e} where a tie has less than {TIE:.0e}."
+            f"{flips_in_words(seen, gates)}; policies agree to {seen.excused_agreement:.4f} % "
+            f"instead of {limits.policy_agreement:g} %."
         )
     for name, error in (("logits", seen.logits), ("frame_logits", seen.frame_logits)):
         allowed = limits.atol + limits.rtol * error.rms

@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 
 import adafuse_deploy
-from adafuse_deploy.engines.forced import force_policies
+from adafuse_deploy.compare.forced import force_policies
 from adafuse_deploy.engines.graph import read_graph
 from adafuse_deploy.engines.lowering.build import lower
 from adafuse_deploy.errors import InputError

@@ -18,7 +18,7 @@ from adafuse_deploy.engines.graph import inlined, read_graph
 from adafuse_deploy.engines.lowering.build import lower
 from adafuse_deploy.engines.lowering.index import GraphIndex
 from adafuse_deploy.engines.lowering.quantised import take_quantisation
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.errors import InputError, NotFiniteError
 from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.quantization.calibration import Ranges
 from adafuse_deploy.quantization.points import activation_points, picture_point
@@ -174,6 +174,25 @@ def test_what_cannot_be_quantised(tiny_graph: Path, report: dict[str, Any], tmp_
     with pytest.raises(InputError, match="built in int8"):
         lower(report["path"], target, precision="bf16")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_network_of_nan_is_refused(tiny_graph: Path, tmp_path: Path) -> None:
+    """Where features are NaN, and where only the logits are: an error of 0 would be a lie."""
+    for name in ("conv1.conv.weight", "consensus.fc.bias"):
+        model = onnx.load(tiny_graph)
+        (tensor,) = (
+            t
+            for t in model.graph.initializer
+            if t.name.endswith(f"model.{name}") or t.name.endswith(f"backbone.{name}")
+        )
+        values = numpy_helper.to_array(tensor).copy()
+        values.flat[0] = np.nan
+        tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+        path = tmp_path / "nan.onnx"
+        onnx.save(model, path)
+        with pytest.raises(NotFiniteError, match="NaN or inf"):
+            quantize(path, tmp_path / "new.onnx", clips_for(tiny_graph, 1))
+        assert list(tmp_path.iterdir()) == [path]
 
 
 def test_signed_feature_maps_are_for_tensorrt(tiny_graph: Path, tmp_path: Path) -> None:

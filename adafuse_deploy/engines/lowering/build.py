@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import onnx
 
-from adafuse_deploy.engines.forced import force_policies, force_stream_policies
+from adafuse_deploy.compare.check import LIMITS, Check, Notify
+from adafuse_deploy.compare.graph_reference import GraphReference
 from adafuse_deploy.engines.graph import read_graph
 from adafuse_deploy.engines.lowering.rewrite import fuse_residual_blocks
 from adafuse_deploy.engines.onnxruntime import OnnxRuntimeEngine
@@ -18,11 +17,6 @@ from adafuse_deploy.errors import CheckFailed, InputError
 from adafuse_deploy.files import atomic_path, sha256
 from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.ops.domain import DOMAIN, VERSION
-
-LIMITS = {"fp32": (1e-4, 0.999), "bf16": (0.1, 0.9), "int8": (0.1, 0.9)}
-"""Per precision, what the check allows under the same decisions: largest difference of logits
-relative to their RMS, and least share of gates' own decisions that are the same.  Random weights on
-noise decide more closely than trained ones on videos; 'verify' measures those."""
 
 
 class NothingToFuse(InputError):
@@ -34,12 +28,13 @@ def lower(
     output: str | os.PathLike[str],
     *,
     precision: str | None = None,
+    notify: Notify = lambda sentence: None,
 ) -> tuple[GraphMetadata, int]:
     """Write ``graph`` with its blocks fused, after checking the result.
 
     The result runs only with the operator library.  It is run on a random clip beside the portable
-    graph in plain ONNX Runtime, under the portable graph's decisions, so that a close call that
-    rounding turns over does not hide what else is different; see :data:`LIMITS`.
+    graph in plain ONNX Runtime, which follows its decisions, so that a close call that rounding
+    turns over does not hide what else is different (:mod:`adafuse_deploy.compare.check`).
 
     Args:
         graph: a portable graph, made by 'adafuse-deploy export'.
@@ -47,6 +42,7 @@ def lower(
         precision: of the blocks' weights and feature maps: "fp32" (the default) or "bf16", or
             "int8" for a quantised graph, which is built in nothing else; pooled features and
             policies are float32.
+        notify: is told in a sentence of ties that the fused graph settled otherwise.
 
     Returns:
         The metadata of the new graph and the number of fused blocks.
@@ -55,6 +51,7 @@ def lower(
         NothingToFuse: ``graph`` has no residual blocks.
         InputError: ``graph`` was lowered before, or a file is unusable.
         CheckFailed: the fused graph gives other results.
+        NotFiniteError: the portable graph itself answers with NaN or infinity.
         MissingDependencyError: the operator library is missing.
     """
     graph, output = Path(graph), Path(output)
@@ -86,7 +83,7 @@ def lower(
         )
         onnx.helper.set_model_props(fused, lowered.to_props())
         onnx.save(fused, temporary)
-        _check(fused, graph, lowered)
+        _check(temporary, graph, lowered, notify)
     return lowered, blocks
 
 
@@ -109,28 +106,12 @@ def _choose(wanted: str | None, given: str, graph: Path) -> str:
     return wanted
 
 
-def _check(fused: onnx.ModelProto, portable: Path, metadata: GraphMetadata) -> None:
-    clip = np.random.default_rng(0).standard_normal((1, *metadata.clip_shape), np.float32)
-    with OnnxRuntimeEngine(portable, operator_library=False) as engine:
-        expected = engine.run(clip)
-    with tempfile.TemporaryDirectory(prefix="adafuse-lower-") as folder:
-        forced = Path(folder, "forced.onnx")
-        if metadata.mode == "stream":
-            force_stream_policies(fused, metadata, [policy[0] for policy in expected.policies])
-        else:
-            force_policies(fused, expected.policies)
-        onnx.save(fused, forced)
-        with OnnxRuntimeEngine(forced) as engine:
-            got = engine.run(clip)
-    rms = float(np.sqrt(np.mean(expected.logits**2))) or 1.0
-    error = float(np.abs(got.logits - expected.logits).max()) / rms
-    pairs = list(zip(got.policies, expected.policies, strict=True))
-    same = [(ours == theirs).ravel() for ours, theirs in pairs]
-    agreement = float(np.concatenate(same).mean()) if same else 1.0
-    most, least = LIMITS[metadata.precision]
-    if not (error <= most and agreement >= least):
+def _check(fused: Path, portable: Path, metadata: GraphMetadata, notify: Notify) -> None:
+    check = Check(GraphReference(portable), metadata.clip_shape, metadata.gates)
+    with OnnxRuntimeEngine(fused) as engine:
+        difference = check.difference(engine, metadata.precision, notify)
+    if difference:
         raise CheckFailed(
-            f"The fused graph differs from {portable} ({100 * (1 - agreement):.2f} % of the "
-            f"decisions, logits by {error:.1e} of their RMS), so nothing was written; run "
+            f"The fused graph differs from {portable} ({difference}), so nothing was written; run "
             "the portable graph, and please report this with what 'adafuse-deploy doctor' prints."
         )

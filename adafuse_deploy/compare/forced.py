@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from adafuse_deploy.macs import gate_widths
 from adafuse_deploy.metadata import GraphMetadata, StateTensor, policy_name
 
 
@@ -29,6 +30,63 @@ def force_policies(model: onnx.ModelProto, policies: Sequence[np.ndarray]) -> No
     for name, policy in zip(names.values(), policies, strict=True):
         values = onnx.numpy_helper.from_array(np.asarray(policy, np.int32), name)
         model.graph.initializer.append(values)
+
+
+def offer_policies(model: onnx.ModelProto, metadata: GraphMetadata) -> tuple[list[str], list[str]]:
+    """Let decisions of ``model`` be given from outside, and show the gates' logits.
+
+    Args:
+        model: a portable graph, changed in place.
+        metadata: of that graph.
+
+    Returns:
+        Per gate the name of a new input for its decisions, int32 (N, T, C) with T = 1 in stream
+        graphs, of which negative ones are left to the gate; and the name of a new output, the
+        gate's logits float32 (N, T, C, A).
+    """
+    graph = model.graph
+    frames = metadata.config.num_segments if metadata.mode == "clip" else 1
+    graph.initializer.append(onnx.numpy_helper.from_array(np.array(0, np.int32), "forced_zero"))
+    given, logits = [], []
+    for gate, width in enumerate(gate_widths(metadata.layers)):
+        output = policy_name(gate)
+        own = output if metadata.mode == "clip" else _maker(graph, output).input[0]
+        forced, chosen = f"forced_{output}", f"chosen_{output}"
+        for node in graph.node:
+            for index, name in enumerate(node.input):
+                if name == own and output not in node.output:
+                    node.input[index] = chosen
+        position = list(graph.node).index(_maker(graph, own)) + 1
+        nodes = [
+            helper.make_node("Less", [forced, "forced_zero"], [f"free_{output}"]),
+            helper.make_node("Where", [f"free_{output}", own, forced], [chosen]),
+        ]
+        for node in reversed(nodes):
+            graph.node.insert(position, node)
+        graph.input.append(
+            helper.make_tensor_value_info(forced, TensorProto.INT32, ["batch", frames, width])
+        )
+        given.append(forced)
+        logits.append(_gate_logits(graph, own))
+        kind = helper.make_tensor_type_proto(TensorProto.FLOAT, None)
+        graph.output.append(helper.make_value_info(logits[-1], kind))
+    return given, logits
+
+
+def _maker(graph: onnx.GraphProto, value: str) -> onnx.NodeProto:
+    return next(node for node in graph.node if value in node.output)
+
+
+def _gate_logits(graph: onnx.GraphProto, decisions: str) -> str:
+    """Return the value that ``decisions`` are the argmax of."""
+    makers = {name: node for node in graph.node for name in node.output}
+    pending = [decisions]
+    while pending:
+        node = makers.get(pending.pop())
+        if node is not None and node.op_type == "ArgMax":
+            return node.input[0]
+        pending += [] if node is None else node.input
+    raise ValueError(f"{decisions} is no argmax.")
 
 
 _FRAME = StateTensor("forced_frame", "next_forced_frame", (1,), "int32")
@@ -87,7 +145,7 @@ def force_stream_policies(
 
 def _obey(graph: onnx.GraphProto, output: str, forced: str) -> None:
     """Replace the decisions (N, 1, C) that ``output`` (N, C) is cut out of wherever they count."""
-    (show,) = (node for node in graph.node if output in node.output)
+    show = _maker(graph, output)
     decisions = show.input[0]
     for node in graph.node:
         if node is not show:
