@@ -113,7 +113,7 @@ def print_table(report: dict[str, Any], milliseconds: dict[str, float]) -> None:
         if name in verified:
             found = results[verified[name]]
             accuracy, agreement = found["top1_accuracy"], f"{found['policy_agreement']:.4g} %"
-            gflops = found["gflops_per_clip"]
+            gflops = found["gmacs_per_clip"]
         else:
             accuracy, agreement, gflops = recorded["top1"], "-", recorded["gflops"]
         star = "" if name in verified else " *"

@@ -32,6 +32,7 @@ from torch import Tensor
 from adafuse_deploy import __version__
 from adafuse_deploy.benchmark.machine import describe_machine
 from adafuse_deploy.benchmark.mixes import MIXES, draw_policies
+from adafuse_deploy.compare.errors import relative_error
 from adafuse_deploy.files import write_text
 from adafuse_deploy.json_text import json_text
 from adafuse_deploy.macs import clip_macs
@@ -209,8 +210,7 @@ def check_network(tiny: bool, device: str) -> float:
         clips(model, 1, device),
         [policy.to(device) for policy in policies],
     ).frame_logits
-    rms = expected.square().mean().sqrt()
-    return float((got.cpu().float() - expected).abs().max() / rms)
+    return relative_error(expected.cpu().numpy(), got.cpu().float().numpy())
 
 
 class Recorder:

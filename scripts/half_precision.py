@@ -21,6 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 from page import DOCS, table, write_section
 
 from adafuse_deploy.assets import SHIPPED
+from adafuse_deploy.compare.errors import relative_error
 from adafuse_deploy.compare.forced import force_policies
 from adafuse_deploy.engines.graph import inlined, read_graph
 from adafuse_deploy.engines.precision import HALVES, to_half
@@ -118,19 +119,13 @@ def rows(case: Case, folder: Path) -> list[list[str]]:
             [
                 *(case.name, precision),
                 f"{agreement(policies, [led[name] for name in names]):.3f} %",
-                f"{_error(expected, led):.1e}",
+                f"{relative_error(expected['logits'], led['logits']):.1e}",
                 f"{agreement(policies, [free[name] for name in names]):.3f} %",
-                f"{_error(expected, free):.1e}",
+                f"{relative_error(expected['logits'], free['logits']):.1e}",
                 _top1(case.labels, expected, free),
             ]
         )
     return lines
-
-
-def _error(expected: Outputs, got: Outputs) -> float:
-    """Return the largest difference of logits, relative to their RMS."""
-    rms = float(np.sqrt(np.mean(expected["logits"] ** 2)))
-    return float(np.abs(got["logits"] - expected["logits"]).max()) / rms
 
 
 def _top1(labels: np.ndarray | None, *outputs: Outputs) -> str:

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from adafuse_deploy.compare.check import LIMITS
+from adafuse_deploy.compare.errors import relative_error
 from adafuse_deploy.compare.reference import TIE, Reference
 from adafuse_deploy.compare.torch_reference import TorchReference
 from adafuse_deploy.engines.base import Engine
@@ -33,18 +34,19 @@ from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import create_model
 
 SHAPES: list[tuple[str, str, dict[str, Any]]] = [
-    ("adafuse_tsm_resnet50", "clip", {"size": 112}),
-    ("adafuse_tsn_resnet18", "clip", {"size": 112, "dense_gates": True}),
-    ("adafuse_tsm_resnet18", "clip", {"size": 64, "consensus": "lstm", "lstm_hidden": 64}),
-    ("adafuse_tsm_resnet50", "clip", {"size": 64, "width": 0.5, "dense_gates": True}),
-    ("adafuse_tsm_online_resnet18", "stream", {"size": 64}),
-    ("adafuse_tsn_bninception", "clip", {"size": 64}),
-    ("adafuse_tsm_last_resnet50", "clip", {"size": 64}),
-    ("adafuse_tsn_resnet18", "clip", {"size": 64, "shared_policy": False}),
-    ("adafuse_tsm_resnet34", "clip", {"size": 64}),
-    ("adafuse_tsn_resnet18", "stream", {"size": 64, "dense_gates": True}),
+    ("adafuse_tsm_resnet50", "clip", {}),
+    ("adafuse_tsn_resnet18", "clip", {"dense_gates": True}),
+    ("adafuse_tsm_resnet18", "clip", {"consensus": "lstm", "lstm_hidden": 64}),
+    ("adafuse_tsm_online_resnet18", "stream", {}),
+    ("adafuse_tsm_resnet50", "clip", {"size": 96, "shared_policy": False}),
+    ("adafuse_tsn_resnet18", "clip", {"gate_actions": ("keep", "skip")}),
+    ("adafuse_tsn_resnet18", "stream", {"dense_gates": True}),
+    ("adafuse_tsm_last_resnet50", "clip", {}),
+    ("adafuse_tsm_resnet18", "clip", {"size": 112, "width": 0.5}),
+    ("adafuse_tsn_bninception", "clip", {"num_segments": 4}),
 ]
 """Network, mode and options, in turn."""
+COMMON: dict[str, Any] = {"size": 64, "width": 0.25, "gate_hidden": 64, "num_classes": 50}
 
 
 @dataclass
@@ -70,7 +72,8 @@ def random_network(name: str, seed: int, **options: Any) -> VideoRecognizer:
     what is left of features that are almost equal: their decisions are closer to rounding.
     """
     torch.manual_seed(seed)
-    model = create_model(name, num_classes=50, **options)
+    common = {**COMMON, "width": 1.0} if "bninception" in name else COMMON
+    model = create_model(name, **{**common, **options})
     for module in model.modules():
         if isinstance(module, PolicyNetwork):
             for linear in (part for part in module.modules() if isinstance(part, torch.nn.Linear)):
@@ -98,11 +101,8 @@ def measure(reference: Reference, engine: Engine, clip: np.ndarray, found: Found
     for flip, margin in zip(led.flips(got), led.margins, strict=True):
         found.flips += int(flip.sum())
         found.margin = max(found.margin, float(margin[flip].max(initial=0)))
-    error, free_error = (
-        float(np.abs(got.logits - logits).max() / np.sqrt(np.mean(np.square(logits))))
-        for logits in (led.prediction.logits, free.prediction.logits)
-    )
-    found.error, found.free_error = max(found.error, error), max(found.free_error, free_error)
+    found.error = max(found.error, relative_error(led.prediction.logits, got.logits))
+    found.free_error = max(found.free_error, relative_error(free.prediction.logits, got.logits))
 
 
 def examine(model: VideoRecognizer, mode: str, folder: Path) -> Found:

@@ -98,8 +98,9 @@ def command(
     """Compare GRAPH, in every backend, and ENGINES built from it with the network in PyTorch.
 
     Reports policy agreement, error of the logits, accuracy and latency; fails where a threshold is
-    missed.  Where float32 rounding decided a tie the other way, PyTorch follows the engine: ties are
-    counted and shown, and all the rest is compared under the same decisions.  Engines for other machines are listed as not run.
+    missed.  Where float32 rounding decided a tie the other way, PyTorch follows the engine: ties
+    are counted and shown, and all else is compared under the same decisions.  Engines for other
+    machines are listed as not run.
     """
     from dataclasses import replace
 

@@ -167,8 +167,8 @@ class Comparison:
         return self._percent(self.top5, self.labelled) if self.labelled else None
 
     @property
-    def gflops(self) -> float:
-        """Billions of multiply-accumulates per clip, which the field calls GFLOPs."""
+    def gmacs(self) -> float:
+        """Billions of multiply-accumulates per clip, which papers call GFLOPs."""
         return self.macs / self.clips / 1e9 if self.clips else 0.0
 
     def _percent(self, part: int, whole: int) -> float:

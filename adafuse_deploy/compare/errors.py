@@ -38,3 +38,10 @@ class OutputError:
         if not self._count:
             return float("nan")
         return self.largest / self.rms if self.rms else self.largest
+
+
+def relative_error(expected: np.ndarray, got: np.ndarray) -> float:
+    """Return the largest difference in units of the RMS of the expected values."""
+    error = OutputError()
+    error.add(expected, got)
+    return error.relative

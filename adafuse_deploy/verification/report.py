@@ -97,7 +97,7 @@ class Result:
             "top1_agreement": seen.top1_agreement,
             "top1_accuracy": seen.top1_accuracy,
             "top5_accuracy": seen.top5_accuracy,
-            "gflops_per_clip": seen.gflops,
+            "gmacs_per_clip": seen.gmacs,
             "latency_ms": None if self.latency is None else asdict(self.latency),
             "thresholds": asdict(self.thresholds),
         }
@@ -140,7 +140,7 @@ class Report:
         return "\n".join(lines)
 
     def _table(self) -> list[str]:
-        rows = [("", "top-1", "top-5", "GFLOPs", "p50 ms", "p90 ms")]
+        rows = [("", "top-1", "top-5", "GMACs", "p50 ms", "p90 ms")]
         rows.append(("reference", *_accuracy(self.reference), "", ""))
         for result in self.results:
             latency = result.latency
@@ -164,7 +164,7 @@ class Report:
             "reference": {
                 "top1_accuracy": self.reference.top1_accuracy,
                 "top5_accuracy": self.reference.top5_accuracy,
-                "gflops_per_clip": self.reference.gflops,
+                "gmacs_per_clip": self.reference.gmacs,
             },
             "results": [result.to_dict() for result in self.results],
             "not_run": self.not_run,
@@ -176,7 +176,7 @@ def _accuracy(seen: Comparison) -> tuple[str, str, str]:
         "-" if share is None else f"{share:.1f} %"
         for share in (seen.top1_accuracy, seen.top5_accuracy)
     )
-    return top1, top5, f"{seen.gflops:.4f}"
+    return top1, top5, f"{seen.gmacs:.4f}"
 
 
 def _percent(share: float) -> str:

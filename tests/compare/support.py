@@ -88,9 +88,9 @@ def with_tie(model: VideoRecognizer, gate: int) -> tuple[VideoRecognizer, Tie]:
     return tied, tie
 
 
-def move_bias(proto: onnx.ModelProto, name: str, index: int, amount: float) -> None:
+def move_number(proto: onnx.ModelProto, name: str, index: int, amount: float) -> None:
     """Add ``amount`` to a number of the constant whose name ends with ``name``."""
     (tensor,) = (t for t in proto.graph.initializer if t.name.endswith(name))
     values = numpy_helper.to_array(tensor).copy()
-    values[index] += amount
+    values.flat[index] += amount
     tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))

@@ -80,7 +80,7 @@ def test_equal_answers() -> None:
     assert seen.logits.largest == seen.frame_logits.largest == 0
     assert seen.logits.rms == pytest.approx(np.sqrt(30 / 4))
     assert (seen.top1_accuracy, seen.top5_accuracy) == (25, 100)
-    assert seen.gflops == 7
+    assert seen.gmacs == 7
     assert seen.clearest is None
 
 

@@ -14,34 +14,45 @@ from adafuse_deploy.compare.torch_reference import TorchReference
 from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.models.gate import fixed
 from adafuse_deploy.models.recognizer import VideoRecognizer
+from adafuse_deploy.prediction import KEEP, REUSE, SKIP
 from tests.compare.support import gate_logits
 
 Make = Callable[..., VideoRecognizer]
+ACTIONS = {"keep": KEEP, "reuse": REUSE, "skip": SKIP}
+TINY = {
+    "size": 32,
+    "width": 0.125,
+    "num_segments": 4,
+    "num_classes": 5,
+    "gate_hidden": 16,
+    "lstm_hidden": 8,
+}
 
 
 @pytest.mark.parametrize(
     ("name", "mode", "overrides"),
     [
         ("adafuse_tsm_resnet18", "clip", {}),
-        ("adafuse_tsm_online_resnet18", "stream", {"dense_gates": True}),
-        ("adafuse_tsn_resnet18", "stream", {"consensus": "lstm", "lstm_hidden": 8}),
-        ("tsn_resnet18", "clip", {}),
+        ("adafuse_tsn_resnet18", "stream", {"gate_actions": ("keep", "skip"), "consensus": "lstm"}),
+        (
+            "adafuse_tsm_online_resnet18",
+            "stream",
+            {"gate_actions": ("keep", "reuse"), "gate_layers": 1, "gate_pooling": "max"},
+        ),
     ],
 )
 def test_graph_and_network_are_the_same_reference(
     name: str, mode: str, overrides: dict[str, object], make_model: Make, tmp_path: Path
 ) -> None:
-    model = make_model(
-        name, size=32, width=0.125, num_segments=4, num_classes=5, **overrides
-    ).deployed()
+    model = make_model(name, **TINY, **overrides)
     path = tmp_path / "model.onnx"
-    export_of = make_model(name, size=32, width=0.125, num_segments=4, num_classes=5, **overrides)
-    export(export_of, path, mode=mode)
+    export(model, path, mode=mode)
     rng = np.random.default_rng(2)
     frames = rng.standard_normal((2, 4, 3, 32, 32), np.float32)
     network, graph = TorchReference(model), GraphReference(path)
     plain = model.predict(frames)
-    drawn = [rng.integers(0, 3, policy.shape, np.uint8) for policy in plain.policies]
+    actions = [ACTIONS[action] for action in model.config.gate_actions]
+    drawn = [rng.choice(actions, policy.shape).astype(np.uint8) for policy in plain.policies]
     led = model.predict(frames, fixed([torch.from_numpy(policy) for policy in drawn]))
     for reference in (network, graph):
         free, told = reference.run(frames), reference.follow(frames, drawn)

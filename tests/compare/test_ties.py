@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from adafuse_deploy.engines.lowering.rewrite import fuse_residual_blocks
 from adafuse_deploy.errors import CheckFailed, NotFiniteError
 from adafuse_deploy.exporters import onnx_exporter
 from adafuse_deploy.exporters.onnx_exporter import export
+from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.models.checkpoint import save_checkpoint
 from adafuse_deploy.models.recognizer import VideoRecognizer
+from adafuse_deploy.ops.domain import DOMAIN, VERSION
 from adafuse_deploy.verification.verifier import verify
-from tests.compare.support import Tie, check_clip, move_bias, with_tie
+from tests.compare.support import Tie, check_clip, move_number, with_tie
 from tests.golden import load
 from tests.support import run_cli
 
@@ -29,9 +32,30 @@ Change = Callable[[onnx.ModelProto], None]
 OTHERWISE = 4e-6  # settles the tie, and is itself within a tie
 
 
+@dataclass(frozen=True)
+class Case:
+    """A network with a tie in the third of its eight gates, and its graph of one mode."""
+
+    mode: str
+    model: VideoRecognizer
+    tie: Tie
+    proto: onnx.ModelProto
+
+    def change_exports(self, monkeypatch: pytest.MonkeyPatch, *changes: Change) -> None:
+        """Let exports of the network be checked with these changes in the graph."""
+
+        def changed(*arguments: Any) -> onnx.ModelProto:
+            proto = onnx.ModelProto()
+            proto.CopyFrom(self.proto)
+            for change in changes:
+                change(proto)
+            return proto
+
+        monkeypatch.setattr(onnx_exporter, "_trace", changed)
+
+
 @pytest.fixture(scope="module", params=["clip", "stream"])
-def case(request: pytest.FixtureRequest, make_model: Make) -> tuple[str, VideoRecognizer, Tie]:
-    """A mode, a network and its tie, in the third of eight gates."""
+def case(request: pytest.FixtureRequest, make_model: Make) -> Case:
     model = make_model(
         "adafuse_tsm_online_resnet18",
         size=32,
@@ -42,37 +66,27 @@ def case(request: pytest.FixtureRequest, make_model: Make) -> tuple[str, VideoRe
         gate_quota=0,
         shared_policy=False,
     )
-    return request.param, *with_tie(model, 2)
+    tied, tie = with_tie(model, 2)
+    metadata = GraphMetadata.of(tied, operators={DOMAIN: VERSION}, mode=request.param)
+    return Case(request.param, tied, tie, onnx_exporter._trace(tied.deployed(), metadata))
 
 
 def settle(tie: Tie) -> Change:
     """Let a graph settle the tie otherwise."""
     name, index = tie.bias(tie.loser)
-    return lambda proto: move_bias(proto, name, index, OTHERWISE * tie.rms)
+    return lambda proto: move_number(proto, name, index, OTHERWISE * tie.rms)
 
 
 def break_later_gate(tie: Tie) -> Change:
     """Let two gates behind the tie decide wrongly over a channel."""
     name = tie.name.replace("layer2.0", "layer3.0")
     assert name != tie.name
-    return lambda proto: move_bias(proto, f"{name}.fc1.bias", 3 * 5 + 1, 50.0)
+    return lambda proto: move_number(proto, f"{name}.fc1.bias", 3 * 5 + 1, 50.0)
 
 
 def break_classifier(proto: onnx.ModelProto) -> None:
     """Give one class a little more."""
-    move_bias(proto, "consensus.fc.bias", 2, 1e-3)
-
-
-def change_exports(monkeypatch: pytest.MonkeyPatch, *changes: Change) -> None:
-    trace = onnx_exporter._trace
-
-    def changed(*arguments: Any) -> onnx.ModelProto:
-        proto = trace(*arguments)
-        for change in changes:
-            change(proto)
-        return proto
-
-    monkeypatch.setattr(onnx_exporter, "_trace", changed)
+    move_number(proto, "consensus.fc.weight", 2, 0.05)
 
 
 def change_builds(monkeypatch: pytest.MonkeyPatch, *changes: Change) -> None:
@@ -86,10 +100,10 @@ def change_builds(monkeypatch: pytest.MonkeyPatch, *changes: Change) -> None:
 
 
 def test_exports_with_a_tie_are_written_and_the_tie_is_told(
-    case: tuple[str, VideoRecognizer, Tie], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mode, model, tie = case
-    change_exports(monkeypatch, settle(tie))
+    mode, model, tie = case.mode, case.model, case.tie
+    case.change_exports(monkeypatch, settle(tie))
     told: list[str] = []
     export(model, tmp_path / "model.onnx", mode=mode, notify=told.append)
     assert (tmp_path / "model.onnx").exists()
@@ -103,13 +117,13 @@ def test_exports_with_a_tie_are_written_and_the_tie_is_told(
 @pytest.mark.parametrize("fault", ["decision", "classifier"])
 def test_a_fault_behind_a_tie_refuses_the_export(
     fault: str,
-    case: tuple[str, VideoRecognizer, Tie],
+    case: Case,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    mode, model, tie = case
+    mode, model, tie = case.mode, case.model, case.tie
     later = break_later_gate(tie) if fault == "decision" else break_classifier
-    change_exports(monkeypatch, settle(tie), later)
+    case.change_exports(monkeypatch, settle(tie), later)
     message = r"gate backbone\.layer3\.0\.gate1, channel 5 of frame \d, by a margin of"
     with pytest.raises(CheckFailed, match=message if fault == "decision" else "logits differ by"):
         export(model, tmp_path / "model.onnx", mode=mode)
@@ -117,16 +131,16 @@ def test_a_fault_behind_a_tie_refuses_the_export(
 
 
 def test_a_wrong_decision_is_no_tie(
-    case: tuple[str, VideoRecognizer, Tie], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same decision, flipped by ten times what a tie may have."""
-    mode, model, tie = case
+    mode, model, tie = case.mode, case.model, case.tie
     name, index = tie.bias(tie.winner)
-    # The network has a clear decision, the graph turns it over.
+    # The network decides clearly, the graph turns it over.
     clear = VideoRecognizer(model.config)
     clear.load_state_dict(model.state_dict())
     clear.get_parameter(name).data[index] += 1e-4 * tie.rms
-    change_exports(monkeypatch, lambda proto: move_bias(proto, name, index, -2e-4 * tie.rms))
+    case.change_exports(monkeypatch, lambda proto: move_number(proto, name, index, -1e-4 * tie.rms))
     message = (
         rf"differs from PyTorch \(1 of \d+ decisions differ, the clearest in gate {tie.name}, "
         rf"channel {tie.channel} of frame {tie.frame}, by a margin of 1\.0e-04 where a tie has"
@@ -136,11 +150,10 @@ def test_a_wrong_decision_is_no_tie(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_builds_with_a_tie(
-    case: tuple[str, VideoRecognizer, Tie], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mode, model, tie = case
+def test_builds_with_a_tie(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mode, model, tie = case.mode, case.model, case.tie
     portable, fused = tmp_path / "model.onnx", tmp_path / "model.cpu.onnx"
+    case.change_exports(monkeypatch)
     export(model, portable, mode=mode)
     told: list[str] = []
     change_builds(monkeypatch, settle(tie))
@@ -157,13 +170,13 @@ def test_builds_with_a_tie(
 
 
 def test_verify_compares_tied_clips_too(
-    case: tuple[str, VideoRecognizer, Tie], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from adafuse_deploy.engines.loader import load_engine
 
-    mode, model, tie = case
+    mode, model, tie = case.mode, case.model, case.tie
     path = tmp_path / "model.onnx"
-    change_exports(monkeypatch, settle(tie))
+    case.change_exports(monkeypatch, settle(tie))
     export(model, path, mode=mode)
     clips = [(check_clip(model)[0], 1), (check_clip(model)[0] + np.float32(0.5), 1)]
     with load_engine(path, threads=1) as engine:
@@ -205,7 +218,7 @@ def test_a_published_network_with_a_tie(tmp_path: Path, capsys: Any) -> None:
 
 def test_a_network_of_nan_is_blamed_itself(make_model: Make, tmp_path: Path) -> None:
     model = make_model("tsn_resnet18", size=32, width=0.125, num_segments=2, num_classes=5)
-    model.consensus.fc.bias.data[0] = float("nan")
+    model.consensus.fc.weight.data.fill_(3e38)
     with pytest.raises(NotFiniteError, match="logits for finite input in PyTorch"):
         export(model, tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []

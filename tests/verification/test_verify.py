@@ -63,7 +63,7 @@ def test_pass(
         assert result["decisions"] == sum(policy.size for policy in prediction.policies)
         assert result["top1_accuracy"] == pytest.approx(top1)
         assert result["top5_accuracy"] == 100  # of five classes
-        assert result["gflops_per_clip"] == pytest.approx(prediction.macs.mean() / 1e9)
+        assert result["gmacs_per_clip"] == pytest.approx(prediction.macs.mean() / 1e9)
         assert result["logits_relative_error"] < 1e-4
         assert result["latency_ms"]["rounds"] == 2
 
