@@ -4,6 +4,8 @@
 
 exports networks of several shapes, each with weights of its own, builds the fused CPU graph of each
 that has one, and counts what the checks of both say.  No network is broken, so none may be refused.
+A graph is traced once per shape and filled with each network's weights.
+
 Also counted: decisions that a runtime settled otherwise than PyTorch, the largest margin among
 them, and how many networks a rule without ties (every decision equal) would have refused.
 """
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 
 from adafuse_deploy.compare.check import LIMITS
@@ -28,7 +31,9 @@ from adafuse_deploy.engines.base import Engine
 from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.engines.lowering.build import NothingToFuse, lower
 from adafuse_deploy.errors import CheckFailed
+from adafuse_deploy.exporters import onnx_exporter
 from adafuse_deploy.exporters.onnx_exporter import export
+from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.models.gate import PolicyNetwork
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import create_model
@@ -129,6 +134,28 @@ def examine(model: VideoRecognizer, mode: str, folder: Path) -> Found:
     return found
 
 
+class Tracing:
+    """Traces every shape once: all of its networks have the same graph, with other weights."""
+
+    def __init__(self) -> None:
+        self._trace = onnx_exporter._trace
+        self._graphs: dict[str, onnx.ModelProto] = {}
+
+    def __call__(self, model: VideoRecognizer, metadata: GraphMetadata) -> onnx.ModelProto:
+        shape = f"{metadata.mode} {metadata.config}"
+        if shape not in self._graphs:
+            self._graphs[shape] = self._trace(model, metadata)
+        filled = onnx.ModelProto()
+        filled.CopyFrom(self._graphs[shape])
+        weights = {f"model.{name}": value for name, value in model.state_dict().items()}
+        for tensor in filled.graph.initializer:
+            if tensor.name in weights:
+                values = weights[tensor.name].numpy()
+                assert values.shape == tuple(tensor.dims)
+                tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+        return filled
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Examine the networks and print a line for each, and the sum."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -136,6 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the first network's weights")
     options = parser.parse_args(arguments)
     results = []
+    onnx_exporter._trace = Tracing()
     for index in range(options.count):
         # Each shape in turn, with either kind of gate.
         name, mode, settings = SHAPES[index // 2 % len(SHAPES)]
