@@ -120,7 +120,10 @@ def test_grey_of_sixteen_bits_is_scaled(tmp_path):
     for suffix in ("png", "tif", "pgm"):
         folder = tmp_path / suffix
         folder.mkdir()
-        Image.fromarray(values).save(folder / f"1.{suffix}")
+        if suffix == "pgm":
+            (folder / "1.pgm").write_bytes(b"P5 5 1 65535\n" + values.astype(">u2").tobytes())
+        else:
+            Image.fromarray(values).save(folder / f"1.{suffix}")
         (frame,) = FrameFolder(folder).frames([0])
         np.testing.assert_array_equal(frame[0], np.repeat([[0, 1, 4, 128, 255]], 3, 0).T)
     (tmp_path / "float").mkdir()
