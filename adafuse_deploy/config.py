@@ -213,6 +213,19 @@ class ModelConfig:
         part = f"1/{self.shift_div} of the channels each way"
         return f"{kind[self.temporal_shift]} before {place[self.shift_place]}{blocks}, {part}"
 
+    @property
+    def gate_text(self) -> str:
+        """How gates decide, in words: their actions, and in what they differ from the paper's."""
+        differing = {
+            "maxima over space": self.gate_pooling == "max",
+            f"{self.gate_layers} linear layers": self.gate_layers != 2,
+            "no normalisation": not self.gate_norm,
+            "no ReLU": not self.gate_relu,
+            "two in each block": self.dense_gates,
+        }
+        words = [name for name, differs in differing.items() if differs]
+        return ", ".join([" or ".join(self.gate_actions), *words])
+
     def hidden_units(self, channels: int) -> int:
         """Hidden units of a policy network that gates ``channels`` channels."""
         if self.gate_ratio > 0:

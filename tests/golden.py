@@ -8,6 +8,7 @@ one after the other, our numbering), ``frame_logits`` and ``saved_gflops`` (uppe
 
 from __future__ import annotations
 
+import itertools
 import json
 import zlib
 from dataclasses import replace
@@ -20,7 +21,9 @@ import torch
 from adafuse_deploy.compare.comparison import Comparison
 from adafuse_deploy.compare.reference import Expectation
 from adafuse_deploy.compare.torch_reference import TorchReference
+from adafuse_deploy.macs import gate_widths
 from adafuse_deploy.models.official import load_official
+from adafuse_deploy.models.official.arguments import read_arguments
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.prediction import Prediction
 
@@ -36,6 +39,24 @@ DENSE = {
     "tsn18mmaction2": "tsn18plain",
 }
 OTHERS = ("adatsn18dense", "adatsn50", "adatsm50last", "adabninc")
+# Networks of other options.  The first four have weights chosen so that no decision is close, and a
+# training run's args.txt; of the rest ``policies`` (all gates one after the other, in that code's
+# numbering), logits and ``gflops`` at 224 pixels are what it computed under argmax policies.
+VARIANTS = {
+    "adatsn18noskip": 112,
+    "adatsn18nogrelu": 112,
+    "adatsn18max": 112,
+    "adatsm18div4": 112,
+    "adatsn18single": 112,
+    "adatsn18triple": 112,
+    "adatsn18relative": 112,
+    "adatsn18nohistory": 112,
+    "adatsn18densenohist": 112,
+    "adatsn50noskip": 112,
+    "adabninc128": 224,
+    "adabnincnohist": 224,
+}
+WITH_ARGUMENTS = tuple(VARIANTS)[:4]
 
 
 def golden_clip(size: int) -> np.ndarray:
@@ -77,8 +98,11 @@ def spec(name: str) -> dict[str, Any]:
     return {"aliases": {}, "salts": {}, **json.loads(file.read_text())}
 
 
-def write_official(name: str, folder: Path) -> Path:
-    """Write the configuration's weights as the public code would."""
+def write_official(name: str, folder: Path, *, tiny: bool = False) -> Path:
+    """Write the configuration's weights as the public code would.
+
+    Tiny ones have an eighth of the channels and hidden units.
+    """
     path = folder / f"{name}.pth.tar"
     keys = spec(name)
     weights: dict[str, np.ndarray] = {}
@@ -86,6 +110,8 @@ def write_official(name: str, folder: Path) -> Path:
         # A shared layer stands under several keys; they take the value of the first.
         alias = keys["aliases"].get(key)
         salt = keys["salts"].get(key.rsplit(".", 1)[0], 0)
+        if tiny:
+            shape = [size // 8 if size % 64 == 0 else size for size in shape]
         weights[key] = weights[alias] if alias else _fill(key, shape, salt)
     state = {f"module.{key}": torch.from_numpy(values) for key, values in weights.items()}
     torch.save({"state_dict": state}, path)
@@ -108,6 +134,9 @@ def dense_weights(name: str) -> dict[str, torch.Tensor]:
 def load(name: str, folder: Path) -> VideoRecognizer:
     """Load the configuration's weights as a user would."""
     path = write_official(name, folder)
+    if name in VARIANTS:
+        (folder / "args.txt").write_text(arguments(name))
+        return load_official(path, size=VARIANTS[name])
     size = spec(name).get("input_size", 224)
     return load_official(path, temporal_shift=name in SHIFT, size=size)
 
@@ -132,6 +161,55 @@ class _Recorded(TorchReference):
             policies=[part.reshape(shape) for part, shape in zip(flat, shapes, strict=True)],
         )
         return replace(ours, prediction=official)
+
+
+def arguments(name: str = "", **changed: Any) -> str:
+    """Return what a training run of a configuration leaves in args.txt, with options changed.
+
+    Without a name it is that of ``adatsn18``.
+    """
+    file = FOLDER / f"{name}.args.txt"
+    if file.exists():
+        values = read_arguments(file)
+    else:
+        values = read_arguments(FOLDER / "adatsn18max.args.txt") | {"gate_reduce_type": "avg"}
+        values |= _options(spec(name)["official_args"]) if name else {}
+    values |= changed
+    text = ", ".join(f"{key}={value!r}" for key, value in values.items() if key.isidentifier())
+    rest = {key: value for key, value in values.items() if not key.isidentifier()}
+    return f"Namespace({text}, **{rest!r})"
+
+
+def _options(words: list[str]) -> dict[str, Any]:
+    """Return a command line of the public code as options, of those that configurations use."""
+    aliases = {"gbn": "gate_bn_between_fcs", "grelu": "gate_relu_between_fcs"}
+    values: dict[str, Any] = {"gate_history": False, "gate_hidden_dim": 16}
+    values |= dict.fromkeys(aliases.values(), False)
+    for word, following in itertools.pairwise([*words[2:], "--"]):
+        if not word.startswith("--"):
+            continue
+        name = word.removeprefix("--").replace("-", "_")
+        value: Any = True if following.startswith("--") else following
+        if isinstance(value, str) and value.replace(".", "").isdigit():
+            value = float(value) if "." in value else int(value)
+        values[aliases.get(name, name)] = value
+    return {name: value for name, value in values.items() if name not in ("npb", "gsmx")}
+
+
+def official_policies(name: str, model: VideoRecognizer) -> list[np.ndarray]:
+    """Return the public code's policies for :func:`golden_clip`, per gate uint8 (2, 8, C)."""
+    golden = np.load(FOLDER / f"{name}.npz")
+    actions = model.config.gate_actions[::-1]  # that code counts from the cheapest
+    codes = np.array([("keep", "reuse", "skip").index(action) for action in actions], np.uint8)
+    if name in OTHERS:
+        codes = np.arange(3, dtype=np.uint8)
+    if "policy_00" in golden:
+        gates = range(len(model.gate_names()))
+        parts = [[golden[f"policy_{n:02d}"], golden[f"policy_clip1_{n:02d}"]] for n in gates]
+        return [codes[np.stack(clips)] for clips in parts]
+    widths = gate_widths(model.layers())
+    flat = np.split(golden["policies"], np.cumsum([16 * width for width in widths])[:-1])
+    return [codes[part.reshape(2, 8, -1)] for part in flat]
 
 
 def compare_with_official(name: str, model: VideoRecognizer, got: Prediction) -> Comparison:

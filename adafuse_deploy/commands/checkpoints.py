@@ -10,12 +10,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from adafuse_deploy.commands.options import FILE
+from adafuse_deploy.commands.output import note
 from adafuse_deploy.errors import InputError
 
 if TYPE_CHECKING:
     from adafuse_deploy.models.recognizer import VideoRecognizer
 
-DESCRIPTION = ("official", "temporal_shift", "num_segments", "size", "classes")
+_OF_OTHER_CODE = (
+    "arguments",
+    "temporal_shift",
+    "shift_div",
+    "gate_relu",
+    "gate_pooling",
+    "num_segments",
+)
+DESCRIPTION = ("official", *_OF_OTHER_CODE, "size", "classes")
 """The options of a checkpoint, which the next command needs again."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -27,12 +36,35 @@ _OPTIONS = [
         help="CHECKPOINT is of the public AdaFuse code, TSM's or mmaction2. [found out]",
     ),
     click.option(
-        "--temporal-shift", is_flag=True, help="Of other code's: it was trained with --shift (TSM)."
+        "--args",
+        "arguments",
+        type=FILE,
+        help="Of other code's: the options of its training run. [RUN/args.txt of CHECKPOINT's run]",
     ),
     click.option(
-        "--num-segments", type=click.IntRange(1), help="Of other code's: frames per clip [8]."
+        "--temporal-shift/--no-temporal-shift",
+        default=None,
+        help="Of other code's: it was trained with --shift (TSM) or without (TSN).",
     ),
-    click.option("--size", type=click.IntRange(1), help="Side of the input in pixels [224]."),
+    click.option(
+        "--shift-div",
+        type=click.IntRange(2),
+        help="Of other code's TSM: one of so many channels is shifted each way. [8]",
+    ),
+    click.option(
+        "--gate-relu/--no-gate-relu",
+        default=None,
+        help="Of other code's: it was trained with --grelu or without. [with]",
+    ),
+    click.option(
+        "--gate-pooling",
+        type=click.Choice(["average", "max"]),
+        help="Of other code's: its --gate_reduce_type. [average]",
+    ),
+    click.option(
+        "--num-segments", type=click.IntRange(1), help="Of other code's: frames per clip. [8]"
+    ),
+    click.option("--size", type=click.IntRange(1), help="Side of the input in pixels. [224]"),
     click.option("--classes", type=FILE, help="File with the names of the classes."),
 ]
 
@@ -44,16 +76,15 @@ def checkpoint_options(command: Command) -> Command:
     return command
 
 
-def load_checkpoint(
-    path: Path,
-    *,
-    official: bool,
-    temporal_shift: bool,
-    num_segments: int | None,
-    size: int | None,
-    classes: Path | None,
-) -> VideoRecognizer:
+def load_checkpoint(path: Path, *, guess_shift: bool = False, **options: Any) -> VideoRecognizer:
     """Load the network that the options of :func:`checkpoint_options` describe.
+
+    Of a checkpoint of other code it is said what nothing told.
+
+    Args:
+        path: the checkpoint.
+        guess_shift: assume that there is no temporal shift if nothing tells.
+        options: those of :data:`DESCRIPTION`.
 
     Raises:
         InputError: the checkpoint or class file cannot be used, or an option contradicts it.
@@ -61,21 +92,23 @@ def load_checkpoint(
     from adafuse_deploy.config import Preprocessing
     from adafuse_deploy.data.class_files import read_class_names
     from adafuse_deploy.models.checkpoint import is_ours, load_model
-    from adafuse_deploy.models.official import load_official
+    from adafuse_deploy.models.official import read_official
 
-    names = read_class_names(classes) if classes else ()
-    if official or not is_ours(path):
-        return load_official(
-            path,
-            temporal_shift=temporal_shift or None,
-            num_segments=num_segments or 8,
-            size=size or 224,
-            class_names=names,
+    names = read_class_names(options["classes"]) if options["classes"] else ()
+    described = {name: options[name] for name in _OF_OTHER_CODE}
+    size = options["size"]
+    if options["official"] or not is_ours(path):
+        official = read_official(
+            path, size=size, class_names=names, guess_shift=guess_shift, **described
         )
-    if temporal_shift or num_segments:
+        note(str(official))
+        return official.model
+    given = [name for name, value in described.items() if value is not None]
+    if given:
+        flags = ", ".join(option.replace("_", "-") for option in given).replace("arguments", "args")
         raise InputError(
-            "--temporal-shift and --num-segments describe a checkpoint of other code; this one "
-            "records them itself: leave them out."
+            f"Options such as these ({flags}) describe a checkpoint of other code; this one "
+            "records everything itself: leave them out."
         )
     model = load_model(path)
     config = model.config

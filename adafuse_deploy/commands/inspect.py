@@ -49,7 +49,11 @@ def command(file: Path, json_file: str | None, **options: Any) -> None:
     if read is not None:
         advise_running(str(file), metadata.mode)
         return
-    advise("export", file, *same_options(DESCRIPTION), "-o", graph_name(file))
+    words = same_options(DESCRIPTION)
+    unsaid = kind != "checkpoint" and options["temporal_shift"] is None
+    if unsaid and metadata.config.temporal_shift == "none":
+        words.append("--no-temporal-shift")  # 'export' assumes nothing here
+    advise("export", file, *words, "-o", graph_name(file))
 
 
 def _graph(file: Path) -> tuple[str, GraphMetadata, dict[str, Any]]:
@@ -130,17 +134,12 @@ def _checkpoint(file: Path, options: dict[str, Any]) -> tuple[str, GraphMetadata
 
     content = load_pickle(file)
     ours = isinstance(content, dict) and content.get("format") == FORMAT
-    model = load_checkpoint(file, **options)
+    model = load_checkpoint(file, guess_shift=True, **options)
     digest = sha256(file)
     details: dict[str, Any] = {"parameters": sum(p.numel() for p in model.parameters())}
     if ours:
         known = ("format", "version", "config", "state_dict")
         details |= {k: v for k, v in content.items() if k not in known and _is_plain(v)}
-    else:
-        details["note"] = (
-            "such files do not say shift, frames and size: give --temporal-shift, --num-segments "
-            "and --size as it was trained"
-        )
     kind = "checkpoint" if ours else str(foreign_weights(content, str(file)))
     return kind, GraphMetadata.of(model, digest), {**details, "sha256": digest}
 
@@ -180,7 +179,7 @@ def _describe(metadata: GraphMetadata) -> dict[str, Any]:
     return {
         "network": f"{config.backbone}, width {config.width:g}, "
         f"{config.shift_text}, {config.consensus} consensus",
-        "gates": gates + (", two in each block" if config.dense_gates else ""),
+        "gates": f"{gates}, {config.gate_text}" if metadata.gates else gates,
         "classes": config.class_names or config.num_classes,
         "input": "float32 (N, "
         + ", ".join(map(str, metadata.input_shape))

@@ -18,7 +18,7 @@ from adafuse_deploy.errors import InputError
 if TYPE_CHECKING:
     import onnx
 
-_POOLING = ("ReduceMean", "GlobalAveragePool")
+_POOLING = ("ReduceMean", "ReduceMax", "GlobalAveragePool")
 
 
 HALVES = {"fp16": "FLOAT16", "bf16": "BFLOAT16"}

@@ -87,7 +87,17 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: str) -
         InputError: lists all missing, surplus and misshapen keys at once; or a weight is NaN or
             infinite.
     """
-    expected = model.state_dict()
+    check_fit(model.state_dict(), weights, source)
+    check_finite(weights, source)
+    model.load_state_dict(dict(weights))
+
+
+def check_fit(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor], source: str) -> None:
+    """Check that ``weights`` have the names and shapes of ``expected``.
+
+    Raises:
+        InputError: lists all missing, surplus and misshapen keys at once.
+    """
     problems = [f"missing {key}" for key in expected if key not in weights]
     problems += [f"surplus {key}" for key in weights if key not in expected]
     problems += [
@@ -100,8 +110,6 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: str) -
             f"The weights in {source} do not fit the network; they are of another architecture or "
             f"configuration ({len(problems)} problems): {listing(problems)}"
         )
-    check_finite(weights, source)
-    model.load_state_dict(dict(weights))
 
 
 def check_finite(weights: Mapping[str, Tensor], source: str) -> None:

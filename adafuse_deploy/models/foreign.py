@@ -51,6 +51,13 @@ _GATE = re.compile(r"policy_net|gate_fc")
 
 # What networks of these codes may have that ours have not, by its names.
 _UNSUPPORTED = (
+    (
+        r"\.policy_net\w*\.gate_conv_embed",
+        "convolutions in policy networks (--gate_conv_embed_type)",
+    ),
+    (r"\.gate_hist_", "ghost convolutions of reused activations (--gate_history_conv_type)"),
+    (r"base_model\.attention_", "an attention over frames (--policy_attention)"),
+    (r"\.conv\d\.(threshold|mask)$", "CGNet's gates (--arch cgnet18 or the like)"),
     (r"\.layer\d\.\d+\.net\.", "a temporal shift of whole blocks (--shift_place block)"),
     (r"\.layer\d\.net\.", "temporal pooling"),
     (r"\.nl\.|\.non_local_block\.", "non-local blocks"),

@@ -1,0 +1,49 @@
+"""Options of the public AdaFuse code that change neither weights nor forward pass of a network.
+
+They are of training, data and reports, of CGNet, or without any effect in that code.
+"""
+
+_NAMES = """
+3d_pretrained_uses ablation absolute_threshold accuracy_weight ada_crop_list adaptive_flip
+all_policy all_same_frames alpha always_flip auto_resume average_frames average_frames_clone
+backbone_list backup_epoch_list base_pretrained_from batch_size bn_channel_mask boost cap_length
+center_crop choose_best_by clip_gradient cnn3d conditional_flip consensus_type cross_assign csn
+data_path dataset default_signal dense_sample dhs dhs_all_level dhs_current_ratio
+dhs_fix_history_ratio dhs_fuse_history dhs_history_no_grad dhs_no_history dhs_one_history
+dhs_print_net_states dhs_rand_history dhs_stage_level dhs_zero_level direct_lower_mask
+dist_backend dist_url distill_policy distillation_weight dmy downsample0_renaming
+downsample_0_renaming dynamic_channel eff_loss_after efficency_weight epochs eval_freq evaluate
+exp_decay exp_decay_factor exp_header exps_path fade filelist_suffix finetune_last10 flow_prefix
+folder_suffix frame_independent frames_loss_weight freeze_backbone freeze_channels
+freeze_corr_bn freeze_policy frozen_layers frozen_list fusion_type gate gate_debug
+gate_dense_gating gate_dense_random gate_gflops_bias gate_gflops_loss_weight
+gate_gflops_threshold gate_gumbel_sigmoid gate_gumbel_softmax gate_history_detach
+gate_history_fusion gate_linear_phase gate_local_policy gate_loss_starts_from gate_lr_factor
+gate_norm gate_norm_loss_factors gate_norm_loss_weight gate_npb gate_print_policy gate_sem_hash
+gate_sigmoid gate_stoc_ratio gate_tanh gate_tanh_between_fcs ge_pretraining gflops_loss_norm
+gflops_loss_type ginit gpus gradient_equilibrium gtarget hard_t_fusion head_loss_weight
+hidden_dim hostfile identity_prior ignore_loading_gate_fc ignore_new_fc_weight improved_semhash
+incremental_load_new_fcs init_tau isemhash_max_step k keep_ratio keep_weight last_conv_same
+lite_mode load_base_to_adaptive load_csn_weights local_range loss_type lower_mask lr lr_steps
+lr_type many_times mer mer_indices_list modality model_paths momentum msd msd_indices_list
+multiprocessing_distributed no_extra_new_fcs_bns no_optim no_partialbn no_pre_bn_mask
+no_weights_from_linear non_local not_pin_memory num_filters_list offline_lstm_all
+offline_lstm_last partial_fcvid_eval partial_ratio partitions policy_also_backbone
+policy_backbone policy_from_scratch policy_input_offset policy_path post_t_fusion pretrain
+pretrained_msd_indices_list print_freq print_matrix print_statistics random_crop random_policy
+random_seed rank real_all_policy real_scsampler relative_keep_threshold relative_max_threshold
+remove_all_base_0 rescale_to reso_list resume reuse_ratio reuse_weight root_log root_model
+root_path row_normalization sal_rank_loss save_all_preds save_freq save_meta save_meta_gate
+seg_len separate_dmy shared_backbone show_pred shuffle skip_list skip_log skip_ratio
+skip_training skip_weight snapshot_pref sparse_bp start_epoch step_by_step sth_no_flip
+store_name suffix sync_bn temporal_pool test_from threshold_loss_weight top_k train_list
+train_random_seed tune_from uniform_cross_entropy uniform_loss_weight uno_reso uno_time
+uno_top_k use_feat_to_distill use_gflops_loss use_group use_segk8 use_tsmk16 use_tsmk8 val_list
+vanilla_side verb_noun_acc verbose warmup_epochs weight_decay winner_take_all with_test workers
+world_size wta_ratio zero_init_residual zero_policy
+"""
+
+_OF_TSM = ("img_feature_dim",)
+"""Options that only TSM's own code has, which writes such files too."""
+
+IRRELEVANT = frozenset((*_NAMES.split(), *_OF_TSM))
