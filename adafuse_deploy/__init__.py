@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         CheckFailed,
         IncompatibleArtifactError,
         InputError,
+        InputWarning,
         MissingDependencyError,
         NotFiniteError,
     )
@@ -49,6 +50,7 @@ _HOME = {
     "Engine": "engines.base",
     "IncompatibleArtifactError": "errors",
     "InputError": "errors",
+    "InputWarning": "errors",
     "Label": "classification",
     "MissingDependencyError": "errors",
     "ModelConfig": "config",
@@ -77,6 +79,7 @@ __all__ = [
     "Engine",
     "IncompatibleArtifactError",
     "InputError",
+    "InputWarning",
     "Label",
     "MissingDependencyError",
     "ModelConfig",

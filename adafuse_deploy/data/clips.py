@@ -66,6 +66,7 @@ def open_source(
     path: str | os.PathLike[str], template: str | None = None, *, strict: bool = False
 ) -> FrameSource:
     """Open a video file or a folder of frames, whichever ``path`` is; as :func:`open_clip`."""
+    path = os.fspath(path).removeprefix("file://")
     if Path(path).is_dir():
         return FrameFolder(path, template=template)
     return VideoFile(path, strict=strict)

@@ -113,9 +113,10 @@ def _from_line(line: str, class_indices: Mapping[str, int], exists: Exists) -> E
             if len(fields) in (2, 3) and not any('"' in field for field in fields):
                 columns = ("path", "label") if len(fields) == 2 else ("path", "frames", "label")
                 return _from_columns(dict(zip(columns, fields, strict=True)))
-    for apart in re.finditer(r"[,;\t]", line):
+    for apart in re.finditer(r"[\s,;]", line):
         path, name = line[: apart.start()].strip(), line[apart.end() :].strip()
-        if not name.isdecimal() and plain_name(name) in class_indices:
+        named = not name.isdecimal() and plain_name(name) in class_indices
+        if named and (apart[0] != " " or exists(path)):
             return Entry(_places(path), name)
     if match := _LAST_NUMBER.fullmatch(line):
         return _numbered(line, match, exists)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, overload
 
 from adafuse_deploy.data.checking import Finding, check_all, check_opening, check_wholly
-from adafuse_deploy.data.labels import NO_LABEL, ClassNumbers, guess_first_label, indices_of
+from adafuse_deploy.data.labels import (
+    NO_LABEL,
+    ClassNumbers,
+    guess_first_label,
+    indices_of,
+    plain_name,
+)
 from adafuse_deploy.data.list_files import Entry, parse_list
 from adafuse_deploy.data.media import check_local
 from adafuse_deploy.data.numbering import find_numbering
@@ -114,7 +120,7 @@ def read_list(
     found: list[_Found] = []
     for place, entry in parse_list(path, indices, lambda name: (folder / name).exists()):
         try:
-            found.append(_find(entry, place, folder, reading, labels))
+            found.append(_find(entry, place, folder, reading, labels, indices))
         except InputError as error:
             problems.add(place, error)
     numbered = [(video.record.path, video.label) for video in found if isinstance(video.label, int)]
@@ -214,13 +220,22 @@ class _Problems:
 
 
 def _find(
-    entry: Entry | InputError, place: str, folder: Path, reading: ListReading, labels: Labels
+    entry: Entry | InputError,
+    place: str,
+    folder: Path,
+    reading: ListReading,
+    labels: Labels,
+    indices: Mapping[str, int],
 ) -> _Found:
     """Return the video of an entry, or say why there is none."""
     if isinstance(entry, InputError):
         raise entry
     name, label = entry.paths[0], entry.label
     check_local(name)
+    # Lists without labels of UCF101 and its like: the folder is the class.
+    parent = Path(name).parent.name
+    if label is None and plain_name(parent) in indices:
+        label = parent
     path = next((folder / name for name in entry.paths if (folder / name).exists()), None)
     if label is None and labels == "required":
         raise InputError(f"{name!r} is neither 'path num_frames label' nor 'path label'.")

@@ -257,8 +257,9 @@ def test_any_file_name_is_a_file(tmp_path, monkeypatch, name):
 def test_what_is_no_video_is_called_what_it_is(tmp_path):
     for name in ("picture.jpg", "picture.png"):
         Image.fromarray(counting_frames(1)[0]).save(tmp_path / name)
-        with pytest.raises(InputError, match=rf"{name} is a picture, not a video"):
-            open_source(tmp_path / name)
+        for source in (tmp_path / name, f"file://{tmp_path / name}"):
+            with pytest.raises(InputError, match=rf"{name} is a picture, not a video"):
+                open_source(source)
     text = SimpleNamespace(format=SimpleNamespace(name="tty"))  # not in every build of FFmpeg
     with pytest.raises(InputError, match=r"list\.txt is a text, not a video"):
         video_stream(text, "list.txt")
