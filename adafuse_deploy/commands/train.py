@@ -53,7 +53,12 @@ if TYPE_CHECKING:
 )
 @click.option("--init", type=FILE, help="Start from ImageNet weights or another checkpoint.")
 @click.option("--resume", is_flag=True, help="Go on from the last finished epoch of this output.")
-@click.option("--epochs", type=click.IntRange(1))
+@click.option("--overwrite", is_flag=True, help="Replace the run that made this output before.")
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    help="Passes over the training set; a run that goes on may get more.",
+)
 @click.option("--batch-size", type=click.IntRange(1), help="Clips per step, over all processes.")
 @click.option("--lr", type=Number(0, min_open=True), help="Learning rate.")
 @click.option("--estimator", type=click.Choice(["gumbel", "reinforce"]))
@@ -63,8 +68,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--flops-unit",
-    type=click.Choice(["dense", "gflops"]),
-    help="What it is multiplied with: a share of the dense network's, or GFLOPs per frame [dense].",
+    type=click.Choice(["dense", "gmacs"]),
+    help="What it is multiplied with: a share of the dense network's, or GMACs per frame [dense].",
 )
 @click.option("--seed", type=click.IntRange(0))
 @click.option("--workers", type=click.IntRange(0), help="Processes that load data.")
@@ -77,6 +82,7 @@ def command(
     output: Path,
     init: Path | None,
     resume: bool,
+    overwrite: bool,
     reading: ListReading,
     **options: Any,
 ) -> None:
@@ -93,7 +99,7 @@ def command(
     from adafuse_deploy.training.run_files import RunFiles
     from adafuse_deploy.training.trainer import train
 
-    RunFiles(output).check()
+    RunFiles(output).check(resume=resume, overwrite=overwrite)
     recipe = _recipe(options)
     source = _source(recipe, reading, options)
     training = recipe.training
@@ -110,6 +116,7 @@ def command(
         training,
         output,
         resume=resume,
+        overwrite=overwrite,
         progress=talkative(),
         notes={"command": shlex.join(["adafuse-deploy", *words]), "seed": training.seed},
         report=note,
@@ -174,7 +181,7 @@ def _published(recipe: Recipe, dataset: str) -> str:
         f"{training.weight_decay:g}"
     )
     if training.flops_weight:
-        term = f"{training.flops_loss} with {training.flops_weight:g} per GFLOPs and frame"
+        term = f"{training.flops_loss} with {training.flops_weight:g} per GMACs and frame"
         words += f", FLOPs term {term}"
     return words
 

@@ -114,12 +114,17 @@ def check_fit(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor], sou
 
 def check_finite(weights: Mapping[str, Tensor], source: str) -> None:
     """Raise :class:`InputError` if a weight is NaN or infinite, naming the first such tensor."""
-    for name, tensor in weights.items():
-        if not tensor.isfinite().all():
-            raise InputError(
-                f"{source} holds NaN or infinite weights, first in {name}: its training diverged "
-                "or the file is damaged; take an earlier checkpoint, or train with a lower rate."
-            )
+    name = first_not_finite(weights)
+    if name is not None:
+        raise InputError(
+            f"{source} holds NaN or infinite weights, first in {name}: its training diverged "
+            "or the file is damaged; take an earlier checkpoint, or train with a lower rate."
+        )
+
+
+def first_not_finite(weights: Mapping[str, Tensor]) -> str | None:
+    """Return the name of the first tensor that holds NaN or infinity, if any does."""
+    return next((name for name, tensor in weights.items() if not tensor.isfinite().all()), None)
 
 
 def listing(items: list[str], most: int = 20) -> str:

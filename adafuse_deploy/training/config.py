@@ -13,11 +13,20 @@ _CHOICES = {
     "lr_schedule": ("step", "cosine"),
     "estimator": ("gumbel", "reinforce"),
     "flops_loss": FLOPS_LOSSES,
-    "flops_unit": ("dense", "gflops"),
+    "flops_unit": ("dense", "gmacs"),
     "keep": ("best", "last"),
 }
-# What may differ between a run and its continuation: it does not change the result.
-_FREE = ("workers", "device", "tensorboard")
+# What may differ between a run and its continuation: it does not change the result, or, like
+# ``epochs``, the run itself sees to it.
+_FREE = ("workers", "device", "tensorboard", "epochs")
+# Settings that version 0.1.0 did not know and what it did; states of its runs can be resumed.
+_BEFORE = {
+    "bias_lr": 1.0,
+    "bias_decay": 1.0,
+    "norm_decay": 1.0,
+    "clip_apart": True,
+    "flops_unit": "dense",
+}
 
 
 @dataclass(frozen=True)
@@ -52,8 +61,8 @@ class TrainingConfig:
         flops_loss: "real" or "upb", see :data:`adafuse_deploy.training.losses.FlopsLoss`.
         flops_weight: λ, the weight of the FLOPs term.
         flops_unit: what λ is multiplied with: "dense", the FLOPs as a share of those of the network
-            without gates (0...1), or "gflops", billions per frame, as in the public code
-            (``--gate_gflops_loss_weight``).
+            without gates (0...1), or "gmacs", billions of multiply-accumulates per frame, as in the
+            public code (``--gate_gflops_loss_weight``).
         flops_warmup_epochs: linear rise of λ.
         keep: the epoch that makes the checkpoint: "best" by validation top-1 (ties: fewer FLOPs)
             among those that trained the final objective, or "last".
@@ -109,6 +118,12 @@ class TrainingConfig:
     def identity(self) -> dict[str, Any]:
         """Return the settings that decide over the result."""
         return {name: value for name, value in self.to_dict().items() if name not in _FREE}
+
+    @staticmethod
+    def recorded_identity(values: dict[str, Any]) -> dict[str, Any]:
+        """Return what :meth:`identity` gave, whichever version recorded it."""
+        known = {**_BEFORE, **values}
+        return {name: value for name, value in known.items() if name not in _FREE}
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for a checkpoint."""

@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from adafuse_deploy.engines.finite import check_logits
 from adafuse_deploy.errors import InputError
 from adafuse_deploy.macs import Layer, dense_macs, official_gflops
 from adafuse_deploy.models.forward import Decide
@@ -110,6 +111,7 @@ def evaluate(
 
     Raises:
         InputError: the set is empty, or a label is not one of the network's classes.
+        NotFiniteError: the network answers NaN or infinity.
     """
     size = len(dataset)  # type: ignore[arg-type]
     if size == 0:
@@ -133,7 +135,9 @@ def evaluate(
                 " classes counting from 0; evaluate it on the data set it was trained for."
             )
         layers = model.layers(frames.shape[-1])
-        sums += torch.from_numpy(_count(model.predict(frames, decide), labels, layers))
+        prediction = model.predict(frames, decide)
+        check_logits(prediction.logits, "PyTorch")
+        sums += torch.from_numpy(_count(prediction, labels, layers))
     if dist.is_initialized():
         device = next(model.parameters()).device
         total = sums.to(device)

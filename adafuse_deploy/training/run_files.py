@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -75,29 +76,88 @@ class RunFiles:
         """Replace the state to resume from."""
         write_pickle({"format": STATE_FORMAT, **values}, self.state)
 
-    def read_state(self, identity: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
-        """Return the state to resume from, or None if the run has not come that far.
+    def check(self, *, resume: bool = False, overwrite: bool = False) -> None:
+        """Refuse names that cannot be written, or would replace what was made before.
 
         Args:
-            identity: what must be as it was: per group, names and values.
+            resume: a run that is there is to go on.
+            overwrite: it is to be replaced.
 
         Raises:
-            InputError: the file is damaged or belongs to a run with other settings (all named).
+            InputError: as :func:`adafuse_deploy.files.check_target`; or there is a run, or a file
+                that is no part of one.
+        """
+        if resume and overwrite:
+            raise InputError("A run goes on (--resume) or is replaced (--overwrite); give one.")
+        for path in (self.checkpoint, self.log, self.state):
+            check_target(path, "-o/--output")
+        if self.log.is_file() and not self._is_log():
+            raise InputError(
+                f"The run's log would replace {self.log}, which is none; choose another "
+                "-o/--output."
+            )
+        found = [path for path in (self.state, self.checkpoint, self.log) if path.is_file()]
+        if resume and self.checkpoint.is_file() and not self.state.is_file():
+            raise InputError(
+                f"{self.checkpoint} exists but {self.state}, which a run goes on from, does not; "
+                "choose another -o/--output, or replace it with --overwrite."
+            )
+        if found and not resume and not overwrite:
+            raise InputError(
+                f"{found[0]} exists: go on with that run (--resume), replace it (--overwrite), or "
+                "choose another -o/--output."
+            )
+
+    def clear(self) -> None:
+        """Remove what a new run would mix with its own; the checkpoint stays until it is replaced.
+
+        Raises:
+            InputError: a file cannot be removed.
+        """
+        try:
+            self.state.unlink(missing_ok=True)
+            self.log.unlink(missing_ok=True)
+            if self.events.is_dir():
+                shutil.rmtree(self.events)
+        except OSError as error:
+            raise InputError(f"Cannot remove {error.filename}: {error.strerror}.") from error
+
+    def _is_log(self) -> bool:
+        with open(self.log, "rb") as file:
+            return file.read(6) == b"epoch,"
+
+    def read_state(self) -> dict[str, Any] | None:
+        """Return the state to resume from, or None if the run has not come that far.
+
+        Raises:
+            InputError: the file is damaged or something else.
         """
         if not self.state.exists():
             return None
         state = load_pickle(self.state)
         if not isinstance(state, dict) or state.get("format") != STATE_FORMAT:
             raise InputError(f"{self.state} is no training state of adafuse-deploy; remove it.")
+        return state
+
+    def check_identity(
+        self, recorded: dict[str, dict[str, Any]], now: dict[str, dict[str, Any]]
+    ) -> None:
+        """Refuse to go on with a run of other settings.
+
+        Args:
+            recorded, now: per group, names and values.
+
+        Raises:
+            InputError: they differ (all differences named).
+        """
         changed = [
-            f"{name} ({state['identity'].get(group, {}).get(name)!r}, now {value!r})"
-            for group, values in identity.items()
+            f"{name} ({recorded[group].get(name)!r}, now {value!r})"
+            for group, values in now.items()
             for name, value in values.items()
-            if state["identity"].get(group, {}).get(name) != value
+            if recorded[group].get(name) != value
         ]
         if changed:
             raise InputError(
                 f"{self.state} belongs to a run with other settings: {', '.join(changed)}; "
                 "restore them, or start anew with another -o/--output."
             )
-        return state

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -50,6 +51,31 @@ def straight_through_policies(config: TrainingConfig, epoch: float) -> Decide:
         return hard + soft - soft.detach()
 
     return decide
+
+
+def changed_length(config: TrainingConfig, planned: int, done: int) -> str:
+    """Return in a sentence how a run goes on that gets another length while under way.
+
+    Args:
+        config: with the new number of epochs.
+        planned: the number of epochs so far.
+        done: epochs that are finished.
+    """
+    old = replace(config, epochs=planned)
+    effects = []
+    if config.lr_schedule == "cosine":
+        rates = f"{learning_rate(old, done):.2g}, is {learning_rate(config, done):.2g}"
+        effects.append(
+            f"the cosine ends at epoch {config.epochs}, and the learning rate, which had come to "
+            f"{rates} again"
+        )
+    sampled, planned_sampled = (
+        epochs - config.argmax_epochs for epochs in (config.epochs, planned)
+    )
+    if config.argmax_epochs and max(sampled, planned_sampled) > done:
+        effects.append(f"policies are sampled up to epoch {max(sampled, done):g}")
+    what = "; ".join(effects) or "as a run of that length would have from its start"
+    return f"Going on after epoch {done} to epoch {config.epochs} instead of {planned}: {what}."
 
 
 def is_candidate(config: TrainingConfig, epoch: int) -> bool:

@@ -11,14 +11,20 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.config import ModelConfig
+from adafuse_deploy.errors import InputError, NotFiniteError
 from adafuse_deploy.macs import dense_macs
-from adafuse_deploy.models.checkpoint import load_weights, save_checkpoint
+from adafuse_deploy.models.checkpoint import (
+    first_not_finite,
+    load_weights,
+    save_checkpoint,
+)
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.progress import progress as show_progress
 from adafuse_deploy.training.config import TrainingConfig
@@ -29,12 +35,15 @@ from adafuse_deploy.training.optimizer import clipped_together, make_optimizer
 from adafuse_deploy.training.policy_gradient import SampledPolicies
 from adafuse_deploy.training.run_files import Row, RunFiles
 from adafuse_deploy.training.schedule import (
+    changed_length,
     flops_weight,
     is_candidate,
     learning_rate,
     straight_through_policies,
     temperature,
 )
+
+_CHECKED_STEPS = 50  # between two looks at the loss, which has to come from the device for it
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,7 @@ def train(
     out: str | os.PathLike[str],
     *,
     resume: bool = False,
+    overwrite: bool = False,
     progress: bool = False,
     notes: dict[str, Any] | None = None,
     report: Callable[[str], None] | None = None,
@@ -81,34 +91,40 @@ def train(
         config: how to train.
         out: the checkpoint; the other files stand beside it, see
             :class:`~adafuse_deploy.training.run_files.RunFiles`.
-        resume: go on from the saved state if there is one.
+        resume: go on from the saved state if there is one; with more epochs than the run had
+            before, if ``config`` says so (``report`` is told what the schedule makes of it).
+        overwrite: replace a run that is there.
         progress: show how far it is on standard error.
         notes: more entries for the checkpoint, such as the command line.
         report: called with a line of text after every epoch, in process 0.
 
     Raises:
-        InputError: the saved state belongs to another run, the training set has fewer clips than a
-            batch, the loss is no longer finite, or a file cannot be written.
+        InputError: ``out`` exists and is neither to be resumed nor overwritten, the saved state
+            belongs to another run, the training set has fewer clips than a batch, or a file cannot
+            be written.
+        NotFiniteError: the loss, the weights or the logits are no longer finite; what was written
+            before stays.
         MissingDependencyError: TensorBoard was asked for and is not installed.
     """
+    files = RunFiles(out)
+    files.check(resume=resume, overwrite=overwrite)
     with processes(config.device) as group:
-        run = _Run(model, train_set, config, RunFiles(out), group, notes or {})
-        start = run.resume() if resume else 0
+        run = _Run(model, train_set, config, files, group, notes or {})
+
+        def tell(line: str) -> None:
+            if report is not None and group.first:
+                report(line)
+
+        start = run.resume(tell) if resume else 0
+        if overwrite and group.first:
+            files.clear()
         for epoch in range(start, config.epochs):
             started = time.perf_counter()
             losses = run.train_epoch(epoch, progress)
-            result = evaluate(
-                model,
-                val_set,
-                batch_size=run.batch_size,
-                workers=config.workers,
-                progress=progress,
-            )
+            result = run.evaluate(epoch, val_set, progress)
             run.finish_epoch(epoch, losses, result, time.perf_counter() - started)
-            if report is not None and group.first:
-                report(_line(epoch, config.epochs, losses, result))
+            tell(_line(epoch, config.epochs, losses, result))
         assert run.best is not None
-        files = run.files
         return TrainingResult(files.checkpoint, files.log, run.best.epoch, run.best.evaluation)
 
 
@@ -160,8 +176,8 @@ class _Run:
             self.network = DistributedDataParallel(self.model, devices)
         self.optimizer = make_optimizer(self.model, config)
         self.clipped = clipped_together(self.model, config)
-        gflops = dense_macs(self.model.layers(), 1) / 1e9
-        self.flops_unit = gflops if config.flops_unit == "gflops" else 1.0
+        gmacs = dense_macs(self.model.layers(), 1) / 1e9
+        self.flops_unit = gmacs if config.flops_unit == "gmacs" else 1.0
         # bfloat16 has float32's range; only float16 needs the loss scaled.
         kind = group.device.type
         bfloat = kind != "cuda" or torch.cuda.is_bf16_supported()
@@ -189,11 +205,28 @@ class _Run:
         """What must not change between a run and its continuation."""
         return {"model": self.model.config.to_dict(), "training": self.config.identity()}
 
-    def resume(self) -> int:
+    def resume(self, tell: Callable[[str], None]) -> int:
         """Take up the saved state, if any; return the epoch to go on with."""
-        state = self.files.read_state(self.identity)
+        state = self.files.read_state()
         if state is None:
             return 0
+        recorded = state["identity"]
+        self.files.check_identity(
+            {
+                "model": ModelConfig.from_dict(recorded["model"]).to_dict(),
+                "training": TrainingConfig.recorded_identity(recorded["training"]),
+            },
+            self.identity,
+        )
+        done, epochs = len(state["rows"]), self.config.epochs
+        planned = state["epochs"] if "epochs" in state else recorded["training"]["epochs"]
+        if epochs < done:
+            raise InputError(
+                f"{self.files.state} has finished {done} epochs already; ask for at least as many, "
+                "or start anew with another -o/--output."
+            )
+        if epochs != planned:
+            tell(changed_length(self.config, planned, done))
         load_weights(self.model, state["model"], str(self.files.state))
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
@@ -203,7 +236,7 @@ class _Run:
         ]
         best = state["best"]
         self.best = _Best(best["epoch"], best["candidate"], Evaluation.from_dict(best["result"]))
-        return len(self.rows)
+        return done
 
     def train_epoch(self, epoch: int, progress: bool) -> _Losses:
         """Pass once over the training set."""
@@ -220,13 +253,50 @@ class _Run:
             show_progress(self.loader, label, show=progress and self.group.first, unit="batches")
         ):
             total += self._step(frames, labels, epoch + step / steps)
-        losses = _Losses(*(total / steps).tolist())
-        if not np.isfinite(losses.loss):
-            raise InputError(
-                f"The loss is no longer finite in epoch {epoch + 1}; lower the learning rate or "
-                "lengthen its warm-up."
+            if step % _CHECKED_STEPS == 0:
+                self._require(bool(total[0].isfinite()), "the loss", epoch)
+        self._require(bool(total[0].isfinite()), "the loss", epoch)
+        name = first_not_finite(self.model.state_dict())
+        self._require(name is None, f"the weights ({name})", epoch)
+        return _Losses(*(total / steps).tolist())
+
+    def evaluate(self, epoch: int, val_set: Dataset, progress: bool) -> Evaluation:
+        """Measure the network on the validation set."""
+        try:
+            return evaluate(
+                self.model,
+                val_set,
+                batch_size=self.batch_size,
+                workers=self.config.workers,
+                progress=progress,
             )
-        return losses
+        except NotFiniteError as error:
+            raise self._breakdown("the logits", epoch) from error
+
+    def _require(self, finite: bool, what: str, epoch: int) -> None:
+        """Stop, in all processes alike, unless ``what`` is finite in each."""
+        if self.group.count > 1:
+            flag = torch.tensor(float(finite), device=self.group.device)
+            dist.all_reduce(flag, dist.ReduceOp.MIN)
+            finite = bool(flag)
+        if not finite:
+            raise self._breakdown(what, epoch)
+
+    def _breakdown(self, what: str, epoch: int) -> NotFiniteError:
+        config, best = self.config, self.best
+        harder = f"below {config.clip_norm:g}" if config.clip_norm else "at all"
+        precision = ", train in float32 (--no-amp)" if config.amp else ""
+        kept = "Nothing was written"
+        if best is not None:
+            kept = (
+                f"{self.files.checkpoint} keeps the network of epoch {best.epoch}, which a new run "
+                "can start from (--init)"
+            )
+        return NotFiniteError(
+            f"In epoch {epoch + 1} {what} became infinite or NaN: lower the learning rate (--lr, "
+            f"now {config.lr:g}) or lengthen its warm-up, clip gradients {harder} (clip_norm in a "
+            f"recipe){precision}. {kept}."
+        )
 
     def _step(self, frames: Tensor, labels: Tensor, epoch: float) -> Tensor:
         """Make one step; return its loss, cross-entropy and relative FLOPs."""
@@ -285,6 +355,7 @@ class _Run:
         self.files.write_state(
             {
                 "identity": self.identity,
+                "epochs": self.config.epochs,
                 "model": self.model.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "scaler": self.scaler.state_dict(),

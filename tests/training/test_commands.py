@@ -90,7 +90,7 @@ def test_a_model_alone_takes_the_published_settings(folder, tmp_path, capsys):
     assert run_cli("train", *_lists(folder), *model, "-o", out) == 0
     assert "learning rate 0.02" in capsys.readouterr().err
     training = read_checkpoint(out)["training"]
-    published = {"lr": 0.02, "flops_loss": "upb", "flops_weight": 0.125, "flops_unit": "gflops"}
+    published = {"lr": 0.02, "flops_loss": "upb", "flops_weight": 0.125, "flops_unit": "gmacs"}
     assert published.items() <= training.items()
     again = ("--flops-weight", 0.5, "--lr", 0.1, "-o", tmp_path / "again.pt")
     assert run_cli("train", *_lists(folder), *model, *again) == 0

@@ -49,7 +49,7 @@ def test_published_settings_are_those_of_the_scripts(dataset, model):
     training, config = recipe.training, recipe.model_config(num_classes=5)
     lr, decay, loss, weight = SCRIPTS[dataset, model]
     assert (training.lr, training.weight_decay, training.flops_weight) == (lr, decay, weight)
-    assert loss is None or (training.flops_loss, training.flops_unit) == (loss, "gflops")
+    assert loss is None or (training.flops_loss, training.flops_unit) == (loss, "gmacs")
     assert (training.epochs, training.batch_size, training.lr_steps) == (50, 64, (20, 40))
     assert (training.lr_schedule, training.lr_decay, training.warmup_epochs) == ("step", 0.1, 0)
     # opts.py: --momentum 0.9, --clip-gradient 20 over all parameters, --dropout 0.5.
