@@ -95,14 +95,18 @@ def command(
     import torch
 
     from adafuse_deploy.models.recognizer import VideoRecognizer
+    from adafuse_deploy.training.distributed import choose_device
     from adafuse_deploy.training.initialise import initialise
-    from adafuse_deploy.training.run_files import RunFiles
+    from adafuse_deploy.training.run_files import RunFiles, event_writer
     from adafuse_deploy.training.trainer import train
 
     RunFiles(output).check(resume=resume, overwrite=overwrite)
     recipe = _recipe(options)
-    source = _source(recipe, reading, options)
     training = recipe.training
+    choose_device(training.device)
+    if training.tensorboard:
+        event_writer()
+    source = _source(recipe, reading, options)
     torch.manual_seed(training.seed)
     model = VideoRecognizer(
         recipe.model_config(num_classes=source.num_classes, class_names=source.class_names)

@@ -35,47 +35,6 @@ class RunFiles:
         self.state = self.checkpoint.with_name(f"{self.checkpoint.stem}.state.pt")
         self.events = self.checkpoint.with_name(f"{self.checkpoint.stem}.tensorboard")
 
-    def check(self) -> None:
-        """Refuse names that cannot be written, before the first epoch.
-
-        Raises:
-            InputError: as :func:`adafuse_deploy.files.check_target`.
-        """
-        for path in (self.checkpoint, self.log, self.state):
-            check_target(path)
-
-    def write_log(self, rows: list[Row]) -> None:
-        """Write all epochs' lines; the file is replaced as a whole."""
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            values = {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()}
-            writer.writerow(values)
-        write_text(self.log, text.getvalue())
-
-    def write_events(self, row: Row) -> None:
-        """Add one epoch to TensorBoard's events.
-
-        Raises:
-            MissingDependencyError: TensorBoard is not installed.
-        """
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
-            raise MissingDependencyError(
-                "TensorBoard is not installed; run `pip install tensorboard`, or leave out "
-                "--tensorboard and read the CSV log."
-            ) from error
-        with SummaryWriter(str(self.events), purge_step=row["epoch"]) as writer:
-            for name, value in row.items():
-                if name != "epoch":
-                    writer.add_scalar(name, value, row["epoch"])
-
-    def write_state(self, values: dict[str, Any]) -> None:
-        """Replace the state to resume from."""
-        write_pickle({"format": STATE_FORMAT, **values}, self.state)
-
     def check(self, *, resume: bool = False, overwrite: bool = False) -> None:
         """Refuse names that cannot be written, or would replace what was made before.
 
@@ -126,6 +85,31 @@ class RunFiles:
         with open(self.log, "rb") as file:
             return file.read(6) == b"epoch,"
 
+    def write_log(self, rows: list[Row]) -> None:
+        """Write all epochs' lines; the file is replaced as a whole."""
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            values = {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()}
+            writer.writerow(values)
+        write_text(self.log, text.getvalue())
+
+    def write_events(self, row: Row) -> None:
+        """Add one epoch to TensorBoard's events.
+
+        Raises:
+            MissingDependencyError: TensorBoard is not installed.
+        """
+        with event_writer()(str(self.events), purge_step=row["epoch"]) as writer:
+            for name, value in row.items():
+                if name != "epoch":
+                    writer.add_scalar(name, value, row["epoch"])
+
+    def write_state(self, values: dict[str, Any]) -> None:
+        """Replace the state to resume from."""
+        write_pickle({"format": STATE_FORMAT, **values}, self.state)
+
     def read_state(self) -> dict[str, Any] | None:
         """Return the state to resume from, or None if the run has not come that far.
 
@@ -161,3 +145,19 @@ class RunFiles:
                 f"{self.state} belongs to a run with other settings: {', '.join(changed)}; "
                 "restore them, or start anew with another -o/--output."
             )
+
+
+def event_writer() -> Any:
+    """Return the class that writes TensorBoard's events.
+
+    Raises:
+        MissingDependencyError: TensorBoard is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise MissingDependencyError(
+            "TensorBoard is not installed; run `pip install tensorboard`, or leave out "
+            "--tensorboard and read the CSV log."
+        ) from error
+    return SummaryWriter

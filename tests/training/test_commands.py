@@ -153,6 +153,35 @@ def test_mistakes_are_one_sentence(arguments, message, checkpoint, folder, capsy
     assert not (folder / "x.pt").exists()
 
 
+def test_outputs_and_options_are_looked_at_before_the_lists(folder, checkpoint, capsys, tmp_path):
+    """The lists are missing too, but what a run would fail on at its end comes first."""
+    lists = ("--data", "none.txt", "--val", "none.txt")
+    recipe = ("--recipe", folder / "recipe.yaml")
+    for output, options, message in (
+        (tmp_path / "nodir" / "x.pt", (), "nodir"),
+        (checkpoint, (), "(--resume)"),
+        (tmp_path / "x.pt", ("--device", "warp"), "the device 'warp'"),
+        (tmp_path / "x.pt", ("--resume", "--overwrite"), "give one"),
+    ):
+        assert run_cli("train", *recipe, *lists, *options, "-o", output) != 0
+        assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_goes_on_or_is_replaced(folder, tmp_path, capsys):
+    out = tmp_path / "ckpt.pt"
+    arguments = ("train", "--recipe", folder / "recipe.yaml", *_lists(folder), "-o", out)
+    assert run_cli(*arguments, "--resume") == 0  # there is nothing to resume yet
+    first = out.read_bytes()
+    assert run_cli(*arguments) == 1
+    assert out.read_bytes() == first
+    assert run_cli(*arguments, "--resume", "--epochs", 2) == 0
+    assert "Going on after epoch 1 to epoch 2 instead of 1" in capsys.readouterr().err
+    assert read_checkpoint(out)["training"]["epochs"] == 2
+    assert run_cli(*arguments, "--overwrite") == 0
+    assert read_checkpoint(out)["training"]["epochs"] == 1
+
+
 def test_all_missing_folders_are_listed_at_once(folder, tmp_path, capsys):
     bad = tmp_path / "bad.txt"
     bad.write_text("v0 5 0\ngone1 5 0\ngone2 5 1\n")
