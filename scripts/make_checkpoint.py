@@ -15,8 +15,9 @@ from pathlib import Path
 from adafuse_deploy.assets import SHIPPED
 from adafuse_deploy.cli import adafuse_deploy
 from adafuse_deploy.data.dataset import SyntheticClips
+from adafuse_deploy.evaluation.result import Evaluation
 from adafuse_deploy.models.checkpoint import load_model, read_checkpoint, save_checkpoint
-from adafuse_deploy.training.evaluation import Evaluation, evaluate
+from adafuse_deploy.training.evaluation import evaluate
 
 RECIPE = "recipes/synthetic_adafuse_tsm_resnet18.yaml"
 DENSE, LONGER, GATED = "runs/dense.pt", "runs/dense_longer.pt", "runs/adafuse.pt"

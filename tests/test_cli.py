@@ -26,7 +26,7 @@ HEAVY = ("torch", "onnx", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx",
 FILE_OPTIONS = {
     *("checkpoint", "classes", "data", "engines", "file", "folder", "graph", "init"),
     *("json_file", "lists", "model", "output", "recipe", "root", "source", "timing_cache", "val"),
-    *("skipped_file", "video"),
+    *("csv_file", "skipped_file", "video"),
 }
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,30 +10,10 @@ from torch.utils.data import Dataset
 
 from adafuse_deploy.config import Preprocessing
 from adafuse_deploy.data.clips import center_clip
-from adafuse_deploy.data.frames import FrameArray, FrameSource
+from adafuse_deploy.data.labelled import LabelledVideo, draw_videos
 from adafuse_deploy.data.sampling import random_indices
-from adafuse_deploy.data.synthetic import synthetic_clip
 from adafuse_deploy.data.transforms import Augmentation, augment
 from adafuse_deploy.errors import InputError
-from adafuse_deploy.progress import progress
-
-
-class LabelledVideo(Protocol):
-    """What a dataset asks of a video, such as a :class:`adafuse_deploy.data.lists.Record`."""
-
-    @property
-    def label(self) -> int:
-        """Class, counting from 0."""
-        ...
-
-    @property
-    def origin(self) -> str:
-        """Where the video was listed, for messages."""
-        ...
-
-    def open(self) -> FrameSource:
-        """Open the frames."""
-        ...
 
 
 class ClipDataset(Dataset[tuple[torch.Tensor, int]]):
@@ -126,10 +104,9 @@ class SyntheticClips(ClipDataset):
         num_frames: int = 24,
         show_progress: bool = True,
     ) -> None:
-        videos = [
-            _DrawnVideo(*synthetic_clip(index, seed=seed, size=size, num_frames=num_frames))
-            for index in progress(range(count), "drawing", show=show_progress, unit="clips")
-        ]
+        videos = draw_videos(
+            count, seed=seed, size=size, num_frames=num_frames, show_progress=show_progress
+        )
         super().__init__(
             videos,
             num_segments,
@@ -137,13 +114,3 @@ class SyntheticClips(ClipDataset):
             augmentation=augmentation,
             seed=seed,
         )
-
-
-@dataclass(frozen=True)
-class _DrawnVideo:
-    clip: np.ndarray
-    label: int
-    origin: str = "synthetic clip"
-
-    def open(self) -> FrameSource:
-        return FrameArray(self.clip)

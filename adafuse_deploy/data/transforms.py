@@ -7,7 +7,7 @@ Resizing is Pillow's antialiased bilinear filter everywhere, so every verb sees 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -17,6 +17,9 @@ from adafuse_deploy.data.arrays import to_frames
 from adafuse_deploy.data.flips import Flip, check_flip
 from adafuse_deploy.data.frames import Frames
 from adafuse_deploy.errors import InputError
+
+CROPS = (1, 3, 10)
+"""How many crops of a frame :func:`multi_crop` can cut."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,37 @@ def preprocess(frames: Frames, preprocessing: Preprocessing) -> np.ndarray:
     """
     frames = to_frames(frames)
     return normalize(np.stack([_center(frame, preprocessing) for frame in frames]), preprocessing)
+
+
+def multi_crop(
+    frames: Frames, preprocessing: Preprocessing, crops: int, *, full_resolution: bool = False
+) -> np.ndarray:
+    """Resize the short side, cut several crops and normalise, as TSN and TSM test.
+
+    One crop is :func:`preprocess`.  Three are the left, right and middle of the frame at half its
+    height.  Ten are the corners and the middle, each also mirrored.  The places are quarters of the
+    free space, rounded down, times 0, 2 or 4.
+
+    Args:
+        frames: T images uint8 (H, W, 3), RGB, or an array (T, H, W, 3).
+        preprocessing: sizes and normalisation of the network.
+        crops: 1, 3 or 10.
+        full_resolution: crops are as high as the resized frame instead of ``crop``.
+
+    Returns:
+        float32 (crops, T, 3, side, side).
+
+    Raises:
+        InputError: another number of crops, no image, or one of another type or shape.
+    """
+    if crops not in CROPS:
+        raise InputError(f"A frame is cut into {', '.join(map(str, CROPS))} crops, not {crops}.")
+    side = preprocessing.resize if full_resolution else preprocessing.crop
+    if crops == 1:
+        whole = replace(preprocessing, crop=side)
+        return preprocess(frames, whole)[None]
+    cut = np.stack([_cut(frame, preprocessing.resize, side, crops) for frame in to_frames(frames)])
+    return np.stack([normalize(cut[:, crop], preprocessing) for crop in range(crops)])
 
 
 def augment(
@@ -148,8 +182,23 @@ def _random_box(scales: tuple[float, ...], rng: np.random.Generator) -> _Box:
 
 def _center(frame: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     """Resize a frame's short side and crop the centre: uint8 (crop, crop, 3)."""
+    crop = preprocessing.crop
+    frame = _scale(frame, preprocessing.resize)
+    top, left = (round((side - crop) / 2) for side in frame.shape[:2])
+    return frame[top : top + crop, left : left + crop]
+
+
+def _scale(frame: np.ndarray, short: int) -> np.ndarray:
+    """Resize a frame so that its short side is ``short``."""
     height, width = frame.shape[:2]
-    short, crop = preprocessing.resize, preprocessing.crop
-    scaled = (max(short, short * height // width), max(short, short * width // height))
-    top, left = (round((side - crop) / 2) for side in scaled)
-    return resize(frame, *scaled)[top : top + crop, left : left + crop]
+    return resize(frame, max(short, short * height // width), max(short, short * width // height))
+
+
+def _cut(frame: np.ndarray, short: int, side: int, crops: int) -> np.ndarray:
+    """Resize a frame's short side and cut 3 or 10 crops: uint8 (crops, side, side, 3)."""
+    frame = _scale(frame, short)
+    down, right = ((length - side) // 4 for length in frame.shape[:2])
+    places = ((2, 0), (2, 4), (2, 2)) if crops == 3 else (*_CORNERS, (2, 2))
+    cut = [frame[y * down :, x * right :][:side, :side] for y, x in places]
+    mirrored = [crop[:, ::-1] for crop in cut] if crops == 10 else []
+    return np.stack([*cut, *mirrored])

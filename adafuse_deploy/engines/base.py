@@ -36,10 +36,12 @@ class Engine(ABC):
     Attributes:
         name: the runtime in words, such as "onnxruntime + operator library".
         metadata: what the network is and how its input is prepared.
+        max_batch: how many clips it takes at a time; None for any number.
     """
 
     name: str
     metadata: GraphMetadata
+    max_batch: int | None = None
     _closed = False
 
     def run(self, frames: np.ndarray) -> Prediction:

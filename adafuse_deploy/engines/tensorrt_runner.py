@@ -44,6 +44,7 @@ class TensorRTEngine(Engine):
         path = Path(path)
         self.sidecar = read_sidecar(path)
         self.name, self.metadata = self.sidecar.backend, self.sidecar.metadata
+        self.max_batch = self.sidecar.batch.max
         backend = find_backend(self.sidecar.backend)
         self.sidecar.check_runtime(path, backend.version())
         gpu = _gpu(device)

@@ -10,8 +10,9 @@ from typing import Protocol
 from adafuse_deploy.config import ModelConfig
 from adafuse_deploy.data.catalog import DATASETS
 from adafuse_deploy.data.class_files import read_class_names
-from adafuse_deploy.data.dataset import ClipDataset, LabelledVideo, SyntheticClips
+from adafuse_deploy.data.dataset import ClipDataset, SyntheticClips
 from adafuse_deploy.data.flips import flip_rule
+from adafuse_deploy.data.labelled import LabelledVideo
 from adafuse_deploy.data.lists import ListReading, read_list
 from adafuse_deploy.data.synthetic import CLASS_NAMES
 from adafuse_deploy.data.transforms import Augmentation

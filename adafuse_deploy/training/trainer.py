@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from adafuse_deploy.config import ModelConfig
 from adafuse_deploy.errors import InputError, NotFiniteError
+from adafuse_deploy.evaluation.result import Evaluation
 from adafuse_deploy.macs import dense_macs
 from adafuse_deploy.models.checkpoint import (
     first_not_finite,
@@ -29,7 +30,7 @@ from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.progress import progress as show_progress
 from adafuse_deploy.training.config import TrainingConfig
 from adafuse_deploy.training.distributed import Processes, processes
-from adafuse_deploy.training.evaluation import Evaluation, evaluate
+from adafuse_deploy.training.evaluation import evaluate
 from adafuse_deploy.training.losses import FlopsLoss, relative_flops
 from adafuse_deploy.training.optimizer import clipped_together, make_optimizer
 from adafuse_deploy.training.policy_gradient import SampledPolicies

@@ -8,12 +8,13 @@ import torch
 from torch.utils.data import TensorDataset
 
 from adafuse_deploy.assets import SHIPPED
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.errors import InputError, NotFiniteError
+from adafuse_deploy.evaluation.result import Evaluation
 from adafuse_deploy.macs import dense_macs, official_gflops
 from adafuse_deploy.models.checkpoint import read_checkpoint
 from adafuse_deploy.models.gate import sampled
 from adafuse_deploy.prediction import KEEP, REUSE, SKIP
-from adafuse_deploy.training.evaluation import Evaluation, evaluate
+from adafuse_deploy.training.evaluation import evaluate
 
 
 def test_against_one_prediction_of_everything(make_model, clips):
@@ -71,3 +72,11 @@ def test_figures_of_the_first_version_are_read():
     assert result.gmacs == pytest.approx(0.02909, abs=1e-5)  # adafuse_deploy/assets/README.md
     assert result.dense_gmacs == pytest.approx(0.08849, abs=1e-5)
     assert result.relative_flops == pytest.approx(0.329, abs=1e-3)
+
+
+def test_a_network_without_finite_answers_has_no_accuracy(make_model, clips):
+    model = make_model()
+    with torch.no_grad():
+        model.consensus.fc.bias[1] = torch.nan
+    with pytest.raises(NotFiniteError, match="NaN or infinite logits"):
+        evaluate(model, clips(3, 1))

@@ -1,0 +1,143 @@
+"""What an evaluation finds: accuracy, cost, policies, and the confusion of the classes."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class PolicyMix:
+    """Shares of the actions among all decisions of one gate, or of all gates; they sum to one."""
+
+    name: str
+    skip: float
+    reuse: float
+    keep: float
+
+
+_RENAMED = {"gflops": "gmacs", "dense_gflops": "dense_gmacs"}
+"""What figures were called in version 0.1.0."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a network did on a set of videos.
+
+    Attributes:
+        clips: how many videos there were.
+        top1, top5: accuracies in per cent.
+        gmacs: billions of multiply-accumulates per clip under the policies, the policy networks'
+            own included; papers call them GFLOPs.  Where a video is looked at in several clips or
+            crops, of one of them.
+        dense_gmacs: the same of the network without gates.
+        official_gflops: per *frame*, as the public code reports and counts them, see
+            :func:`adafuse_deploy.macs.official_gflops`.
+        overall: mix of all decisions; None for a dense network.
+        gates: mix per gate, in network order.
+    """
+
+    clips: int
+    top1: float
+    top5: float
+    gmacs: float
+    dense_gmacs: float
+    official_gflops: float
+    overall: PolicyMix | None
+    gates: tuple[PolicyMix, ...]
+
+    @property
+    def relative_flops(self) -> float:
+        """``gmacs`` as a share of ``dense_gmacs``."""
+        return self.gmacs / self.dense_gmacs
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON and checkpoints."""
+        values = {**asdict(self), "relative_flops": self.relative_flops}
+        return {**values, "gates": list(values["gates"])}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Evaluation:
+        """Rebuild an evaluation from :meth:`to_dict`, of version 0.1.0 too.
+
+        What a file does not record, ``official_gflops``, is NaN.
+        """
+        renamed = {_RENAMED.get(name, name): value for name, value in values.items()}
+        values = {"official_gflops": float("nan"), **renamed}
+        values.pop("relative_flops")
+        if values["overall"] is not None:
+            values["overall"] = PolicyMix(**values["overall"])
+        return cls(**{**values, "gates": tuple(PolicyMix(**gate) for gate in values["gates"])})
+
+
+@dataclass(frozen=True)
+class ClassResult:
+    """How one class was recognised.
+
+    Attributes:
+        label: the class, counting from 0.
+        name: its name, or "class 3" where none is known.
+        clips: its videos.
+        correct: those whose best class it was.
+    """
+
+    label: int
+    name: str
+    clips: int
+    correct: int
+
+    @property
+    def accuracy(self) -> float | None:
+        """Per cent, or None for a class without videos."""
+        return 100 * self.correct / self.clips if self.clips else None
+
+
+class Confusion:
+    """Which classes were taken for which.
+
+    Args:
+        matrix: int64 (K, K): videos of class ``row`` that were taken for class ``column``.
+        class_names: K names, or none.
+    """
+
+    def __init__(self, matrix: np.ndarray, class_names: Sequence[str] = ()) -> None:
+        self.matrix = matrix
+        self.names = list(class_names) or [f"class {label}" for label in range(len(matrix))]
+
+    @property
+    def classes(self) -> list[ClassResult]:
+        """All classes in order."""
+        columns = zip(self.names, self.matrix.sum(1), self.matrix.diagonal(), strict=True)
+        return [
+            ClassResult(label, name, int(clips), int(correct))
+            for label, (name, clips, correct) in enumerate(columns)
+        ]
+
+    @property
+    def mean_class_accuracy(self) -> float:
+        """Mean over the classes that have videos, in per cent."""
+        return float(np.mean([c.accuracy for c in self.classes if c.accuracy is not None]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "mean_class_accuracy": self.mean_class_accuracy,
+            "classes": [{**asdict(c), "accuracy": c.accuracy} for c in self.classes],
+            "confusion": self.matrix.tolist(),
+        }
+
+    def to_csv(self) -> str:
+        """Return a table: a line per true class, its accuracy, and a column per predicted class."""
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        labels = range(len(self.matrix))
+        writer.writerow(["class", "name", "clips", "correct", "accuracy", *labels])
+        for found, row in zip(self.classes, self.matrix.tolist(), strict=True):
+            accuracy = "" if found.accuracy is None else f"{found.accuracy:.6g}"
+            writer.writerow([found.label, found.name, found.clips, found.correct, accuracy, *row])
+        return text.getvalue()
