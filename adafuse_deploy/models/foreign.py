@@ -89,7 +89,7 @@ class ForeignWeights:
     def classes(self) -> int | None:
         """The number of actions; None without a classifier of them."""
         classifier = self.tensors.get("new_fc.weight")
-        return None if classifier is None else len(classifier)
+        return None if classifier is None or classifier.dim() == 0 else len(classifier)
 
     @property
     def gated(self) -> bool:
@@ -247,7 +247,8 @@ def _check_supported(weights: Mapping[str, Tensor], source: str) -> None:
             raise InputError(
                 f"{source} is of a network with 3D convolutions ({name}); give a 2D one."
             )
-        if re.fullmatch(r"\w+\.conv1(\.conv)?\.weight", name) and tensor.shape[1] != 3:
+        first = tensor.dim() == 4 and re.fullmatch(r"\w+\.conv1(\.conv)?\.weight", name)
+        if first and tensor.shape[1] not in (0, 3):
             raise InputError(
                 f"{source} is of a network that reads {tensor.shape[1]} channels, such as optical "
                 "flow or differences of frames; only RGB frames are supported."

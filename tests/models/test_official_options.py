@@ -300,6 +300,30 @@ def test_damaged_checkpoints_get_a_sentence(name: str, tmp_path: Path) -> None:
         assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (1, 2), (8, 0, 7, 7), (2, 2, 2, 2, 2)])
+@pytest.mark.parametrize("name", ["adatsn18", "tsm18plain"])
+def test_shapes_that_are_read_before_they_are_compared(
+    name: str, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    path = write_official(name, tmp_path, tiny=True)
+    whole = torch.load(path, weights_only=True)["state_dict"]
+    ends = (
+        "model.conv1.weight",
+        "model.bn1.weight",
+        "0.conv1.weight",
+        "new_fc.weight",
+        "new_fc.bias",
+    )
+    ends += ("gate_fc0.weight", "gate_fc1.weight", "gate_fc1.bias", "gate_bn.weight")
+    for end in ends:
+        key = next((key for key in whole if key.endswith(end)), None)
+        if key is not None:
+            torch.save({"state_dict": {**whole, key: torch.zeros(shape)}}, path)
+            with pytest.raises(InputError) as error:
+                load_official(path, temporal_shift=name == "tsm18plain", size=32)
+            assert "\n" not in str(error.value)
+
+
 def _damage(state: dict[str, Any], key: str, rng: random.Random) -> None:
     tensor = state.pop(key)
     kind = rng.randrange(8)
