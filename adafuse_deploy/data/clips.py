@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import numpy as np
 
@@ -67,7 +66,7 @@ def open_source(
 ) -> FrameSource:
     """Open a video file or a folder of frames, whichever ``path`` is; as :func:`open_clip`."""
     path = os.fspath(path).removeprefix("file://")
-    if Path(path).is_dir():
+    if os.path.isdir(path):
         return FrameFolder(path, template=template)
     return VideoFile(path, strict=strict)
 

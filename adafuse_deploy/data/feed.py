@@ -6,13 +6,13 @@ own that keeps the newest frame only: who is slow sees fewer frames, never old o
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
@@ -90,8 +90,7 @@ Connect = Callable[[], Iterator[Frame]]
 
 def is_live(source: str) -> bool:
     """Whether a source is a camera or a network address rather than a file or a folder."""
-    path = Path(source)
-    if path.is_file() or path.is_dir():
+    if os.path.isfile(source) or os.path.isdir(source):
         return False
     return is_address(source) or source.startswith("/dev/")
 
@@ -252,11 +251,11 @@ def open_feed(
     feed: FileFeed | LiveFeed
     if is_live(source):
         feed = LiveFeed(lambda: _receive(source), sampling, retries=retries, notify=notify)
-    elif Path(source).is_dir():
+    elif os.path.isdir(source):
         folder = FrameFolder(source, template=template)
         feed = FileFeed(lambda: _images(folder), sampling)
     else:
-        if not Path(source).is_file():
+        if not os.path.isfile(source):
             raise InputError(f"There is no video file {source}; check the path.")
         feed = FileFeed(lambda: _play(source), sampling)
     try:

@@ -118,7 +118,7 @@ def read_list(
     indices = indices_of(class_names)
     problems = _Problems(path)
     found: list[_Found] = []
-    for place, entry in parse_list(path, indices, lambda name: (folder / name).exists()):
+    for place, entry in parse_list(path, indices, lambda name: os.path.exists(folder / name)):
         try:
             found.append(_find(entry, place, folder, reading, labels, indices))
         except InputError as error:
@@ -236,7 +236,7 @@ def _find(
     parent = Path(name).parent.name
     if label is None and plain_name(parent) in indices:
         label = parent
-    path = next((folder / name for name in entry.paths if (folder / name).exists()), None)
+    path = next((folder / name for name in entry.paths if os.path.exists(folder / name)), None)
     if label is None and labels == "required":
         raise InputError(f"{name!r} is neither 'path num_frames label' nor 'path label'.")
     if path is None:
@@ -244,7 +244,7 @@ def _find(
         raise _MissingError(f"there is {kind} {folder / name}.")
     if labels == "unused":
         label = None
-    if path.is_file():
+    if os.path.isfile(path):
         video = Record(path, NO_LABEL, listed=entry.num_frames, strict=reading.strict_frames)
         return _Found(place, video, label)
     if entry.num_frames == 0:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adafuse_deploy.errors import InputError
@@ -20,7 +19,7 @@ _TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}
 
 def is_address(source: str | os.PathLike[str]) -> bool:
     """Whether a source is a network address such as ``rtsp://host/path`` rather than a file."""
-    return "://" in os.fspath(source) and not Path(source).exists()
+    return "://" in os.fspath(source) and not os.path.exists(source)
 
 
 def check_local(path: str | os.PathLike[str]) -> None:
@@ -50,7 +49,7 @@ def open_video(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer, V
     """
     import av
 
-    if not Path(path).is_file():
+    if not os.path.isfile(path):
         raise InputError(f"There is no video file {path}; check the path.")
     try:
         with av.open(file_url(path)) as container:

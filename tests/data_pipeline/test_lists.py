@@ -377,6 +377,8 @@ def test_a_part_of_a_list_is_evenly_spaced(videos):
 
 
 def test_lists_that_are_no_lists(videos):
+    with pytest.raises(InputError, match="line 1: there is no folder"):
+        read_list(write_list(videos, "x" * 5000 + " 1 1"))
     (videos / "a.json").write_text('{"a.mp4": 3}')
     with pytest.raises(InputError, match="is no list of objects such as"):
         read_list(videos / "a.json")
