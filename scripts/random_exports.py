@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import onnx
@@ -156,28 +157,30 @@ class Tracing:
         return filled
 
 
+def _report(index: int, seed: int) -> Found:
+    """Examine a network and print a line."""
+    name, mode, settings = SHAPES[index // 2 % len(SHAPES)]  # each with either kind of gate
+    model = random_network(name, seed + index, **settings)
+    with tempfile.TemporaryDirectory(prefix="adafuse-random-") as folder:
+        found = examine(model, mode, Path(folder))
+    print(
+        f"{index:3d} {name} {mode} {settings}: {found.flips} ties settled otherwise (margin up to "
+        f"{found.margin:.1e}), logits {found.error:.1e}, without ties "
+        f"{'refused' if found.refused_without_ties else 'accepted'}"
+        + "".join(f"; REFUSED: {text}" for text in found.refused),
+        flush=True,
+    )
+    return found
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Examine the networks and print a line for each, and the sum."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=50, help="networks")
     parser.add_argument("--seed", type=int, default=0, help="of the first network's weights")
     options = parser.parse_args(arguments)
-    results = []
-    onnx_exporter._trace = Tracing()
-    for index in range(options.count):
-        # Each shape in turn, with either kind of gate.
-        name, mode, settings = SHAPES[index // 2 % len(SHAPES)]
-        model = random_network(name, options.seed + index, **settings)
-        with tempfile.TemporaryDirectory(prefix="adafuse-random-") as folder:
-            found = examine(model, mode, Path(folder))
-        results.append(found)
-        print(
-            f"{index:3d} {name} {mode} {settings}: {found.flips} ties settled otherwise (margin up "
-            f"to {found.margin:.1e}), logits {found.error:.1e}, without ties "
-            f"{'refused' if found.refused_without_ties else 'accepted'}"
-            + "".join(f"; REFUSED: {text}" for text in found.refused),
-            flush=True,
-        )
+    with patch.object(onnx_exporter, "_trace", Tracing()):
+        results = [_report(index, options.seed) for index in range(options.count)]
     refused = sum(bool(found.refused) for found in results)
     tied = sum(found.flips > 0 for found in results)
     without = sum(found.refused_without_ties for found in results)
