@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, overload
 
-from adafuse_deploy.data.checking import Finding, check_all, check_opening, check_wholly
+from adafuse_deploy.data.checking import check_all, check_opening, check_wholly
 from adafuse_deploy.data.labels import (
     NO_LABEL,
     ClassNumbers,
@@ -18,14 +17,12 @@ from adafuse_deploy.data.labels import (
     plain_name,
 )
 from adafuse_deploy.data.list_files import Entry, parse_list
+from adafuse_deploy.data.list_problems import ListProblems, MissingVideoError
 from adafuse_deploy.data.media import check_local
 from adafuse_deploy.data.numbering import find_numbering
 from adafuse_deploy.data.record import Record
-from adafuse_deploy.errors import InputError, InputWarning
-from adafuse_deploy.files import check_target, write_text
-
-SHOWN_PROBLEMS = 200
-"""How many bad lines an error message quotes before it only counts them."""
+from adafuse_deploy.errors import InputError
+from adafuse_deploy.files import check_target
 
 Labels = Literal["required", "optional", "unused"]
 """Whether a list must say the classes, may, or is not asked."""
@@ -116,36 +113,21 @@ def read_list(
         check_target(skipped, "--skipped-file")
     folder = Path(reading.root) if reading.root is not None else path.parent
     indices = indices_of(class_names)
-    problems = _Problems(path)
+    problems = ListProblems(path)
     found: list[_Found] = []
     for place, entry in parse_list(path, indices, lambda name: os.path.exists(folder / name)):
         try:
             found.append(_find(entry, place, folder, reading, labels, indices))
         except InputError as error:
             problems.add(place, error)
-    numbered = [(video.record.path, video.label) for video in found if isinstance(video.label, int)]
-    labelled = any(video.label is not None for video in found)
-    first = reading.first_label
-    if first is None:
-        first = guess_first_label(numbered, num_classes or len(indices), indices, str(path))
-    classes = ClassNumbers(first, num_classes or len(indices), indices)
-    usable: list[tuple[str, Record]] = []
-    for video in found:
-        try:
-            if labelled and video.label is None:
-                raise InputError(f"{video.record.path} has no label, but others have.")
-            label = NO_LABEL if video.label is None else classes.index(video.label)
-            origin = f"{path} {video.place}"
-            usable.append((video.place, replace(video.record, label=label, origin=origin)))
-        except InputError as error:
-            problems.add(video.place, error)
+    usable, first = _labelled(found, problems, reading.first_label, num_classes, indices)
     if count is not None and count < len(usable):
         usable = [usable[index * len(usable) // count] for index in range(count)]
     check = check_wholly if reading.skip_missing else check_opening
     findings = [] if problems.malformed else check_all([record for _, record in usable], check)
     for (place, _), finding in zip(usable, findings, strict=False):
         if finding.error:
-            problems.add(place, _MissingError(str(finding.error)))
+            problems.add(place, MissingVideoError(str(finding.error)))
     if problems.malformed or (problems.missing and not reading.skip_missing):
         raise InputError(problems.sentence())
     records = [
@@ -158,10 +140,6 @@ def read_list(
     return VideoList(tuple(records), first)
 
 
-class _MissingError(InputError):
-    """A video is missing or broken, which may be left out; not a fault of the list."""
-
-
 @dataclass(frozen=True)
 class _Found:
     """A video that is there, with its label as listed and its place in the list."""
@@ -171,52 +149,32 @@ class _Found:
     label: int | str | None
 
 
-class _Problems:
-    """What is wrong with a list: with its lines, and with the videos they name."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.malformed, self.missing = 0, 0
-        self._lines: list[tuple[str, InputError]] = []
-
-    def add(self, place: str, error: InputError) -> None:
-        """Take note of what is wrong at a place such as "line 3"."""
-        if isinstance(error, _MissingError):
-            self.missing += 1
-        else:
-            self.malformed += 1
-        self._lines.append((place, error))
-
-    def sentence(self) -> str:
-        """Return everything in one message."""
-        lines = self._sorted()
-        shown = "\n  ".join(f"{place}: {error}" for place, error in lines[:SHOWN_PROBLEMS])
-        more = len(lines) - SHOWN_PROBLEMS
-        rest = f"\n  ... and {more} more" if more > 0 else ""
-        way_out = "\n--skip-missing leaves missing and broken videos out." if self.missing else ""
-        return f"The list {self.path} has {len(lines)} unusable lines:\n  {shown}{rest}{way_out}"
-
-    def write(
-        self, target: Path, usable: Sequence[tuple[str, Record]], findings: Sequence[Finding]
-    ) -> None:
-        """Write which videos are left out and which are used though damaged, and say how many."""
-        lines = [f"# Left out of {self.path}: {self.missing}"]
-        lines += [f"{place}\t{error}" for place, error in self._sorted()]
-        damaged = [
-            f"# used: {place}\t{record.path}: {'; '.join(finding.complaints)}"
-            for (place, record), finding in zip(usable, findings, strict=True)
-            if finding.complaints and not finding.error
-        ]
-        write_text(target, "\n".join([*lines, *damaged]) + "\n")
-        if self.missing or damaged:
-            sentence = (
-                f"Of the videos of {self.path}, {self.missing} are missing or broken and left out, "
-                f"{len(damaged)} are damaged and used; {target} names them."
-            )
-            warnings.warn(InputWarning(sentence), stacklevel=3)
-
-    def _sorted(self) -> list[tuple[str, InputError]]:
-        return sorted(self._lines, key=lambda line: int(line[0].split()[-1]))
+def _labelled(
+    found: Sequence[_Found],
+    problems: ListProblems,
+    first_label: int | None,
+    num_classes: int | None,
+    indices: Mapping[str, int],
+) -> tuple[list[tuple[str, Record]], int]:
+    """Return the videos with a usable label, each with its place, and the first class's number."""
+    numbered = [(video.record.path, video.label) for video in found if isinstance(video.label, int)]
+    labelled = any(video.label is not None for video in found)
+    count = num_classes or len(indices)
+    if first_label is None:
+        first_label = guess_first_label(numbered, count, indices, str(problems.path))
+    classes = ClassNumbers(first_label, count, indices)
+    usable: list[tuple[str, Record]] = []
+    for video in found:
+        try:
+            if labelled and video.label is None:
+                raise InputError(f"{video.record.path} has no label, but others have.")
+            label = NO_LABEL if video.label is None else classes.index(video.label)
+        except InputError as error:
+            problems.add(video.place, error)
+            continue
+        origin = f"{problems.path} {video.place}"
+        usable.append((video.place, replace(video.record, label=label, origin=origin)))
+    return usable, first_label
 
 
 def _find(
@@ -241,7 +199,7 @@ def _find(
         raise InputError(f"{name!r} is neither 'path num_frames label' nor 'path label'.")
     if path is None:
         kind = "no folder" if entry.num_frames is not None else "no video file"
-        raise _MissingError(f"there is {kind} {folder / name}.")
+        raise MissingVideoError(f"there is {kind} {folder / name}.")
     if labels == "unused":
         label = None
     if os.path.isfile(path):
@@ -252,7 +210,7 @@ def _find(
     try:
         numbering = find_numbering(path, reading.template, entry.num_frames)
     except InputError as error:
-        raise _MissingError(str(error)) from error
+        raise MissingVideoError(str(error)) from error
     if entry.one_number and entry.label == numbering.count and labels != "unused":
         if labels == "required":
             raise InputError(
