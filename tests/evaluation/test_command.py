@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from adafuse_deploy.data.lists import read_list
+from adafuse_deploy.engines.onnxruntime import OnnxRuntimeEngine
 from adafuse_deploy.evaluation.views import Views
 from adafuse_deploy.models.checkpoint import load_model
 from tests.support import run_cli
@@ -27,7 +28,7 @@ PROTOCOLS = [
     ((), Views()),
     (("--crops", 10), Views(crops=10)),
     (("--clips", 2, "--crops", 3), Views(clips=2, crops=3)),
-    (("--dense-sampling", "--crops", 3), Views(clips=10, crops=3, dense_sampling=True)),
+    (("--dense-sampling",), Views(clips=10, dense_sampling=True)),
 ]
 
 
@@ -47,6 +48,33 @@ def test_checkpoint_and_graph_agree_with_a_loop(
         assert values["confusion"] == matrix.tolist()
         assert values["top1"] == pytest.approx(100 * matrix.trace() / 6)
         assert values["clips"] == 6 and values["views"] == views.to_dict()
+
+
+def test_a_fused_graph(tiny_graph, listing, tmp_path):
+    fused = tmp_path / "tiny.cpu.onnx"
+    build = ("build-engine", tiny_graph, "-o", fused, "--backend", "onnxruntime")
+    assert run_cli(*build) == 0
+    portable, built = (_evaluate(file, listing, tmp_path) for file in (tiny_graph, fused))
+    assert built["confusion"] == portable["confusion"] and built["gates"] == portable["gates"]
+    assert built["gmacs"] == portable["gmacs"]
+
+
+def test_an_engine_is_given_no_more_than_it_takes(tiny_graph, listing, monkeypatch, capsys):
+    """An engine for GPUs has a largest batch; here ONNX Runtime stands for one."""
+    batches = []
+
+    class Small(OnnxRuntimeEngine):
+        max_batch = 4
+
+        def run(self, frames):
+            batches.append(len(frames))
+            return super().run(frames)
+
+    monkeypatch.setattr("adafuse_deploy.engines.onnxruntime.OnnxRuntimeEngine", Small)
+    options = ("--clips", 3, "--batch-size", 16)
+    assert run_cli("evaluate", tiny_graph, "--data", listing, *options) == 0
+    assert batches == [4, 4, 4, 4, 2]
+    assert "view, 3 of which make an answer" in capsys.readouterr().out
 
 
 def test_crops_at_full_resolution(tiny_checkpoint, tiny_graph, listing, tmp_path, capsys):
