@@ -308,6 +308,32 @@ def test_truncated_graph_is_refused(program: Program, tiny_graph: Path, tmp_path
     assert result.returncode == 1
 
 
+@pytest.mark.parametrize(
+    ("good", "bad", "message"),
+    [
+        ('"num_classes":5', '"num_classes":6', "logits of shape (1, 5)"),
+        ('"stop":', '"stop":99', "cost table does not fit"),
+        ('"gates":["', '"gates":["none","', "policy_04"),
+    ],
+)
+def test_metadata_of_another_graph_is_refused(
+    good: str, bad: str, message: str, program: Program, tiny_graph: Path, tmp_path: Path
+) -> None:
+    """What the record says of the graph's results is not believed."""
+    model = onnx.load(tiny_graph)
+    (entry,) = (entry for entry in model.metadata_props if entry.key == "adafuse")
+    text = entry.value.replace('["left","right","up","down","still"]', "[]")
+    assert good in text
+    entry.value = text.replace(good, bad)
+    onnx.save(model, tmp_path / "bad.onnx")
+    np.save(tmp_path / "in.npy", np.zeros((1, 4, 3, 32, 32), np.float32))
+    result = program(
+        "adafuse_run", tmp_path / "bad.onnx", tmp_path / "in.npy", tmp_path / "out.npy"
+    )
+    assert result.returncode in (1, 4), result.stderr
+    assert message in result.stderr
+
+
 def test_absent_operator_library_is_named(
     program: Program, tiny_graph: Path, tmp_path: Path
 ) -> None:

@@ -66,11 +66,11 @@ Prediction run_together(const Session& session, const Tensor<float>& clips, std:
   session.run(inputs, outputs);
 
   Prediction result;
-  result.logits = to_floats(outputs.values[0]);
-  result.frame_logits = to_floats(outputs.values[1]);
+  const std::int64_t frames = clips.shape[1], classes = session.metadata.num_classes;
+  result.logits = to_logits(outputs.values[0], {count, classes});
+  result.frame_logits = to_logits(outputs.values[1], {count, frames, classes});
   for (std::size_t i = 2; i < outputs.values.size(); ++i) {
-    const Ort::Value& value = outputs.values[i];
-    result.policies.push_back(to_policy(value, value.GetTensorTypeAndShapeInfo().GetShape()));
+    result.policies.push_back(to_policy(outputs.values[i], count, frames));
   }
   result.macs = clip_macs(session.metadata.layers, result.policies, clips.shape[1]);
   result.macs.resize(static_cast<std::size_t>(count), result.macs.front());

@@ -37,15 +37,29 @@ std::array<float, 3> three(const Json& values) {
   return result;
 }
 
+constexpr std::int64_t kMostSize = 0x7fffffff;               // of one dimension
+constexpr std::int64_t kMostPixels = 65536;                  // of a frame's side
+constexpr std::int64_t kMostValues = std::int64_t{1} << 40;  // of a tensor, and of operations
+
+// An integer within bounds.
+std::int64_t bounded(const Json& values, const char* key, std::int64_t least,
+                     std::int64_t most = kMostSize) {
+  const std::int64_t value = values[key].integer();
+  if (value < least || value > most) {
+    throw std::runtime_error(std::string("'") + key + "' is " + std::to_string(value));
+  }
+  return value;
+}
+
 Preprocessing to_preprocessing(const Json& values) {
   Preprocessing result;
-  result.resize = static_cast<int>(values["resize"].integer());
-  result.crop = static_cast<int>(values["crop"].integer());
+  result.resize = static_cast<int>(bounded(values, "resize", 1, kMostPixels));
+  result.crop = static_cast<int>(bounded(values, "crop", 1, kMostPixels));
   result.mean = three(values["mean"]);
   result.std = three(values["std"]);
   result.scale = static_cast<float>(values["scale"].number());
   result.channel_order = values["channel_order"].string();
-  if (result.crop < 1 || result.crop > result.resize) {
+  if (result.crop > result.resize) {
     throw std::runtime_error("crop does not fit resize");
   }
   return result;
@@ -56,7 +70,7 @@ std::optional<ChannelGate> to_gate(const Json* values, std::size_t gates) {
     return std::nullopt;
   }
   const auto index = [&](const char* key) {
-    return static_cast<std::size_t>((*values)[key].integer());
+    return static_cast<std::size_t>(bounded(*values, key, 0));
   };
   const ChannelGate gate{index("gate"), index("start"), index("stop")};
   if (gate.gate >= gates || gate.start >= gate.stop) {
@@ -68,8 +82,8 @@ std::optional<ChannelGate> to_gate(const Json* values, std::size_t gates) {
 Layer to_layer(const Json& values, std::size_t gates) {
   Layer layer;
   layer.name = values["name"].string();
-  if (const Json* macs = values.find("macs")) {
-    layer.macs = macs->integer();
+  if (values.find("macs") != nullptr) {
+    layer.macs = bounded(values, "macs", 0, kMostValues);
   }
   layer.output = to_gate(values.find("output"), gates);
   layer.input = to_gate(values.find("input"), gates);
@@ -79,8 +93,13 @@ Layer to_layer(const Json& values, std::size_t gates) {
 StateTensor to_state(const Json& values) {
   StateTensor state{
       values["input"].string(), values["output"].string(), {}, values["dtype"].string()};
+  std::int64_t values_left = kMostValues;
   for (const Json& side : values["shape"].array()) {
     state.shape.push_back(side.integer());
+    if (state.shape.back() < 1 || state.shape.back() > values_left) {
+      throw std::runtime_error("a state's shape holds " + std::to_string(state.shape.back()));
+    }
+    values_left /= state.shape.back();
   }
   if (state.dtype != "float32" && state.dtype != "int32") {
     throw std::runtime_error("state is " + state.dtype);
@@ -105,10 +124,14 @@ Metadata parse_metadata(const Json& values) {
   for (const auto& [domain, version] : values["operators"].object()) {
     result.operators[domain] = static_cast<int>(version.integer());
   }
-  result.num_classes = config["num_classes"].integer();
-  result.num_segments = config["num_segments"].integer();
+  result.num_classes = bounded(config, "num_classes", 1);
+  result.num_segments = bounded(config, "num_segments", 1);
   result.consensus = config["consensus"].string();
   result.class_names = texts(config["class_names"]);
+  if (!result.class_names.empty() &&
+      static_cast<std::int64_t>(result.class_names.size()) != result.num_classes) {
+    throw std::runtime_error("there is not one name per class");
+  }
   result.preprocessing = to_preprocessing(config["preprocessing"]);
   result.gates = texts(values["gates"]);
   for (const Json& layer : values["layers"].array()) {

@@ -28,6 +28,13 @@ Ort::Env& environment() {
   return env;
 }
 
+[[noreturn]] void refuse_output(const std::string& what, const Shape& shape,
+                                const std::string& wanted) {
+  throw IncompatibleArtifactError("The graph gives " + what + " of shape " + to_string(shape) +
+                                  " where its metadata says " + wanted +
+                                  "; export the graph again.");
+}
+
 void register_operators(Ort::SessionOptions& options, const std::string& library) {
   try {
     options.RegisterCustomOpsLibrary(library.c_str());
@@ -91,14 +98,27 @@ Ort::Value view(const Tensor<float>& tensor, std::int64_t first, std::int64_t co
                                          shape.size());
 }
 
-Tensor<float> to_floats(const Ort::Value& value) {
-  Tensor<float> result(value.GetTensorTypeAndShapeInfo().GetShape());
+Tensor<float> to_logits(const Ort::Value& value, const Shape& shape) {
+  const auto info = value.GetTensorTypeAndShapeInfo();
+  if (info.GetElementType() != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT || info.GetShape() != shape) {
+    refuse_output("logits", info.GetShape(), "float32 " + to_string(shape));
+  }
+  Tensor<float> result(shape);
   std::copy_n(value.GetTensorData<float>(), result.values.size(), result.values.begin());
   return result;
 }
 
-Tensor<std::uint8_t> to_policy(const Ort::Value& value, Shape shape) {
-  Tensor<std::uint8_t> result(std::move(shape));
+Tensor<std::uint8_t> to_policy(const Ort::Value& value, std::int64_t rows, std::int64_t frames) {
+  const auto info = value.GetTensorTypeAndShapeInfo();
+  Shape shape = info.GetShape();
+  const std::int64_t channels = shape.empty() ? 0 : shape.back();
+  const Shape wanted{rows, frames, channels};
+  if (info.GetElementType() != ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32 ||
+      (shape != wanted && shape != Shape{rows * frames, channels})) {
+    refuse_output("a policy", shape,
+                  "int32 (" + std::to_string(rows) + ", " + std::to_string(frames) + ", channels)");
+  }
+  Tensor<std::uint8_t> result(wanted);
   const auto* actions = value.GetTensorData<std::int32_t>();
   for (std::size_t i = 0; i < result.values.size(); ++i) {
     result.values[i] = static_cast<std::uint8_t>(actions[i]);

@@ -97,15 +97,14 @@ Prediction Stream::Impl::push(const Tensor<float>& frames) {
   session->run(inputs, outputs);
 
   Prediction result;
-  result.frame_logits = to_floats(outputs.values[0]);
+  const auto rows = static_cast<std::int64_t>(streams);
+  result.frame_logits = to_logits(outputs.values[0], {rows, metadata.num_classes});
   check_logits(result.frame_logits, session->name());
   turn = 1 - turn;
   result.logits = consensus->update(result.frame_logits);
   result.frame_logits.shape.insert(result.frame_logits.shape.begin() + 1, 1);
   for (std::size_t gate = 0; gate < metadata.gates.size(); ++gate) {
-    const Ort::Value& value = outputs.values[1 + gate];
-    const auto channels = value.GetTensorTypeAndShapeInfo().GetShape().back();
-    result.policies.push_back(to_policy(value, {static_cast<std::int64_t>(streams), 1, channels}));
+    result.policies.push_back(to_policy(outputs.values[1 + gate], rows, 1));
   }
   if (policies.empty()) {
     std::transform(result.policies.begin(), result.policies.end(), std::back_inserter(policies),
