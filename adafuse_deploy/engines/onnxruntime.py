@@ -52,6 +52,7 @@ class OnnxRuntimeEngine(Engine):
         device: str = "cpu",
     ) -> None:
         ort = BACKENDS["onnxruntime"].load()
+        self._path = os.fspath(path)
         self.metadata = read_metadata(path)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or 0
@@ -96,7 +97,7 @@ class OnnxRuntimeEngine(Engine):
     def _infer(self, frames: np.ndarray) -> Sequence[np.ndarray]:
         names, step = self.metadata.outputs, self._step
         parts: list[Sequence[np.ndarray]] = [
-            self._session.run(names, {"frames": frames[first : first + step]})
+            self._finish(self._session.run, names, {"frames": frames[first : first + step]})
             for first in range(0, len(frames), step)
         ]
         return (
@@ -116,7 +117,17 @@ class OnnxRuntimeEngine(Engine):
             for name, array in arrays.items():
                 bind(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
         session = self._session
-        return lambda: session.run_with_iobinding(binding)
+        return lambda: self._finish(session.run_with_iobinding, binding)
+
+    def _finish(self, run: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what a run gives; a graph that contradicts itself stops one."""
+        try:
+            return run(*arguments)
+        except Exception as error:  # onnxruntime has no common class for its errors
+            raise IncompatibleArtifactError(
+                f"ONNX Runtime stopped while it ran {self._path}: {error}. Give it more memory if "
+                "that is what it lacks; else the graph is damaged: export or build it again."
+            ) from error
 
     def _release(self) -> None:
         del self._session

@@ -19,7 +19,7 @@ import adafuse_deploy
 from adafuse_deploy.data.sampling import center_indices
 from adafuse_deploy.data.transforms import preprocess
 from adafuse_deploy.engines.onnxruntime import clips_at_once
-from adafuse_deploy.errors import AdaFuseError
+from adafuse_deploy.errors import AdaFuseError, IncompatibleArtifactError
 from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.ops.library import ENVIRONMENT_VARIABLE
@@ -306,6 +306,27 @@ def test_truncated_graph_is_refused(program: Program, tiny_graph: Path, tmp_path
     result = program("adafuse_run", graph, "in.npy", "out.npy")
     assert f"{graph} is not a readable ONNX file" in result.stderr
     assert result.returncode == 1
+
+
+def test_a_graph_that_contradicts_itself_is_refused(
+    program: Program, fused_graph: Path, tiny_clips: np.ndarray, tmp_path: Path
+) -> None:
+    """Noticed when it runs; in Python and C++ by the same sentence."""
+    model = onnx.load(fused_graph)
+    node = next(n for n in model.graph.node if n.op_type == "ConditionalBasicBlock")
+    (frames,) = (entry for entry in node.attribute if entry.name == "frames")
+    frames.i = 5
+    onnx.save(model, tmp_path / "bad.onnx")
+    refused = pytest.raises(IncompatibleArtifactError, match="must hold clips of 5 frames")
+    with adafuse_deploy.load_engine(tmp_path / "bad.onnx") as engine, refused:
+        engine.run(tiny_clips)
+    np.save(tmp_path / "in.npy", tiny_clips)
+    result = program(
+        "adafuse_run", tmp_path / "bad.onnx", tmp_path / "in.npy", tmp_path / "out.npy"
+    )
+    assert result.returncode == 4
+    assert result.stderr.startswith("Error: ONNX Runtime stopped while it ran")
+    assert "must hold clips of 5 frames" in result.stderr
 
 
 @pytest.mark.parametrize(

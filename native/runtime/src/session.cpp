@@ -51,7 +51,8 @@ void register_operators(Ort::SessionOptions& options, const std::string& library
 
 Session::Session(const std::string& path, const EngineOptions& options)
     : metadata(read_metadata(path)),
-      with_library(options.use_operator_library && !metadata.operators.empty()) {
+      with_library(options.use_operator_library && !metadata.operators.empty()),
+      path_(path) {
   if (!options.use_operator_library && !metadata.portable_name.empty()) {
     throw IncompatibleArtifactError(
         path + " runs only with the operator library; without it run the portable graph that it " +
@@ -78,9 +79,16 @@ Session::Session(const std::string& path, const EngineOptions& options)
 }
 
 void Session::run(const NamedValues& inputs, NamedValues& outputs) const {
-  session_.Run(Ort::RunOptions{nullptr}, pointers(inputs.names).data(), inputs.values.data(),
-               inputs.values.size(), pointers(outputs.names).data(), outputs.values.data(),
-               outputs.values.size());
+  try {
+    session_.Run(Ort::RunOptions{nullptr}, pointers(inputs.names).data(), inputs.values.data(),
+                 inputs.values.size(), pointers(outputs.names).data(), outputs.values.data(),
+                 outputs.values.size());
+  } catch (const Ort::Exception& error) {
+    throw IncompatibleArtifactError(
+        "ONNX Runtime stopped while it ran " + path_ + ": " + error.what() +
+        ". Give it more memory if that is what it lacks; else the graph is damaged: export or " +
+        "build it again.");
+  }
 }
 
 Ort::Value view(const Tensor<float>& tensor) {

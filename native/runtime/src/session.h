@@ -24,7 +24,8 @@ class Session {
  public:
   Session(const std::string& path, const EngineOptions& options);
 
-  // Runs the graph; outputs without a value get one.  Any number of threads may call it.
+  // Runs the graph; outputs without a value get one.  Any number of threads may call it.  Throws
+  // IncompatibleArtifactError where the runtime stops.
   void run(const NamedValues& inputs, NamedValues& outputs) const;
 
   const Metadata metadata;
@@ -35,6 +36,7 @@ class Session {
   }
 
  private:
+  const std::string path_;
   // ONNX Runtime declares a run as a change of the session although it is none.
   mutable Ort::Session session_{nullptr};
 };
