@@ -87,13 +87,11 @@ def _match(
     history: tuple[str, ...] = ()
     if first.op_type == _GATED:
         policy = first.input[3]
-        if second.op_type != _SKIPPING or second.input[3] != policy or any(first.input[4:]):
+        if not _reads_under(index, second, policy) or any(first.input[4:]):
             return None
     elif first.op_type == _STREAMING:
         policy, history = first.input[3], tuple(first.input[4:7])
-        # What a stream promises is the policy with every reuse as a keep.
-        promise = second.op_type == _SKIPPING and index.producer(second.input[3], "Where")
-        if not promise or promise.input[2] != policy or any(first.input[7:]):
+        if not _reads_under(index, second, policy, history) or any(first.input[7:]):
             return None
     elif second.op_type == _PLAIN:
         policy = ""
@@ -128,6 +126,20 @@ def _match(
         return None
     inner = tuple(conv.input[0] for conv in convs[1:])
     return ResidualBlock(output, inner, shift, weights, shortcut, policy, stride, history)
+
+
+def _reads_under(
+    index: GraphIndex, conv: onnx.NodeProto, policy: str, history: tuple[str, ...] = ()
+) -> bool:
+    """Return whether a convolution reads what the gate of ``policy`` left.
+
+    What a stream promises is the policy with every reuse as a keep, also where there is none.
+    """
+    if conv.op_type != _SKIPPING:
+        return False
+    where = index.producer(conv.input[3], "Where")
+    promises = where is not None and where.input[2] == policy
+    return promises or (not history and conv.input[3] == policy)
 
 
 def _residual_path(
