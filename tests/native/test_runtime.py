@@ -325,7 +325,7 @@ def test_a_graph_that_contradicts_itself_is_refused(
         "adafuse_run", tmp_path / "bad.onnx", tmp_path / "in.npy", tmp_path / "out.npy"
     )
     assert result.returncode == 4
-    assert result.stderr.startswith("Error: ONNX Runtime stopped while it ran")
+    assert "Error: ONNX Runtime stopped while it ran" in result.stderr
     assert "must hold clips of 5 frames" in result.stderr
 
 
@@ -334,7 +334,7 @@ def test_a_graph_that_contradicts_itself_is_refused(
     [
         ('"num_classes":5', '"num_classes":6', "logits of shape (1, 5)"),
         ('"stop":', '"stop":99', "cost table does not fit"),
-        ('"gates":["', '"gates":["none","', "policy_04"),
+        ('"gates":["', '"gates":["none","', "policy_08"),
     ],
 )
 def test_metadata_of_another_graph_is_refused(
