@@ -149,7 +149,9 @@ class Tracing:
         filled = onnx.ModelProto()
         filled.CopyFrom(self._graphs[shape])
         weights = {f"model.{name}": value for name, value in model.state_dict().items()}
-        if weights.keys() - {tensor.name for tensor in filled.graph.initializer}:
+        named = [weights[t.name] for t in filled.graph.initializer if t.name in weights]
+        # A layer that gates share has several names, of which the graph has one.
+        if {w.data_ptr() for w in weights.values()} - {w.data_ptr() for w in named}:
             return self._trace(model, metadata)  # the graph has some in another form
         for tensor in filled.graph.initializer:
             if tensor.name in weights:
