@@ -11,6 +11,7 @@ import json
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -183,7 +184,12 @@ def small_verdict(milliseconds: Mapping[str, float], adaptive: float, dense: flo
             f"{peers[peer]:.1f} ms. Deciding and calling operators cost time whatever is skipped, "
             "and here there is little to save. The network at the end of this demo has more."
         )
-    return "\n".join(lines)
+    return "\n".join(map(_wrapped, lines))
+
+
+def _wrapped(text: str) -> str:
+    """Break a sentence into lines for a terminal."""
+    return textwrap.fill(text, 100, break_on_hyphens=False)
 
 
 def _compared(ratio: float) -> str:
@@ -234,20 +240,23 @@ def stream_verdict(
     for end, name in zip(ends, names, strict=True):
         last = [frame for frame in frames if frame["seconds"] < end][-1]
         right += last["top"][0]["label"] == name
-    return (
+    return _wrapped(
         f"At their ends {right} of {len(names)} actions were recognised; the first frames of each "
-        "action\nstill have the previous one behind them."
+        "action still have the previous one behind them."
     )
 
 
 def large_network() -> None:
     """Time a network of the paper's size beside dense peers, for some seconds."""
-    title("The network that gains: ResNet-50 at the paper's policy mix")
+    title("A network of the paper's size: ResNet-50 at the paper's policy mix")
     peers = tuple(name for name in PEERS if BACKENDS[name].installed())
     print(
-        f"\n{LARGE}, 8 frames of 224 x 224, random weights; policies drawn as often as the paper "
-        f"reports for\nSomething-Something V2. The same as: adafuse-deploy bench --arch {LARGE} "
-        f"--policy-mix {MIX}",
+        "\n"
+        + _wrapped(
+            f"{LARGE}, 8 frames of 224 x 224, random weights; policies drawn as often as the paper "
+            "reports for Something-Something V2.  A short form of"
+        )
+        + f"\n  adafuse-deploy bench --arch {LARGE} --policy-mix {MIX} --threads 2",
         flush=True,
     )
     options = BenchmarkOptions(
@@ -273,7 +282,7 @@ def large_network() -> None:
 def large_verdict(report: Mapping[str, Any]) -> str:
     """Say what a benchmark's report found."""
     work = report["macs_dense"] / report["macs_adaptive"]
-    return (
+    return _wrapped(
         f"Beside the best dense peer ({report['best_peer']}): {_compared(report['speedup'])}, with "
         f"{work:.2f} times fewer multiply-accumulates."
     )

@@ -39,7 +39,7 @@ def milliseconds(dense: float, ours: float) -> dict[str, float]:
 def test_the_verdict_on_clips_follows_from_the_times(
     demo: Any, dense: float, ours: float, said: str, small: bool
 ) -> None:
-    text = demo.small_verdict(milliseconds(dense, ours), ADAPTIVE, DENSE)
+    text = demo.small_verdict(milliseconds(dense, ours), ADAPTIVE, DENSE).replace("\n", " ")
     assert f"Best AdaFuse (A, AdaFuse) beside best dense (B, dense): {said}." in text
     assert ("little to save" in text) == small
     assert ("3.0 times fewer multiply-accumulates" in text) == small
@@ -62,7 +62,7 @@ def test_the_verdict_on_the_large_network_follows_from_the_report(
         "macs_dense": 300,
         "macs_adaptive": 120,
     }
-    assert demo.large_verdict(report) == (
+    assert demo.large_verdict(report).replace("\n", " ") == (
         f"Beside the best dense peer (openvino): {said}, with 2.50 times fewer "
         "multiply-accumulates."
     )
