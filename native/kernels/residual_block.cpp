@@ -79,6 +79,7 @@ ResidualBlock::ResidualBlock(const ResidualBlockSpec& spec, const TileKernel& ke
       out_channels_(spec.conv3 ? spec.conv3->outputs : spec.conv2.outputs),
       stride_(spec.stride),
       shift_(spec.shift),
+      shortcut_shift_(spec.shift_shortcut ? spec.shift : TemporalShift{}),
       winograd1_(by_winograd(spec, kernel, spec.conv1, spec.stride)),
       winograd2_(by_winograd(spec, kernel, spec.conv2, conv2_stride(spec))),
       conv1_(pack<OutputWeights>(winograd1_, kernel, spec.conv1, spec.shift)),
@@ -92,7 +93,7 @@ ResidualBlock::ResidualBlock(const ResidualBlockSpec& spec, const TileKernel& ke
     conv3_.emplace(kernel, *spec.conv3, TemporalShift{});
   }
   if (spec.shortcut) {
-    shortcut_.emplace(kernel, *spec.shortcut, shift_);
+    shortcut_.emplace(kernel, *spec.shortcut, shortcut_shift_);
   }
   if (spec.shortcut) {
     const SumConstants path(kernel, last(spec), last_input_scale(spec), scales_.output);

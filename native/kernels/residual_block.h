@@ -5,7 +5,8 @@
 //
 // with ReLU behind conv1 and conv2.  `fuse` keeps a channel, takes the previous frame's or clears
 // it, as a policy says: conv1 computes only the channels that are read, conv2 reads only those that
-// are not cleared.  Everything but an identity shortcut reads the temporally shifted input.
+// are not cleared.  conv1 reads the temporally shifted input, and so does a shortcut convolution in
+// AdaFuse's networks; in TSM's it reads the input as it is, as every identity shortcut does.
 #pragma once
 
 #include <cstddef>
@@ -34,7 +35,8 @@ struct ResidualBlockSpec {
   std::size_t stride = 1;               // of the 3x3 convolution that comes first
   TemporalShift shift;
   ResidualBlockScales scales;
-  bool winograd = false;  // 3x3 convolutions of stride 1 by minimal filtering, in kFloat32
+  bool winograd = false;       // 3x3 convolutions of stride 1 by minimal filtering, in kFloat32
+  bool shift_shortcut = true;  // a shortcut convolution reads the shifted input
 };
 
 struct ResidualBlockTensors {
@@ -93,7 +95,7 @@ class ResidualBlock {
   std::size_t mid_channels_;
   std::size_t out_channels_;
   std::size_t stride_;
-  TemporalShift shift_;
+  TemporalShift shift_, shortcut_shift_;
   bool winograd1_, winograd2_;  // conv1 and conv2 are done by minimal filtering
   OutputWeights conv1_;
   ChannelWeights conv2_;

@@ -135,7 +135,7 @@ void ResidualPass::prepare() {
     const Neighbours near{(i & 1) != 0, (i & 2) != 0};
     scratch_.first_steps[i].assign(input_, kernel_, block_.shift_, near);
     if (block_.shortcut_) {
-      scratch_.skip_steps[i].assign(skipped_, kernel_, block_.shift_, near);
+      scratch_.skip_steps[i].assign(skipped_, kernel_, block_.shortcut_shift_, near);
     }
   }
   scratch_.narrow_steps.assign(narrow_, kernel_, {}, {false, false});

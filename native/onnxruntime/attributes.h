@@ -27,6 +27,8 @@ class Attributes {
   explicit Attributes(const OrtKernelInfo* info) : info_(info) {}
   explicit Attributes(const OrtShapeInferContext* context) : context_(context) {}
 
+  // Whether there is an attribute of this name, of whatever type.
+  bool exists(const char* name) const;
   // An integer from `least` to `most`.
   std::size_t count(const char* name, std::size_t least = 0, std::size_t most = kMostSize) const;
   // The same, or `absent` where there is none.
@@ -47,7 +49,6 @@ class Attributes {
  private:
   template <typename T>
   std::optional<T> find(const char* name) const;
-  bool exists(const char* name) const;
 
   const OrtKernelInfo* info_ = nullptr;
   const OrtShapeInferContext* context_ = nullptr;

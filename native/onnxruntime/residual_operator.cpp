@@ -40,13 +40,16 @@ void infer_shapes(const ResidualSignature& signature, OrtShapeInferContext* cont
 ResidualAttributes ResidualAttributes::read(const Attributes& attributes,
                                             const ResidualSignature& signature) {
   const std::size_t most = signature.streams ? 0 : kMostSize;  // streams are not shifted
-  ResidualAttributes result{
-      attributes.count("frames", 1, signature.streams ? 1 : kMostSize),
-      attributes.count("stride", 1, kMostStride),
-      {attributes.count("shift_next", 0, most), attributes.count("shift_previous", 0, most)},
-      attributes.flag("winograd"),
-      attributes.precision(signature.quantized),
-      {}};
+  const bool conv1_only = attributes.exists("conv1_shift_next");
+  const char* const next = conv1_only ? "conv1_shift_next" : "shift_next";
+  const char* const previous = conv1_only ? "conv1_shift_previous" : "shift_previous";
+  ResidualAttributes result{attributes.count("frames", 1, signature.streams ? 1 : kMostSize),
+                            attributes.count("stride", 1, kMostStride),
+                            {attributes.count(next, 0, most), attributes.count(previous, 0, most)},
+                            !conv1_only,
+                            attributes.flag("winograd"),
+                            attributes.precision(signature.quantized),
+                            {}};
   if (signature.quantized) {
     result.scales = attributes.scales(signature.convolutions + 1);
   }
@@ -65,8 +68,9 @@ ResidualKernel::ResidualKernel(const ResidualSignature& signature, const OrtKern
   }
   const auto shortcut = read_conv(info, signature.shortcut_weight(), "S", signature.quantized);
   ResidualBlockSpec spec{
-      convolutions[0].weights, convolutions[1].weights, std::nullopt, std::nullopt,
-      attributes.stride,       attributes.shift,        {},           attributes.winograd};
+      convolutions[0].weights,  convolutions[1].weights, std::nullopt, std::nullopt,
+      attributes.stride,        attributes.shift,        {},           attributes.winograd,
+      attributes.shift_shortcut};
   if (convolutions.size() > 2) {
     spec.conv3 = convolutions[2].weights;
   }

@@ -11,7 +11,8 @@
 // X (N*T, H+2b, W+2b, P) and Y are frames with channels innermost, see frames.h; weights
 // and biases are constant float32, as in Conv; policy (N, T, Cmid) is int32; WS and BS belong to a
 // shortcut convolution; pooled (N*T, Cout) are means over each frame of Y.  Attributes: frames (T),
-// stride, shift_next, shift_previous and precision.  ResidualBlock says what they compute.
+// stride, shift_next, shift_previous and precision.  ResidualBlock says what they compute.  Where a
+// shortcut convolution reads X as it is, the shift is in conv1_shift_next and conv1_shift_previous.
 //
 // QuantizedConditionalBottleneck and QuantizedConditionalBasicBlock have int8 weights, each
 // followed by its biases and by its scales S1, ... per output, and the attribute scales: what an
@@ -60,6 +61,7 @@ struct ResidualAttributes {
   std::size_t frames;
   std::size_t stride;
   TemporalShift shift;
+  bool shift_shortcut;
   bool winograd;
   Precision precision;
   std::vector<float> scales;  // in X, behind each convolution but the last, and in Y

@@ -75,6 +75,7 @@ struct Case {
   bool projects = false;
   TemporalShift shift;
   bool winograd = false;
+  bool shift_shortcut = true;
   bool lasting = false;              // weights are read where they lie
   bool as_streams = false;           // clips are run frame by frame
   std::vector<std::int32_t> policy;  // empty: none
@@ -152,14 +153,9 @@ struct Case {
       const bool by_panels = index > 0 && !(winograd && index == 1);
       return lasting ? conv.lasting(memory[index], by_panels) : conv.weights();
     };
-    ResidualBlockSpec spec{given(convs[0], 0),
-                           given(convs[1], 1),
-                           std::nullopt,
-                           std::nullopt,
-                           stride,
-                           shift,
-                           scales,
-                           winograd};
+    ResidualBlockSpec spec{
+        given(convs[0], 0), given(convs[1], 1), std::nullopt, std::nullopt, stride, shift, scales,
+        winograd,           shift_shortcut};
     if (bottleneck) {
       spec.conv3 = given(convs[2], 2);
     }
@@ -306,8 +302,9 @@ struct Case {
       h = strided(h, convs[i].stride);
       w = strided(w, convs[i].stride);
     }
-    const std::vector<double> side = projects ? convolve(shortcut, shifted, height, width)
-                                              : std::vector<double>(input.begin(), input.end());
+    const std::vector<double> side =
+        projects ? convolve(shortcut, shift_shortcut ? shifted : input, height, width)
+                 : std::vector<double>(input.begin(), input.end());
     CHECK(side.size() == y.size());
     for (std::size_t i = 0; i < y.size(); ++i) {
       y[i] = std::max(0.0, y[i] + side[i]);
@@ -341,6 +338,7 @@ Case random_case(std::mt19937& random, Precision precision) {
   if (between(0, 3) > 0) {
     c.draw_policy(random);
   }
+  c.shift_shortcut = between(0, 1) > 0;
   c.winograd = precision == Precision::kFloat32 && between(0, 1) > 0;
   c.lasting = precision == Precision::kFloat32 && between(0, 1) > 0;
   return c;

@@ -27,6 +27,7 @@ class ResidualBlock:
         stride: of the block.
         history: of a gated block in a stream graph, the names of the state it reads: its input for
             the previous frame, the gated convolution's result, and what is missing of that.
+        shifts_shortcut: whether a shortcut convolution reads the shifted input too.
     """
 
     output: str
@@ -37,6 +38,7 @@ class ResidualBlock:
     policy: str
     stride: int
     history: tuple[str, ...] = ()
+    shifts_shortcut: bool = True
 
     @property
     def bottleneck(self) -> bool:
@@ -107,17 +109,19 @@ def _match(
         return None
     shift = find_shift(index, first.input[0])
     shortcut: tuple[str, ...] = ()
+    shifts_shortcut = True
     if side != shift.source:
         project = index.producer(side, _PLAIN)
         if (
             project is None
-            or project.input[0] != first.input[0]
+            or project.input[0] not in (first.input[0], shift.source)
             or kernel_size(index, project) != 1
             or conv_stride(project) != stride
             or not only_read_by(index, side, add)
         ):
             return None
         shortcut = parameters(project)
+        shifts_shortcut = project.input[0] == first.input[0]
     elif stride != 1:
         return None
     weights = tuple(name for conv in convs for name in parameters(conv))
@@ -125,7 +129,9 @@ def _match(
     if variable or stride is None:
         return None
     inner = tuple(conv.input[0] for conv in convs[1:])
-    return ResidualBlock(output, inner, shift, weights, shortcut, policy, stride, history)
+    return ResidualBlock(
+        output, inner, shift, weights, shortcut, policy, stride, history, shifts_shortcut
+    )
 
 
 def _reads_under(

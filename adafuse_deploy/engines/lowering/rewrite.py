@@ -30,6 +30,7 @@ from adafuse_deploy.engines.lowering.shifts import Shift, find_shift
 from adafuse_deploy.engines.lowering.stems import find_stem
 from adafuse_deploy.engines.lowering.streams import FusedState
 from adafuse_deploy.engines.lowering.weights import bfloat16, by_panels, pays_winograd
+from adafuse_deploy.errors import InputError
 from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.ops.domain import DOMAIN, VERSION
 
@@ -135,6 +136,7 @@ class _Rewriter:
         nodes = self._nodes
         self._restore(nodes)
         nodes = _live(nodes, [value.name for value in self._graph.output])
+        self._check_stored(nodes)
         # Known shapes, with the name of the first dimension, let a block write over its input.
         made = {name for node in nodes for name in node.output}
         known = [value for value in self._graph.value_info if value.name in made]
@@ -174,8 +176,7 @@ class _Rewriter:
             block.feature_maps,
             frames=self._frames,
             stride=block.stride,
-            shift_next=block.shift.from_next,
-            shift_previous=block.shift.from_previous,
+            **_shift_attributes(block),
             winograd=int(winograd),
         )
 
@@ -424,6 +425,17 @@ class _Rewriter:
             self._add("Transpose", [inside], [block.output], perm=[0, 3, 1, 2])
             nodes[position:position] = self._nodes
 
+    def _check_stored(self, nodes: list[onnx.NodeProto]) -> None:
+        """Raise :class:`InputError` if other nodes read bf16 or int8 of fused operators."""
+        if self._precision == "fp32":
+            return
+        read = {name for node in nodes for name in node.input}
+        if any(block.output in read for block in self._blocks.values()):
+            raise InputError(
+                "Not every block of this network has a fused operator, and the others read "
+                f"float32, so it cannot be built in {self._precision}; build it in fp32."
+            )
+
     def _slice(self, value: str, first: int, last: int, axis: int) -> str:
         return self._add("Slice", [value, self._ints(first), self._ints(last), self._ints(axis)])
 
@@ -458,6 +470,19 @@ class _Rewriter:
         dims = self._index.dims(name)
         assert dims is not None
         return dims
+
+
+def _shift_attributes(block: ResidualBlock) -> dict[str, int]:
+    """Return how a fused block's input is shifted, for conv1 alone or the shortcut too.
+
+    The attributes have other names where the shortcut is not shifted, so that an operator library
+    that shifts it always refuses the graph.
+    """
+    of = "" if block.shifts_shortcut else "conv1_"
+    return {
+        f"{of}shift_next": block.shift.from_next,
+        f"{of}shift_previous": block.shift.from_previous,
+    }
 
 
 def _live(nodes: Iterable[onnx.NodeProto], outputs: Iterable[str]) -> list[onnx.NodeProto]:
