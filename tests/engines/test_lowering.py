@@ -25,6 +25,7 @@ from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import create_model
 from adafuse_deploy.ops import library
 from adafuse_deploy.ops.domain import DOMAIN
+from adafuse_deploy.quantization.quantize import quantize
 from tests.golden import FOLDER, FULL, compare_with_official, golden_clip, load
 from tests.support import assert_same, run_cli
 
@@ -51,7 +52,8 @@ def fused_graph(tiny_graph: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         ("adafuse_tsm_online_resnet18", {"consensus": "lstm", "lstm_hidden": 16}, 8),
         ("adafuse_tsn_resnet18", {"num_segments": 1}, 8),
         ("adafuse_tsm_last_resnet18", {}, 8),  # gates in the last stage only
-        ("tsm_resnet18", {}, 8),  # no gates at all
+        ("tsm_resnet18", {}, 8),  # no gates at all, and shortcuts that are not shifted
+        ("adafuse_tsm_resnet18", {"shift_place": "conv1", "shift_every": 2}, 8),
         ("adafuse_tsm_resnet50", {"size": 80}, 16),
     ],
 )
@@ -72,6 +74,36 @@ def test_fused_networks_equal_pytorch(
     with adafuse_deploy.load_engine(path, threads=2) as engine:
         assert_same(engine.run(clips), model.predict(clips))
         assert_same(engine.run(clips[:1]), model.predict(clips[:1]))
+
+
+@pytest.mark.parametrize(("precision", "limit"), [("bf16", 0.05), ("int8", 0.1)])
+def test_dense_tsm_in_lower_precision(
+    precision: str, limit: float, make_model: Make, tmp_path: Path
+) -> None:
+    """With its shortcuts shifted it would be off by a third of the logits' RMS."""
+    model = make_model("tsm_resnet18", **SMALL, size=64)
+    portable, path = tmp_path / "model.onnx", tmp_path / "model.cpu.onnx"
+    clips = np.random.default_rng(0).standard_normal((2, 3, 3, 64, 64), np.float32)
+    onnx_exporter.export(model, portable)
+    if precision == "int8":
+        quantize(portable, tmp_path / "int8.onnx", list(clips))
+        portable = tmp_path / "int8.onnx"
+    assert lower(portable, path, precision=precision)[1] == 8
+    names = [{a.name for a in node.attribute} for node in onnx.load(path).graph.node]
+    assert sum("conv1_shift_next" in name for name in names) == 3
+    expected = model.predict(clips).logits
+    with adafuse_deploy.load_engine(path) as engine:
+        error = np.abs(engine.run(clips).logits - expected).max()
+    assert error <= limit * np.sqrt(np.mean(expected**2))
+
+
+def test_what_is_fused_in_part_stays_in_float32(make_model: Make, tmp_path: Path) -> None:
+    """Blocks with two gates stay on portable operators, which cannot read bfloat16."""
+    model = make_model("adafuse_tsm_last_resnet18", **SMALL, size=32, dense_gates=True)
+    onnx_exporter.export(model, tmp_path / "model.onnx")
+    with pytest.raises(InputError, match="cannot be built in bf16; build it in fp32"):
+        lower(tmp_path / "model.onnx", tmp_path / "model.cpu.onnx", precision="bf16")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
 
 def test_biases_that_exporters_leave_out(tmp_path: Path) -> None:
