@@ -11,7 +11,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -76,6 +76,7 @@ class ForeignWeights:
         shifted: whether it is a TSM; None where names do not tell.
         shift_every: in a TSM, every so many blocks are shifted.
         left_out: other weights in the file, such as moving averages.
+        told: fields of a configuration that the file tells beside its weights.
     """
 
     code: str
@@ -84,6 +85,7 @@ class ForeignWeights:
     shifted: bool | None = None
     shift_every: int = 1
     left_out: tuple[str, ...] = ()
+    told: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def classes(self) -> int | None:
@@ -171,7 +173,8 @@ def foreign_weights(content: Any, source: str) -> ForeignWeights:
     if code in (ADAFUSE, IMAGENET):
         return ForeignWeights(code, tensors, backbone, left_out=left_out)
     every = _shift_every(weights, tensors, source)
-    return ForeignWeights(code, tensors, backbone, every > 0, max(every, 1), left_out)
+    told = _told(content) if code == MMACTION2 else {}
+    return ForeignWeights(code, tensors, backbone, every > 0, max(every, 1), left_out, told)
 
 
 def backbone_of(weights: Mapping[str, Tensor]) -> str:
@@ -215,6 +218,20 @@ def _entry(content: Any, source: str) -> tuple[dict[str, Tensor], tuple[str, ...
             f"{kind.__module__}.{kind.__qualname__}; save the model's state_dict alone."
         )
     return content, left_out
+
+
+def _told(content: Any) -> dict[str, int]:
+    """Return what the text of its configuration tells that mmaction2 keeps beside the weights."""
+    meta = content.get("meta")
+    text = meta.get("cfg", meta.get("config")) if isinstance(meta, dict) else None
+    if not isinstance(text, str):
+        return {}
+    told = {}
+    for name in ("num_segments", "shift_div"):
+        numbers = set(re.findall(rf"\b{name}\b['\"]?\s*[=:]\s*(\d+)", text))
+        if len(numbers) == 1:
+            told[name] = int(numbers.pop())
+    return told
 
 
 def _unwrapped(weights: dict[str, Tensor], source: str) -> dict[str, Tensor]:

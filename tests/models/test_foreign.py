@@ -16,7 +16,7 @@ from torch import Tensor
 from adafuse_deploy.errors import InputError
 from adafuse_deploy.models.checkpoint import load_model, save_checkpoint
 from adafuse_deploy.models.foreign import foreign_weights, read_foreign
-from adafuse_deploy.models.official import load_official
+from adafuse_deploy.models.official import load_official, read_official
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.training.initialise import initialise
 from tests.golden import DENSE, FOLDER, dense_weights, golden_clip
@@ -200,6 +200,26 @@ def test_what_names_tell_cannot_be_contradicted(
     with pytest.raises(InputError, match="temporal-shift"):
         load_official(path, num_segments=4, size=32, temporal_shift=said)
     load_official(path, num_segments=4, size=32, temporal_shift=not said)
+
+
+@pytest.mark.parametrize(
+    ("meta", "frames", "div"),
+    [
+        ({"cfg": "dict(num_segments=4, shift_div=4), cls_head=dict(num_segments=4)"}, 4, 4),
+        ({"config": "{'num_segments': 16}"}, 16, None),
+        ({"cfg": "num_segments=4, num_segments=8"}, None, None),
+        ({}, None, None),
+    ],
+)
+def test_what_mmaction2_keeps_beside_the_weights_is_read(
+    meta: Any, frames: int | None, div: int | None, make_model: Make, tmp_path: Path
+) -> None:
+    path = _save(tmp_path / "dense.pth", as_mmaction2(_tiny(make_model)), meta=meta)
+    found = read_official(path, size=32)
+    config = found.model.config
+    assert (config.num_segments, config.shift_div) == (frames or 8, div or 8)
+    assert ("8 frames" in str(found)) == (frames is None)
+    assert read_official(path, num_segments=2).model.config.num_segments == 2
 
 
 def test_a_foreign_file_is_told_from_ours(make_model: Make, tmp_path: Path) -> None:

@@ -102,6 +102,8 @@ def read_official(
     if arguments is None and foreign.code != MMACTION2:
         arguments = find_arguments(path)
     statement = None if arguments is None else state(read_arguments(arguments), str(arguments))
+    num_segments = foreign.told.get("num_segments") if num_segments is None else num_segments
+    shift_div = foreign.told.get("shift_div") if shift_div is None else shift_div
     choices = _Choices(statement)
     gates = find_gates(foreign.tensors, foreign.backbone)
     fields = _fields(foreign, gates)
