@@ -29,7 +29,7 @@ GRAPHS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("adafuse_tsm_resnet50", "clip", "fp32", {}),
     ("adafuse_tsm_resnet18", "clip", "bf16", {}),
     ("adafuse_tsm_resnet18", "clip", "int8", {}),
-    ("adafuse_tsn_bninception", "clip", "fp32", {"num_segments": 2, "size": 64}),
+    ("adafuse_tsn_bninception", "clip", "fp32", {"num_segments": 2, "size": 64, "width": 1}),
     ("adafuse_tsn_resnet18", "stream", "fp32", {}),
     ("adafuse_tsn_resnet50", "stream", "bf16", {}),
 ]
