@@ -31,7 +31,7 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 KINDS: dict[str, dict[str, Any]] = {
     "keep or reuse": {"gate_actions": ("keep", "reuse"), "gate_relu": False},
-    "keep or skip": {"gate_actions": ("keep", "skip"), "dense_gates": True},
+    "keep or skip": {"gate_actions": ("keep", "skip")},
     "one layer": {"gate_layers": 1},
     "three layers on maxima": {"gate_layers": 3, "gate_pooling": "max"},
 }
