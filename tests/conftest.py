@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from PIL import Image
@@ -28,6 +31,36 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--all-mutations", action="store_true", help="try all mutated graphs, not a sample"
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def traced_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let exports of one network with the same weights share a trace, which takes ten seconds.
+
+    The traces lie in a folder that all processes of a test run share; every run makes its own.
+    """
+    from adafuse_deploy.exporters import onnx_exporter
+
+    trace = onnx_exporter._trace
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+    def remember(model: VideoRecognizer, metadata: GraphMetadata) -> onnx.ModelProto:
+        about = json.dumps([model.config.to_dict(), metadata.mode, metadata.input_shape])  # noqa: TID251
+        digest = hashlib.sha256(about.encode())
+        for name, tensor in model.state_dict().items():
+            digest.update(name.encode() + tensor.numpy().tobytes())
+        path = folder / f"trace-{digest.hexdigest()}.onnx"
+        if not path.is_file():
+            proto = trace(model, metadata)
+            part = path.with_suffix(f".{os.getpid()}")
+            part.write_bytes(proto.SerializeToString())
+            os.replace(part, path)
+        return onnx.load(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(onnx_exporter, "_trace", remember)
+        yield
 
 
 def enliven(model: VideoRecognizer, seed: int = 0) -> VideoRecognizer:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import hashlib
 import re
 import shlex
 import shutil
@@ -13,7 +11,6 @@ from types import SimpleNamespace
 
 import click
 import numpy as np
-import onnx
 import pytest
 from PIL import Image
 
@@ -22,7 +19,6 @@ from adafuse_deploy.commands.checkpoints import DESCRIPTION
 from adafuse_deploy.commands.next_step import advise, graph_name
 from adafuse_deploy.data.video import write_video
 from adafuse_deploy.engines.lowering.build import lower
-from adafuse_deploy.exporters import onnx_exporter
 from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.models.checkpoint import save_checkpoint
@@ -111,27 +107,6 @@ def files(
     return folder
 
 
-@pytest.fixture(scope="module")
-def traces() -> dict[object, onnx.ModelProto]:
-    """What was traced before: most of these networks are exported several times."""
-    return {}
-
-
-@pytest.fixture
-def quick_export(traces: dict[object, onnx.ModelProto], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trace every network once; all checks are made every time."""
-    trace = onnx_exporter._trace
-
-    def remember(model: VideoRecognizer, metadata: GraphMetadata) -> onnx.ModelProto:
-        weights = b"".join(value.numpy().tobytes() for value in model.state_dict().values())
-        key = metadata.mode, metadata.input_shape, hashlib.sha256(weights).digest()
-        if key not in traces:
-            traces[key] = trace(model, metadata)
-        return copy.deepcopy(traces[key])
-
-    monkeypatch.setattr(onnx_exporter, "_trace", remember)
-
-
 def _advice(text: str) -> list[str]:
     (line,) = re.findall(r"^Next: (.*)$", text, re.MULTILINE)
     words = shlex.split(line)
@@ -139,7 +114,7 @@ def _advice(text: str) -> list[str]:
     return words[1:]
 
 
-@pytest.mark.usefixtures("no_gpu", "quick_export")
+@pytest.mark.usefixtures("no_gpu")
 @pytest.mark.parametrize(("line", "verb"), CASES.items(), ids=CASES)
 def test_advice_runs(
     line: str,
