@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -380,3 +381,33 @@ def test_json_through_a_pipe(tiny_checkpoint: Path, tmp_path: Path) -> None:
     assert run_cli("inspect", tiny_checkpoint, "--json", pipe) == 0
     reader.join(10)
     assert json.loads(got[0])["kind"] == "checkpoint" and pipe.is_fifo()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "inspect copy.pt --json copy.pt",
+        "inspect copy.pt --json link.pt",
+        "convert copy.pt -o copy.pt",
+        "classify video.mp4 --model model.onnx --json video.mp4",
+        "evaluate copy.pt --data list.txt --csv list.txt",
+        "quantize model.onnx --data list.txt -o model.onnx",
+    ],
+)
+def test_outputs_never_replace_inputs(
+    words: str,
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(tiny_checkpoint, "copy.pt")
+    Path("link.pt").symlink_to("copy.pt")
+    for name in ("video.mp4", "model.onnx", "list.txt"):
+        Path(name).write_text(name)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert run_cli(*words.split()) == 1
+    error = capsys.readouterr().err
+    assert "would replace what this command reads" in error and error.count("\n") == 1
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -59,7 +59,7 @@ CASES = {
     "classify video.mp4 --model model.onnx": "inspect",
     "stream stream.onnx video.mp4": "inspect",
     "inspect ckpt.pt": "export",
-    "inspect official.pth.tar --num-segments 4 --size 32": "export",
+    "inspect official.pth.tar --no-temporal-shift --num-segments 4 --size 32": "export",
     "inspect model.onnx": "classify",
     "inspect fused.onnx": "classify",
     "inspect stream.onnx": "stream",

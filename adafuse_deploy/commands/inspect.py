@@ -18,7 +18,7 @@ from adafuse_deploy.commands.next_step import (
     same_options,
 )
 from adafuse_deploy.commands.options import FILE, json_option, verb
-from adafuse_deploy.commands.output import report
+from adafuse_deploy.commands.output import note, report
 from adafuse_deploy.json_text import json_text
 
 if TYPE_CHECKING:
@@ -52,7 +52,9 @@ def command(file: Path, json_file: str | None, **options: Any) -> None:
     words = same_options(DESCRIPTION)
     unsaid = kind != "checkpoint" and options["temporal_shift"] is None
     if unsaid and metadata.config.temporal_shift == "none":
-        words.append("--no-temporal-shift")  # 'export' assumes nothing here
+        # 'export' assumes nothing here, and either answer makes a graph.
+        note("To export it, say --temporal-shift or --no-temporal-shift, as it was trained.")
+        return
     advise("export", file, *words, "-o", graph_name(file))
 
 

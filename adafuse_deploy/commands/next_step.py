@@ -32,7 +32,8 @@ def advise_running(model: str, mode: str, video: str | None = None, *options: st
     Args:
         model: the file.
         mode: what it takes: "clip" or "stream".
-        video: a video file or a folder of frames.
+        video: a video file or a folder of frames; a stream takes every 8th frame of the shipped
+            one, in which an action is 64 frames long.
         options: how to read it.
     """
     from adafuse_deploy.assets import SAMPLE_VIDEO
@@ -41,17 +42,21 @@ def advise_running(model: str, mode: str, video: str | None = None, *options: st
     if Path(model).suffix in ENGINES and not gpu_present():
         advise("inspect", Path(model))
     elif mode == "stream":
-        advise("stream", Path(model), source, *options)
+        advise("stream", Path(model), source, *(options if video else ("--stride", "8")))
     else:
         advise("classify", source, "--model", Path(model), *options)
 
 
 def graph_name(checkpoint: Path) -> Path:
-    """Return what to call a checkpoint's export: in this folder, should its own be read-only."""
+    """Return what to call a checkpoint's export: beside it, or here if it came with the package."""
+    from adafuse_deploy.assets import SHIPPED
+
     name = checkpoint.name
     for suffix in (".tar", ".pth", ".pt"):
         name = name.removesuffix(suffix)
-    folder = checkpoint.parent if os.access(checkpoint.parent, os.W_OK) else Path()
+    folder = checkpoint.parent
+    if folder.resolve() == SHIPPED.parent.resolve() or not os.access(folder, os.W_OK):
+        folder = Path()
     return folder / f"{name}.onnx"
 
 

@@ -82,6 +82,38 @@ json_option = click.option(
 )
 
 
+class Verb(click.Command):
+    """A command whose outputs cannot be its inputs."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        _keep_inputs(ctx)
+        return super().invoke(ctx)
+
+
+def _keep_inputs(ctx: click.Context) -> None:
+    """Refuse an output that is a file the command reads, by whatever name.
+
+    Raises:
+        InputError: names the output and its option.
+    """
+    files = [param for param in ctx.command.params if isinstance(param.type, click.Path)]
+    outputs = [param for param in files if isinstance(param.type, OutputFile)]
+    sources: list[str] = []
+    for param in files:
+        given = ctx.params.get(str(param.name))
+        if param not in outputs and given:
+            sources += given if isinstance(given, tuple) else [given]
+    for param in outputs:
+        target = ctx.params.get(str(param.name))
+        if target is None or target == "-" or not os.path.isfile(target):
+            continue
+        if any(os.path.exists(source) and os.path.samefile(source, target) for source in sources):
+            raise InputError(
+                f"{target} ({'/'.join(param.opts)}) would replace what this command reads; choose "
+                "another file."
+            )
+
+
 def verb(**settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
     """Make a function a verb: ``click.command`` with what the help of all verbs has.
 
@@ -91,7 +123,7 @@ def verb(**settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
     settings["epilog"] = f"{settings['epilog']}\n\n{WORDS}"
 
     def decorate(function: Callable[..., Any]) -> click.Command:
-        command = click.command(**settings)(function)
+        command = click.command(cls=Verb, **settings)(function)
         quiet = click.Option(
             ["-q", "--quiet"],
             is_flag=True,

@@ -93,7 +93,7 @@ def guess_first_label(
     if shown == {1} or max(labels) == num_classes or (not num_classes and min(labels) == 1):
         _say(f"The labels of {name} count from 1: 1 is the first class. (--first-label 0 or 1)")
         return 1
-    if min(labels) == 1 and 2 * len(labels) >= num_classes:
+    if min(labels) == 1:
         _say(
             f"No video of {name} has label 0; labels are taken to count from 0 all the same. "
             "(--first-label 0 or 1)"

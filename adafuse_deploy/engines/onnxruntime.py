@@ -56,6 +56,7 @@ class OnnxRuntimeEngine(Engine):
         self.metadata = read_metadata(path)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or 0
+        options.log_severity_level = 4  # what fails is raised, and told once
         # A plan of all memory is a second allocation beside those of the run that it was made from.
         options.enable_mem_pattern = False
         # A pool that spins after its run takes cores from whatever runs next.
@@ -83,9 +84,11 @@ class OnnxRuntimeEngine(Engine):
                 os.fspath(path), options, providers=providers
             )
         except Exception as error:  # onnxruntime has no common class for its errors
+            reason = str(error).rstrip(".")
             raise IncompatibleArtifactError(
-                f"ONNX Runtime {ort.__version__} cannot run {path}: {error}. Export the graph "
-                "again, or install the ONNX Runtime that adafuse-deploy was tested with."
+                f"ONNX Runtime {ort.__version__} cannot run {path}: {reason}. It is damaged or of "
+                "another version: make it again, or install the ONNX Runtime that adafuse-deploy "
+                "was tested with."
             ) from error
         if self._session.get_providers()[0] != providers[0][0]:
             raise MissingDependencyError(

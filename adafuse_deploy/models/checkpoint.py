@@ -113,13 +113,18 @@ def check_fit(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor], sou
 
 
 def check_finite(weights: Mapping[str, Tensor], source: str) -> None:
-    """Raise :class:`InputError` if a weight is NaN or infinite, naming the first such tensor."""
+    """Raise :class:`InputError` if a weight is NaN or infinite, or a variance negative, by name."""
     name = first_not_finite(weights)
     if name is not None:
         raise InputError(
             f"{source} holds NaN or infinite weights, first in {name}: its training diverged "
             "or the file is damaged; take an earlier checkpoint, or train with a lower rate."
         )
+    for name, tensor in weights.items():
+        if name.endswith("running_var") and (tensor < 0).any():
+            raise InputError(
+                f"{source} holds negative variances, in {name}; the file is damaged: copy it again."
+            )
 
 
 def first_not_finite(weights: Mapping[str, Tensor]) -> str | None:

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from adafuse_deploy.errors import InputError
-from adafuse_deploy.models.checkpoint import load_model, save_checkpoint
+from adafuse_deploy.models.checkpoint import check_finite, load_model, save_checkpoint
 from adafuse_deploy.models.foreign import foreign_weights, read_foreign
 from adafuse_deploy.models.official import load_official, read_official
+from adafuse_deploy.models.pickles import load_pickle
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.training.initialise import initialise
 from tests.golden import DENSE, FOLDER, dense_weights, golden_clip
@@ -272,3 +273,29 @@ def test_weights_that_are_no_numbers_are_named(
     with pytest.raises(InputError, match=r"first in backbone\.layer3\.1\.conv2\.bn\.running_var"):
         load[kind]()
     assert torch.isfinite(clean.consensus.fc.weight).all()
+
+
+def test_a_flipped_bit_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    torch.save({"weight": torch.arange(1000.0)}, path)
+    content = bytearray(path.read_bytes())
+    where = content.index(torch.arange(1000.0).numpy().tobytes()[400:800])
+    content[where] ^= 64
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="truncated or damaged"):
+        load_pickle(path)
+
+
+def test_checksums_may_be_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save({"weight": torch.arange(1000.0)}, path)
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert torch.equal(load_pickle(path)["weight"], torch.arange(1000.0))
+
+
+def test_negative_variances_are_named() -> None:
+    with pytest.raises(InputError, match=r"negative variances, in bn\.running_var"):
+        check_finite({"bn.running_var": torch.tensor([1.0, -1.0])}, "It")
