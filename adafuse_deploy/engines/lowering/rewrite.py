@@ -432,7 +432,8 @@ class _Rewriter:
         read = {name for node in nodes for name in node.input}
         if any(block.output in read for block in self._blocks.values()):
             raise InputError(
-                "Not every block of this network has a fused operator, and the others read "
+                "Not everything in this network that reads feature maps has a fused operator "
+                "(gates on maxima, or second gates in some stages only), and what has none reads "
                 f"float32, so it cannot be built in {self._precision}; build it in fp32."
             )
 
