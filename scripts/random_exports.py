@@ -97,6 +97,8 @@ def random_network(name: str, seed: int, **options: Any) -> VideoRecognizer:
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
             torch.nn.init.normal_(module.bias, 0, 0.1)
     torch.nn.init.normal_(model.consensus.fc.weight, 0, 0.1)
+    # Of zero the exporter would make nothing, and the graph could not be filled with others.
+    torch.nn.init.normal_(model.consensus.fc.bias, 0, 0.1)
     return model.eval()
 
 
