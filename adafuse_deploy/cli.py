@@ -33,7 +33,7 @@ VERBS = {
     "stream": "Recognise what happens before a camera, frame by frame.",
     "train": "Train a network.",
     "evaluate": "Measure a checkpoint's accuracy and FLOPs.",
-    "convert": "Convert a checkpoint of the public AdaFuse code.",
+    "convert": "Convert a checkpoint of other code (AdaFuse, TSM, mmaction2).",
     "synthesize": "Write a labelled set of procedural videos.",
     "inspect": "Describe a checkpoint, graph or engine.",
     "doctor": "List what this machine can do.",

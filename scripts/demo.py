@@ -1,6 +1,6 @@
 """The main job from end to end on the shipped networks: ``python scripts/demo.py FOLDER``.
 
-Runs the same commands a user would type: clips first, then a stream, then a network of the paper's
+Runs the same commands a user would type: clips first, then a stream, then a network of full
 size beside its dense peers.  Everything it makes stays in FOLDER; the videos are kept between runs,
 the rest is made again.
 """
@@ -40,7 +40,7 @@ VIDEOS, SEED = 120, 20260
 ACTIONS = (0, 10, 3, 5, 9, 1)
 """Classes of the video that is streamed, one behind the other, 24 frames of each."""
 FPS = 8
-LARGE, MIX = "adafuse_tsm_resnet50", "sthv2"
+LARGE, MIX = "adafuse_tsm_resnet18", "sthv2"
 PEERS = ("openvino", "onnxruntime")
 EQUAL = 0.03
 """Differences of time below this share are called none."""
@@ -247,8 +247,8 @@ def stream_verdict(
 
 
 def large_network() -> None:
-    """Time a network of the paper's size beside dense peers, for some seconds."""
-    title("A network of the paper's size: ResNet-50 at the paper's policy mix")
+    """Time a network of full size beside dense peers; ``make bench`` takes ResNet-50."""
+    title("A network of full size: ResNet-18 at the paper's policy mix")
     peers = tuple(name for name in PEERS if BACKENDS[name].installed())
     print(
         "\n"

@@ -18,7 +18,10 @@ from adafuse_deploy.commands.output import made
 @click.option("-o", "--output", type=OutputFile(), required=True, help="The checkpoint to make.")
 @checkpoint_options
 def command(checkpoint: Path, output: Path, **options: Any) -> None:
-    """Convert CHECKPOINT of the public AdaFuse code to one that records its own configuration."""
+    """Convert CHECKPOINT of other code to one that records its own configuration.
+
+    That is the public AdaFuse code, TSM's or mmaction2.
+    """
     from adafuse_deploy.commands.checkpoints import load_checkpoint
     from adafuse_deploy.files import sha256
     from adafuse_deploy.models.checkpoint import save_checkpoint
