@@ -52,6 +52,8 @@ def sampled_clip(
     repeat_last: bool,
 ) -> np.ndarray:
     """Do what :func:`open_clip` says with an open source, which messages call ``name``."""
+    if num_segments < 1:
+        raise InputError(f"A clip has at least 1 frame, not {num_segments}.")
     clip = center_clip(source, num_segments, preprocessing)
     if source.num_frames < num_segments and not repeat_last:
         raise InputError(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from adafuse_deploy.assets import SAMPLE_VIDEO
 from adafuse_deploy.config import Preprocessing
 from adafuse_deploy.data.clips import open_clip, open_source
 from adafuse_deploy.data.media import video_stream
@@ -286,3 +287,8 @@ def test_sound_with_a_cover_is_no_video(tmp_path):
         assert len(container.streams.video) == 1
     with pytest.raises(InputError, match="no video stream, only other media and a cover picture"):
         VideoFile(tmp_path / "song.mp3")
+
+
+def test_a_clip_has_a_frame() -> None:
+    with pytest.raises(InputError, match="at least 1 frame, not 0"):
+        open_clip(SAMPLE_VIDEO, 0, Preprocessing(64, 64))
