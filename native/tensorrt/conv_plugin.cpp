@@ -5,7 +5,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "cuda/driver.h"
+#include "cuda_driver/driver.h"
 #include "tensorrt/modules.h"
 #include "tensorrt/report.h"
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "cuda/driver.h"
+#include "cuda_driver/driver.h"
 
 namespace adafuse::plugin {
 namespace {

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/conv_shape.h"
+#include "layout/conv_shape.h"
 
 namespace adafuse::reference {
 

@@ -1,7 +1,7 @@
 #include "src/cuda_driver.h"
 
 #include "adafuse/errors.hpp"
-#include "cuda/driver.h"
+#include "cuda_driver/driver.h"
 
 namespace adafuse {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "adafuse/engine.hpp"
-#include "onnxruntime/api.h"
+#include "ort/api.h"
 
 namespace adafuse {
 

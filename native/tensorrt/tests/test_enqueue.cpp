@@ -6,7 +6,7 @@
 #include <random>
 #include <vector>
 
-#include "cuda/driver.h"
+#include "cuda_driver/driver.h"
 #include "tensorrt/conv_plugin.h"
 #include "tests/check.h"
 #include "tests/reference.h"

@@ -1,0 +1,187 @@
+#include "microkernels/igemm_nhwc/loop_nest.h"
+
+#include <algorithm>
+
+namespace adafuse {
+namespace {
+
+// Weights beyond this are read once per strip rather than once per tile.
+constexpr std::size_t kWeightBytes = 384 * 1024;
+// Frames beyond this do not wait in a second-level cache.
+constexpr std::size_t kNearBytes = std::size_t{2} << 20;
+
+const char* pixel(const ConvSource& source, const PixelTile::Position& at) {
+  const InputShape& shape = source.shape;
+  const auto position = [&](std::size_t p) {
+    return static_cast<std::ptrdiff_t>(p * shape.stride) - static_cast<std::ptrdiff_t>(shape.pad());
+  };
+  return source.frame +
+         shape.layout.offset(position(at.y) - static_cast<std::ptrdiff_t>(source.first_row),
+                             position(at.x));
+}
+
+// One call of the tile kernel after the other; what stays the same from call to call is kept.
+class TileRuns {
+ public:
+  TileRuns(const TileKernel& kernel, const ConvSource* sources, std::size_t count,
+           const ConvTarget& target, std::size_t channels, const std::vector<PixelTile>& tiles)
+      : kernel_(kernel),
+        sources_(sources),
+        count_(count),
+        target_(target),
+        channels_(channels),
+        tiles_(tiles) {
+    output_.pixel_stride = output_.residual_stride =
+        static_cast<std::ptrdiff_t>(target.layout.pitch);
+    output_.residual_scale = target.residual_scale;
+    for (std::size_t i = 0; i < count; ++i) {
+      const InputShape& shape = sources[i].shape;
+      segments_[i].pixel_stride = static_cast<std::ptrdiff_t>(shape.stride * shape.layout.pitch);
+    }
+  }
+
+  void take_panel(std::size_t panel) {
+    panel_ = panel;
+    const std::size_t first_channel = panel * kernel_.panel_width();
+    for (std::size_t i = 0; i < count_; ++i) {
+      const float* const rescale = sources_[i].rescale;
+      segments_[i].weights = sources_[i].weights[panel];
+      segments_[i].rescale = rescale == nullptr ? nullptr : rescale + first_channel;
+    }
+    output_.sums = target_.sums == nullptr ? nullptr : target_.sums + first_channel;
+  }
+
+  void take_tile(std::size_t index) {
+    index_ = index;
+    const PixelTile& next = tiles_[std::min(index + 1, tiles_.size() - 1)];
+    for (std::size_t i = 0; i < count_; ++i) {
+      const ConvSource& source = sources_[i];
+      take_pixels(source, segments_[i]);
+      if (source.prefetches) {
+        segments_[i].prefetch = pixel(source, next.at[0]);
+      }
+    }
+    for (std::size_t g = 0; g < kMaxGroups; ++g) {
+      places_[g] = place(tile().at[g]);
+    }
+    next_place_ = place(next.at[0]);
+  }
+
+  // The tiles of a panel follow each other: the weights of the next panel are wanted after them.
+  void prefetch_panel() {
+    for (std::size_t i = 0; i < count_; ++i) {
+      const Panels& weights = sources_[i].weights;
+      Segment& segment = segments_[i];
+      if (sources_[i].prefetches) {
+        continue;
+      }
+      const char* const next = weights.after(panel_);
+      segment.prefetches_rows = next != nullptr;
+      if (segment.prefetches_rows) {
+        segment.prefetch = kernel_.line_of(next, index_, tiles_.size());
+      } else {
+        const std::size_t done = index_ * segment.depth * kLine;
+        const bool left = weights.source != nullptr && done < weights.source_bytes;
+        segment.prefetch = left ? weights.source + done : nullptr;
+      }
+    }
+  }
+
+  // The panels of a tile follow each other, `done` of them so far: what the next tile is added to
+  // and then what it is written to are wanted after them.
+  void prefetch_pixels(std::size_t done) {
+    if (sources_[0].prefetches || target_.layout.frame_pitch() < kNearBytes) {
+      return;
+    }
+    Segment& segment = segments_[0];
+    const std::size_t bytes = tile().pixels * tile().groups * target_.layout.pitch;
+    const std::size_t begin = done * segment.depth * kLine;
+    const std::size_t added = target_.residual == nullptr ? 0 : bytes;
+    segment.prefetch = begin < added           ? target_.residual + next_place_ + begin
+                       : begin < added + bytes ? target_.frame + next_place_ + (begin - added)
+                                               : nullptr;
+  }
+
+  void run() {
+    const std::size_t first_channel = panel_ * kernel_.panel_width();
+    for (std::size_t g = 0; g < kMaxGroups; ++g) {
+      const std::size_t place = places_[g] + first_channel * value_bytes(kernel_.precision);
+      output_.groups[g] = target_.frame + place;
+      output_.residual[g] = target_.residual == nullptr ? nullptr : target_.residual + place;
+    }
+    const std::size_t left = std::min(channels_ - first_channel, kernel_.panel_width());
+    kernel_.run({tile().pixels, tile().groups, left}, segments_, count_,
+                target_.channels.from(first_channel), output_);
+  }
+
+ private:
+  const PixelTile& tile() const { return tiles_[index_]; }
+
+  // Bytes into a frame of the target.
+  std::size_t place(const PixelTile::Position& at) const {
+    return target_.layout.offset(static_cast<std::ptrdiff_t>(at.y - target_.first_row),
+                                 static_cast<std::ptrdiff_t>(at.x));
+  }
+
+  void take_pixels(const ConvSource& source, Segment& segment) const {
+    const InputShape& shape = source.shape;
+    const std::size_t pad = shape.pad();
+    // Rows of the kernel that lie in the border for every group add nothing.
+    std::size_t begin = shape.kernel, end = 0;
+    for (std::size_t g = 0; g < kMaxGroups; ++g) {
+      const std::size_t y = tile().at[g].y * shape.stride;
+      begin = std::min(begin, y < pad ? pad - y : 0);
+      end = std::max(end, std::min(shape.kernel, shape.layout.height + pad - y));
+      segment.groups[g] = pixel(source, tile().at[g]);
+    }
+    segment.steps = source.steps.begin(begin);
+    segment.depth = source.steps.depth(begin, end);
+  }
+
+  const TileKernel& kernel_;
+  const ConvSource* const sources_;
+  const std::size_t count_;
+  const ConvTarget& target_;
+  const std::size_t channels_;
+  const std::vector<PixelTile>& tiles_;
+  std::size_t panel_ = 0, index_ = 0;
+  std::size_t places_[kMaxGroups] = {}, next_place_ = 0;
+  Segment segments_[kMaxSources] = {};
+  TileOutput output_{};
+};
+
+}  // namespace
+
+void convolve(const TileKernel& kernel, const ConvSource* sources, std::size_t count,
+              const ConvTarget& target, RowRange rows, std::size_t channels,
+              std::size_t panel_begin, std::size_t panel_end, std::vector<PixelTile>& tiles) {
+  tiles.clear();
+  append_tiles(tiles, kernel, rows.begin, rows.end, target.layout.width);
+  TileRuns runs(kernel, sources, count, target, channels, tiles);
+  std::size_t weight_bytes = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    weight_bytes += sources[i].weights.bytes * (panel_end - panel_begin);
+  }
+  if (weight_bytes > kWeightBytes || panel_end - panel_begin == 1) {
+    for (std::size_t panel = panel_begin; panel < panel_end; ++panel) {
+      runs.take_panel(panel);
+      for (std::size_t tile = 0; tile < tiles.size(); ++tile) {
+        runs.take_tile(tile);
+        runs.prefetch_panel();
+        runs.run();
+      }
+    }
+  } else {
+    for (std::size_t tile = 0; tile < tiles.size(); ++tile) {
+      runs.take_tile(tile);
+      for (std::size_t panel = panel_begin; panel < panel_end; ++panel) {
+        runs.take_panel(panel);
+        runs.prefetch_pixels(panel - panel_begin);
+        runs.run();
+      }
+    }
+  }
+  kernel.end_runs();
+}
+
+}  // namespace adafuse

@@ -1,0 +1,201 @@
+#include "microkernels/igemm_nhwc/packed_b.h"
+
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+#include <vector>
+
+#include "layout/nhwc_layout.h"
+
+namespace adafuse {
+namespace {
+
+std::size_t panel_count(const TileKernel& kernel, const ConvWeights& conv) {
+  return (conv.outputs + kernel.panel_width() - 1) / kernel.panel_width();
+}
+
+// Units of one tap of a shifted input.
+std::size_t shifted_units(const ConvWeights& conv, const TemporalShift& shift,
+                          Precision precision) {
+  std::size_t units = 0;
+  for (const ChannelRun& run : shift.runs(conv.inputs)) {
+    units += run.units(precision);
+  }
+  return units;
+}
+
+// Calls body with the precision as a constant, so that the loops inside are plain.
+template <typename Body>
+void with_precision(Precision precision, Body body) {
+  switch (precision) {
+    case Precision::kFloat32:
+      return body(std::integral_constant<Precision, Precision::kFloat32>{});
+    case Precision::kBFloat16:
+      return body(std::integral_constant<Precision, Precision::kBFloat16>{});
+    case Precision::kInt8:
+      return body(std::integral_constant<Precision, Precision::kInt8>{});
+  }
+}
+
+// Stores the weights of one output: value `index` of unit `unit` of tap `tap` goes to
+// to + tap * tap_bytes + unit * unit_bytes, as the input's values lie in its shifted units.
+template <Precision precision>
+void store_output(const ConvWeights& conv, const TemporalShift& shift, std::size_t output, char* to,
+                  std::size_t tap_bytes, std::size_t unit_bytes) {
+  constexpr std::size_t kGroup = per_unit(precision);
+  const float* from = conv.weight + output * conv.inputs * conv.taps;
+  char* first = to;  // of the run
+  for (const ChannelRun& run : shift.runs(conv.inputs)) {
+    std::size_t place = run.begin % kGroup;
+    for (std::size_t input = run.begin; input < run.end; ++input, ++place) {
+      char* const unit = first + place / kGroup * unit_bytes;
+      for (std::size_t tap = 0; tap < conv.taps; ++tap) {
+        encode_weight(precision, *from++, unit + tap * tap_bytes, place % kGroup);
+      }
+    }
+    first += run.units(precision) * unit_bytes;
+  }
+}
+
+// Whether weights can be read where they lie, in vectors.
+bool stays(const TileKernel& kernel, const ConvWeights& conv, const float* weights) {
+  return weights != nullptr && conv.lasting && kernel.precision == Precision::kFloat32 &&
+         reinterpret_cast<std::uintptr_t>(weights) % kLine == 0;
+}
+bool panels_stay(const TileKernel& kernel, const ConvWeights& conv) {
+  return stays(kernel, conv, conv.panels) && kernel.panel_width() == kStoredPanel;
+}
+
+// The weights as (outputs, inputs, taps), in `buffer` where they are stored panel by panel.
+ConvWeights plain(const ConvWeights& conv, std::vector<float>& buffer) {
+  if (conv.panels == nullptr) {
+    return conv;
+  }
+  buffer.resize(conv.outputs * conv.inputs * conv.taps);
+  float* to = buffer.data();
+  for (std::size_t output = 0; output < conv.outputs; ++output) {
+    const float* const panel =
+        conv.panels + output / kStoredPanel * conv.taps * conv.inputs * kStoredPanel;
+    for (std::size_t input = 0; input < conv.inputs; ++input) {
+      for (std::size_t tap = 0; tap < conv.taps; ++tap) {
+        *to++ = panel[(tap * conv.inputs + input) * kStoredPanel + output % kStoredPanel];
+      }
+    }
+  }
+  ConvWeights result = conv;
+  result.weight = buffer.data();
+  result.panels = nullptr;
+  return result;
+}
+
+}  // namespace
+
+SumConstants::SumConstants(const TileKernel& kernel, const ConvWeights& conv, float input,
+                           float output)
+    : size_(panel_count(kernel, conv) * kernel.panel_width()) {
+  std::fill_n(bias_.reserve(size_), size_, 0.0f);
+  std::fill_n(scale_.reserve(size_), size_, 0.0f);
+  for (std::size_t i = 0; i < conv.outputs; ++i) {
+    bias_.data()[i] = conv.bias[i] / output;
+    scale_.data()[i] = conv.output_scale(i) * input / output;
+  }
+}
+
+void SumConstants::add_bias(const SumConstants& other) {
+  for (std::size_t i = 0; i < size_; ++i) {
+    bias_.data()[i] += other.bias_.data()[i];
+  }
+}
+
+void SumConstants::take_offset(const ConvWeights& conv, float offset) {
+  const std::size_t weights = conv.inputs * conv.taps;
+  for (std::size_t i = 0; i < conv.outputs; ++i) {
+    double total = 0;
+    for (std::size_t k = 0; k < weights; ++k) {
+      total += conv.weight[i * weights + k];
+    }
+    bias_.data()[i] -= offset * static_cast<float>(total) * scale_.data()[i];
+  }
+}
+
+PanelWeights::PanelWeights(const TileKernel& kernel, const ConvWeights& given,
+                           const TemporalShift& shift)
+    : count_(panel_count(kernel, given)) {
+  if (panels_stay(kernel, given)) {
+    data_ = reinterpret_cast<const char*>(given.panels);
+    bytes_ = given.taps * given.inputs * kernel.weight_row();
+    return;
+  }
+  std::vector<float> buffer;
+  const ConvWeights conv = plain(given, buffer);
+  const Precision precision = kernel.precision;
+  const std::size_t units = shifted_units(conv, shift, precision);
+  const std::size_t width = kernel.panel_width();
+  bytes_ = conv.taps * units * kernel.weight_row();
+  char* const packed = weights_.reserve(count_ * bytes_);
+  data_ = packed;
+  std::memset(packed, 0, count_ * bytes_);
+  with_precision(precision, [&](auto constant) {
+    for (std::size_t output = 0; output < conv.outputs; ++output) {
+      store_output<constant()>(conv, shift, output,
+                               packed + output / width * bytes_ + output % width * kUnit,
+                               units * kernel.weight_row(), kernel.weight_row());
+    }
+  });
+}
+
+ChannelWeights::ChannelWeights(const TileKernel& kernel, const ConvWeights& given)
+    : count_(panel_count(kernel, given)) {
+  if (panels_stay(kernel, given)) {  // where no unit needs zeros beside a channel
+    data_ = reinterpret_cast<const char*>(given.panels);
+    bytes_ = given.taps * given.inputs * kernel.channel_row();
+    return;
+  }
+  std::vector<float> buffer;
+  const ConvWeights conv = plain(given, buffer);
+  const std::size_t width = kernel.panel_width();
+  bytes_ = (conv.taps * conv.inputs + 1) * kernel.channel_row();
+  char* const packed = weights_.reserve(count_ * bytes_);
+  data_ = packed;
+  std::memset(packed, 0, count_ * bytes_);
+  with_precision(kernel.precision, [&](auto constant) {
+    const float* from = conv.weight;
+    for (std::size_t output = 0; output < conv.outputs; ++output) {
+      char* const panel = packed + output / width * bytes_;
+      for (std::size_t input = 0; input < conv.inputs; ++input) {
+        for (std::size_t tap = 0; tap < conv.taps; ++tap) {
+          encode_weight(constant(), *from++,
+                        panel + (tap * conv.inputs + input) * kernel.channel_row(), output % width);
+        }
+      }
+    }
+  });
+}
+
+OutputWeights::OutputWeights(const TileKernel& kernel, const ConvWeights& given,
+                             const TemporalShift& shift) {
+  const Precision precision = kernel.precision;
+  const std::size_t tap_units = shifted_units(given, shift, precision);
+  units_ = given.taps * tap_units;
+  depth_ = round_up(units_, kLine / kUnit);
+  if (given.taps == 1 && units_ == depth_ && stays(kernel, given, given.weight)) {
+    std::memset(weights_.reserve(depth_), 0, depth_ * kUnit);
+    data_ = reinterpret_cast<const std::uint32_t*>(given.weight);
+    return;
+  }
+  std::vector<float> buffer;
+  const ConvWeights conv = plain(given, buffer);
+  const std::size_t size = (conv.outputs + 1) * depth_;
+  std::uint32_t* const packed = weights_.reserve(size);
+  std::memset(packed, 0, size * kUnit);
+  data_ = packed + depth_;
+  with_precision(precision, [&](auto constant) {
+    for (std::size_t output = 0; output < conv.outputs; ++output) {
+      store_output<constant()>(conv, shift, output,
+                               reinterpret_cast<char*>(packed + (output + 1) * depth_),
+                               tap_units * kUnit, kUnit);
+    }
+  });
+}
+
+}  // namespace adafuse

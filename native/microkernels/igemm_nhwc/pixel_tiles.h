@@ -1,0 +1,47 @@
+// Cuts a plane of output pixels into tiles.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "microkernels/igemm_nhwc/igemm.h"
+
+namespace adafuse {
+
+struct PixelTile {
+  struct Position {
+    std::size_t y, x;
+  };
+  std::size_t pixels;  // of each group, all in one row
+  std::size_t groups;
+  Position at[kMaxGroups];  // repeated where there is one group
+};
+
+// Appends tiles that cover rows [first, last) of a plane exactly once.  A row is split into groups
+// of equal length, or nearly, so that no size leaves a remainder of a pixel or two.
+inline void append_tiles(std::vector<PixelTile>& tiles, const TileKernel& kernel, std::size_t first,
+                         std::size_t last, std::size_t width) {
+  const std::size_t groups = (width + kernel.max_group - 1) / kernel.max_group;
+  const std::size_t length = groups == 0 ? 0 : width / groups;
+  const std::size_t longer = groups == 0 ? 0 : width % groups;  // groups with a pixel more
+  const auto append = [&](std::size_t begin, std::size_t end, std::size_t pixels) {
+    const bool pairs = 2 * pixels <= kernel.max_pixels;
+    bool open = false;  // the last tile takes another group
+    for (std::size_t y = first; y < last; ++y) {
+      for (std::size_t group = begin; group < end; ++group) {
+        const std::size_t x = group * length + (group < longer ? group : longer);
+        if (open) {
+          tiles.back().at[1] = {y, x};
+          tiles.back().groups = 2;
+        } else {
+          tiles.push_back({pixels, 1, {{y, x}, {y, x}}});
+        }
+        open = pairs && !open;
+      }
+    }
+  };
+  append(0, longer, length + 1);
+  append(longer, groups, length);
+}
+
+}  // namespace adafuse

@@ -1,0 +1,182 @@
+// The transforms for one instruction set.  The including file is compiled with that instruction
+// set's flags and defines, in the namespace WINOGRAD_NAMESPACE, the `kernel` that it describes by
+// the macros WINOGRAD_NAME and _LANES.
+//
+// Nothing of the C++ library may be used here, see tile_kernel_impl.h.
+#include "microkernels/winograd/transforms.h"
+
+namespace adafuse::WINOGRAD_NAMESPACE {
+namespace {
+
+constexpr int kLanes = WINOGRAD_LANES;
+constexpr int kSize = static_cast<int>(kPatchSize);
+constexpr int kStep = static_cast<int>(kPatchStep);
+
+using Vector
+    [[gnu::vector_size(kLanes * sizeof(float)), gnu::may_alias, gnu::aligned(sizeof(float))]] =
+        float;
+
+constexpr float kNear = 0.70710678118654752f;  // the points; their squares are 1/2 and 2
+constexpr float kFar = 1.4142135623730950f;
+constexpr float kNearCubed = 0.35355339059327376f;
+constexpr float kFarCubed = 2.8284271247461901f;
+
+inline Vector load(const char* from) {
+  return *reinterpret_cast<const Vector*>(from);
+}
+inline Vector load_some(const char* from, std::size_t channels) {
+  Vector v{};
+  __builtin_memcpy(&v, from, channels * sizeof(float));
+  return v;
+}
+inline void store(char* to, Vector v) {
+  *reinterpret_cast<Vector*>(to) = v;
+}
+
+// Six pixels of a line as values at the points.
+inline void to_points(const Vector* d, Vector* at) {
+  const Vector near_even = d[4] - 2.0f * d[2];
+  const Vector near_odd = d[3] - 2.0f * d[1];
+  const Vector far_even = d[4] - 0.5f * d[2];
+  const Vector far_odd = d[3] - 0.5f * d[1];
+  at[0] = d[0] - 2.5f * d[2] + d[4];
+  at[1] = near_even + kNear * near_odd;
+  at[2] = near_even - kNear * near_odd;
+  at[3] = far_even + kFar * far_odd;
+  at[4] = far_even - kFar * far_odd;
+  at[5] = d[1] - 2.5f * d[3] + d[5];
+}
+
+// Values at the points as four pixels of a line.
+inline void from_points(const Vector* at, Vector* y) {
+  const Vector near_even = at[1] + at[2], near_odd = at[1] - at[2];
+  const Vector far_even = at[3] + at[4], far_odd = at[3] - at[4];
+  y[0] = at[0] + near_even + far_even;
+  y[1] = kNear * near_odd + kFar * far_odd;
+  y[2] = 0.5f * near_even + 2.0f * far_even;
+  y[3] = kNearCubed * near_odd + kFarCubed * far_odd + at[5];
+}
+
+// `load_at(row, column)` gives a pixel.
+template <typename Load>
+inline void transform_vector(const Load& load_at, char* positions, std::ptrdiff_t position_pitch) {
+  Vector values[kSize * kSize];
+#pragma GCC unroll 6
+  for (int column = 0; column < kSize; ++column) {
+    Vector line[kSize], at[kSize];
+#pragma GCC unroll 6
+    for (int row = 0; row < kSize; ++row) {
+      line[row] = load_at(row, column);
+    }
+    to_points(line, at);
+#pragma GCC unroll 6
+    for (int row = 0; row < kSize; ++row) {
+      values[row * kSize + column] = at[row];
+    }
+  }
+#pragma GCC unroll 6
+  for (int row = 0; row < kSize; ++row) {
+    Vector at[kSize];
+    to_points(values + row * kSize, at);
+#pragma GCC unroll 6
+    for (int column = 0; column < kSize; ++column) {
+      store(positions + (row * kSize + column) * position_pitch, at[column]);
+    }
+  }
+}
+
+void transform_input(const PatchView& patch, std::size_t channels, char* positions,
+                     std::ptrdiff_t position_pitch) {
+  const bool whole = patch.rows >= kPatchSize && patch.columns >= kPatchSize;
+  const auto exists = [&](int row, int column) {
+    return static_cast<std::size_t>(row) < patch.rows &&
+           static_cast<std::size_t>(column) < patch.columns;
+  };
+  std::size_t channel = 0;
+  do {
+    // The last vector overlaps the one before where the channels do not come out even.
+    if (channels >= kLanes && channel + kLanes > channels) {
+      channel = channels - kLanes;
+    }
+    const char* const corner = patch.corner + channel * sizeof(float);
+    const auto pixel = [&](int row, int column) {
+      return corner + row * patch.row_pitch + column * patch.pixel_pitch;
+    };
+    char* const to = positions + channel * sizeof(float);
+    if (channels < kLanes) {
+      transform_vector(
+          [&](int row, int column) {
+            return exists(row, column) ? load_some(pixel(row, column), channels) : Vector{};
+          },
+          to, position_pitch);
+    } else if (!whole) {
+      transform_vector(
+          [&](int row, int column) {
+            return exists(row, column) ? load(pixel(row, column)) : Vector{};
+          },
+          to, position_pitch);
+    } else {
+      transform_vector([&](int row, int column) { return load(pixel(row, column)); }, to,
+                       position_pitch);
+    }
+    channel += kLanes;
+  } while (channel < channels);
+}
+
+void transform_output(const char* positions, std::ptrdiff_t position_pitch, std::size_t channels,
+                      const PatchOutput& output) {
+  const Vector lowest = Vector{} + output.lowest;
+  for (std::size_t channel = 0; channel < channels; channel += kLanes) {
+    const std::size_t offset = channel * sizeof(float);
+    const Vector bias = load(reinterpret_cast<const char*>(output.bias) + offset);
+    Vector lines[kSize][kStep];  // column by column
+#pragma GCC unroll 6
+    for (int column = 0; column < kSize; ++column) {
+      Vector at[kSize];
+#pragma GCC unroll 6
+      for (int row = 0; row < kSize; ++row) {
+        at[row] = load(positions + (row * kSize + column) * position_pitch + offset);
+      }
+      from_points(at, lines[column]);
+    }
+    Vector total{};
+#pragma GCC unroll 4
+    for (int row = 0; row < kStep; ++row) {
+      if (static_cast<std::size_t>(row) >= output.rows) {
+        break;
+      }
+      Vector at[kSize], pixels[kStep];
+#pragma GCC unroll 6
+      for (int column = 0; column < kSize; ++column) {
+        at[column] = lines[column][row];
+      }
+      from_points(at, pixels);
+#pragma GCC unroll 4
+      for (int column = 0; column < kStep; ++column) {
+        if (static_cast<std::size_t>(column) >= output.columns) {
+          break;
+        }
+        const std::ptrdiff_t place = row * output.row_pitch + column * output.pixel_pitch +
+                                     static_cast<std::ptrdiff_t>(offset);
+        Vector value = pixels[column] + bias;
+        if (output.residual != nullptr) {
+          value += load(output.residual + place);
+        }
+        value = value < lowest ? lowest : value;  // not a number stays what it is
+        store(output.corner + place, value);
+        total += value;
+      }
+    }
+    if (output.sums != nullptr) {
+      char* const sums = reinterpret_cast<char*>(output.sums) + offset;
+      store(sums, load(sums) + total);
+    }
+  }
+}
+
+}  // namespace
+
+extern const WinogradKernel kernel;
+const WinogradKernel kernel{WINOGRAD_NAME, transform_input, transform_output};
+
+}  // namespace adafuse::WINOGRAD_NAMESPACE

@@ -1,0 +1,93 @@
+// One convolution, its bias and ReLU from frames to frames, with AdaFuse's decisions on both sides.
+//
+// Channels of the output that no frame reads are not computed, channels of the input that are zeros
+// are not read.  The input may lie in several tensors side by side, as a concatenation does.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "base/parallel_for.h"
+#include "layout/nhwc_layout.h"
+#include "microkernels/igemm_nhwc/igemm.h"
+#include "microkernels/igemm_nhwc/loop_nest.h"
+#include "microkernels/igemm_nhwc/packed_b.h"
+#include "policy/channel_selection.h"
+
+namespace adafuse {
+
+// Some of the input's channels, in a tensor of their own.
+struct FrameSourceSpec {
+  std::size_t channels;
+  bool compact;  // stored under a policy
+};
+
+struct FrameConvSpec {
+  ConvWeights conv;  // 1x1 or 3x3, padded by half
+  std::vector<FrameSourceSpec> sources;
+  bool compact;  // the output is stored under a policy
+  std::size_t stride;
+  std::size_t input_border;
+  std::size_t border;     // of the output
+  bool winograd = false;  // a 3x3 convolution of stride 1 by minimal filtering, in kFloat32
+  FrameScales scales = {};
+};
+
+struct FrameSource {
+  const char* frames;    // (rows), see CompactFrames
+  const Policy* policy;  // of a compact source, else null
+};
+
+struct FrameConvTensors {
+  const FrameSource* sources;
+  const Policy* policy;  // of a compact output, else null
+  char* output;          // (rows) frames, see CompactFrames
+  float* pooled;         // (rows, outputs): means over each frame as the next layer sees it
+};
+
+class FrameConv {
+ public:
+  // Packs the weights, which need not outlive the call.  Throws std::invalid_argument when they do
+  // not fit the sources.
+  FrameConv(const FrameConvSpec& spec, const TileKernel& kernel);
+
+  std::size_t outputs() const { return outputs_; }
+  // The sizes of a dense output; a compact one has room there.
+  FrameLayout input_layout(std::size_t source, std::size_t height, std::size_t width) const;
+  FrameLayout output_layout(std::size_t height, std::size_t width) const;
+
+  // Runs frames of height x width.  The result does not depend on how `parallel_for` spreads the
+  // work.
+  void run(std::size_t rows, std::size_t height, std::size_t width, const FrameConvTensors& tensors,
+           const ParallelFor& parallel_for) const;
+
+ private:
+  // The weights for a source, or for all of them if what is read is gathered; packed for what is
+  // chosen at run time: outputs, inputs or nothing.
+  struct Term {
+    std::size_t channels;
+    bool compact;
+    std::optional<PanelWeights> all;
+    std::optional<ChannelWeights> by_input;
+    std::optional<OutputWeights> by_output;
+  };
+
+  friend class FrameConvPass;
+
+  const TileKernel& kernel_;
+  std::size_t outputs_;
+  std::size_t size_;  // of the kernel
+  std::size_t stride_;
+  std::size_t input_border_;
+  std::size_t border_;
+  bool compact_;
+  bool winograd_;
+  float output_scale_;
+  SumConstants constants_;
+  std::vector<FrameSourceSpec> sources_;
+  bool gathers_;
+  std::vector<Term> terms_;
+};
+
+}  // namespace adafuse

@@ -1,0 +1,163 @@
+#include "operators/nhwc_pool.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "base/aligned_buffer.h"
+#include "layout/compact_nhwc.h"
+#include "operators/stem.h"
+
+namespace adafuse {
+namespace {
+
+// Enough tasks for the threads of a usual machine to finish together.
+constexpr std::size_t kEnoughTasks = 32;
+
+// Places [begin, begin + count) of a frame, whole units, and where they come to lie.
+struct Run {
+  const char* frame;
+  std::size_t begin, count, place;
+};
+
+struct Shared {
+  CompactFrames input, output;
+  AlignedArray<float> sums;
+};
+struct TaskScratch {
+  AlignedArray<char> pixels;
+  AlignedArray<float> sums;
+  std::vector<std::uint32_t> order;     // of a pooled pixel's values in the output
+  std::vector<std::uint32_t> position;  // of a channel in the pooled pixel
+};
+thread_local Shared own_shared;
+thread_local TaskScratch task_scratch;
+
+template <typename Value>
+void copy_in_order(const char* from, const std::vector<std::uint32_t>& order, char* to) {
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    reinterpret_cast<Value*>(to)[i] = reinterpret_cast<const Value*>(from)[order[i]];
+  }
+}
+
+}  // namespace
+
+std::size_t FramePool::output_size(std::size_t input) const {
+  return stride == 1 ? input + 2 * pad - std::min(input + 2 * pad, kPoolWindow - 1)
+                     : StemPool{pad, ceil}.output_size(input);
+}
+
+void pool_frames(const FramePool& pool, std::size_t rows, std::size_t height, std::size_t width,
+                 std::size_t channels, const FramePoolTensors& tensors,
+                 const ParallelFor& parallel_for) {
+  const Precision precision = pool.kernel->precision;
+  const std::size_t value = value_bytes(precision), group = per_unit(precision);
+  const float factor = pool.scales.input / pool.scales.output;
+  const bool mean = pool.kind == FramePool::Kind::kMean;
+  const auto copy = value == 4   ? copy_in_order<std::uint32_t>
+                    : value == 2 ? copy_in_order<std::uint16_t>
+                                 : copy_in_order<std::uint8_t>;
+  Shared& shared = own_shared;
+  const bool reorders = tensors.output_policy != nullptr;
+  shared.input.assign(tensors.policy, rows, channels, {height, width, pool.input_border, 0});
+  shared.output.assign(reorders ? tensors.output_policy : tensors.policy, rows, channels,
+                       {pool.output_size(height), pool.output_size(width), pool.border, 0});
+  CompactFrames::order({&shared.input, &shared.output}, precision, parallel_for);
+  const FrameLayout& from = shared.input.layout();
+  const FrameLayout& to = shared.output.layout();
+  if (checked_product({rows, to.height, to.width}) == 0) {
+    return;
+  }
+  const std::size_t parts = std::clamp((kEnoughTasks + rows - 1) / rows, std::size_t{1}, to.height);
+  const std::size_t pitch = round_up(channels, group) + kLine / sizeof(float);
+  float* const sums = shared.sums.reserve(rows * parts * pitch);
+  parallel_for(rows * parts, [&](std::size_t task) {
+    const std::size_t row = task / parts, part = task % parts;
+    const std::size_t begin = to.height * part / parts, end = to.height * (part + 1) / parts;
+    char* const frame = tensors.output + shared.output.offset(row);
+    to.clear_border(frame, begin, end);
+
+    // What is pooled: all stored channels in their order, or what this frame sees of them.
+    const CompactChannels& own = shared.input[row];
+    const CompactChannels* const lender = reorders ? shared.input.previous(row) : nullptr;
+    const std::size_t stored = reorders ? own.kept() : own.size();
+    const std::size_t lent = lender == nullptr ? 0 : lender->lent_begin() / group * group;
+    const char* const source = tensors.input + shared.input.offset(row);
+    // Pooling writes whole vectors, of cache lines at most.
+    const std::size_t second = round_up(stored, kLine);
+    const Run runs[2] = {{source, 0, round_up(stored, group), 0},
+                         {source - from.frame_pitch(), lent,
+                          lender == nullptr ? 0 : round_up(lender->size() - lent, group), second}};
+    const std::size_t zero = second + round_up(runs[1].count, kLine);  // behind all others
+    const CompactChannels& wanted = shared.output[row];
+    std::vector<std::uint32_t>& order = task_scratch.order;
+    float* const total = sums + task * pitch;
+    float* seen = total;  // sums of what is pooled
+    const std::size_t pixel_bytes = round_up((zero + 1) * value, kUnit);
+    char* pixels = nullptr;  // a row of them
+    order.clear();
+    if (reorders) {
+      std::vector<std::uint32_t>& position = task_scratch.position;
+      position.assign(channels, static_cast<std::uint32_t>(zero));
+      for (std::size_t place = 0; place < own.kept(); ++place) {
+        position[own[place]] = static_cast<std::uint32_t>(place);
+      }
+      for (std::size_t place = lender == nullptr ? 0 : lender->lent_begin();
+           lender != nullptr && place < lender->size(); ++place) {
+        position[(*lender)[place]] = static_cast<std::uint32_t>(second + place - lent);
+      }
+      for (std::size_t place = 0; place < wanted.size(); ++place) {
+        order.push_back(position[wanted[place]]);
+      }
+      order.resize(round_up(order.size(), group), static_cast<std::uint32_t>(zero));
+      seen = task_scratch.sums.reserve(zero + 1);
+      pixels = task_scratch.pixels.reserve(to.width * pixel_bytes);
+      for (std::size_t x = 0; x < to.width; ++x) {
+        std::memset(pixels + x * pixel_bytes + zero * value, 0, value);
+      }
+    }
+    std::fill_n(seen, reorders ? zero + 1 : pitch, 0.0f);
+
+    for (std::size_t y = begin; y < end; ++y) {
+      char* const result = frame + to.offset(static_cast<std::ptrdiff_t>(y), 0);
+      for (const Run& run : runs) {
+        PoolRow pooled{mean,
+                       pool.stride,
+                       pool.pad,
+                       {},
+                       static_cast<std::ptrdiff_t>(from.pitch),
+                       width,
+                       run.count,
+                       reorders ? pixels + run.place * value : result,
+                       static_cast<std::ptrdiff_t>(reorders ? pixel_bytes : to.pitch),
+                       to.width,
+                       mean ? factor / (kPoolWindow * kPoolWindow) : factor,
+                       seen + run.place};
+        for (std::size_t k = 0; k < kPoolWindow; ++k) {
+          const std::size_t from_y = y * pool.stride + k - pool.pad;  // wraps round
+          pooled.rows[k] = from_y < height ? run.frame + run.begin * value +
+                                                 from.offset(static_cast<std::ptrdiff_t>(from_y), 0)
+                                           : nullptr;
+        }
+        pool.kernel->pool(pooled);
+      }
+      for (std::size_t x = 0; reorders && x < to.width; ++x) {
+        copy(pixels + x * pixel_bytes, order, result + x * to.pitch);
+      }
+    }
+    for (std::size_t place = 0; reorders && place < wanted.size(); ++place) {
+      total[place] = seen[order[place]];
+    }
+  });
+  const float scale = pool.scales.output / static_cast<float>(to.height * to.width);
+  shared.output.fuse_means(
+      [&](std::size_t row, std::size_t place) {
+        float total = 0;
+        for (std::size_t part = 0; part < parts; ++part) {
+          total += sums[(row * parts + part) * pitch + place];
+        }
+        return total * scale;
+      },
+      tensors.pooled);
+}
+
+}  // namespace adafuse

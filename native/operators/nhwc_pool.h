@@ -1,0 +1,44 @@
+// 3x3 pooling from frames to frames, of the channels that AdaFuse's decisions left to compute.
+//
+// Values are not negative, so pooling commutes with keeping, reusing and skipping: a frame's stored
+// channels are pooled where they lie.  Under decisions of its own, the output stores what these ask
+// for, pooled from what the input's decisions show of each frame.
+#pragma once
+
+#include <cstddef>
+
+#include "base/parallel_for.h"
+#include "layout/nhwc_layout.h"
+#include "microkernels/igemm_nhwc/igemm.h"
+#include "policy/channel_selection.h"
+
+namespace adafuse {
+
+struct FramePool {
+  enum class Kind { kMax, kMean };
+
+  Kind kind;
+  std::size_t stride;  // 1 or 2
+  std::size_t pad;     // 0 or 1; a mean counts padding as zeros
+  bool ceil;           // a last window may reach beyond the plane
+  std::size_t input_border;
+  std::size_t border;  // of the output
+  const TileKernel* kernel;
+  FrameScales scales = {};
+
+  std::size_t output_size(std::size_t input) const;
+};
+
+struct FramePoolTensors {
+  const char* input;            // (rows) frames, see CompactFrames
+  const Policy* policy;         // that the input is stored under, or null
+  const Policy* output_policy;  // the output's own decisions; null to go on with the input's
+  char* output;                 // (rows) frames
+  float* pooled;                // (rows, channels): means as the next layer sees them
+};
+
+void pool_frames(const FramePool& pool, std::size_t rows, std::size_t height, std::size_t width,
+                 std::size_t channels, const FramePoolTensors& tensors,
+                 const ParallelFor& parallel_for);
+
+}  // namespace adafuse

@@ -1,0 +1,72 @@
+#include "ort/conv_operator.h"
+
+#include "operators/conditional_conv.h"
+#include "ort/parallel_for.h"
+#include "ort/status.h"
+#include "ort/tensors.h"
+
+namespace adafuse {
+namespace {
+
+constexpr std::size_t kFirstPolicy = 3;
+
+void infer_shape(OrtShapeInferContext* context) {
+  if (const auto result = infer_conv(context)) {
+    set_output_shape(context, 0, result->dims, result->rows_name.c_str());
+  }
+}
+
+}  // namespace
+
+ConvKernel::ConvKernel(const ConvSignature& signature, const OrtKernelInfo* info)
+    : signature_(signature), attributes_(ConvAttributes::read(Attributes(info))) {}
+
+OrtStatusPtr ConvKernel::ComputeV2(OrtKernelContext* context) const {
+  return as_status(signature_.name, [&] { compute(Ort::KernelContext(context)); });
+}
+
+void ConvKernel::compute(const Ort::KernelContext& context) const {
+  const ConvInputs inputs(context, attributes_);
+  const auto& [x, weight, bias, shape] = inputs;
+  const auto policy = read_policy(context, signature_.policy, "policy", x, shape.out_channels);
+  const auto input_policy =
+      read_policy(context, signature_.input_policy, "input_policy", x, shape.in_channels);
+
+  Ort::UnownedValue y = make_output(context, 0, inputs.output_dims());
+  conditional_conv(shape,
+                   {x.value.GetTensorData<float>(), weight.value.GetTensorData<float>(),
+                    bias.value.GetTensorData<float>(), y.GetTensorMutableData<float>()},
+                   policy ? &*policy : nullptr, input_policy ? &*input_policy : nullptr,
+                   [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
+                     parallel_for(context, count, body);
+                   });
+}
+
+ConvOperator::ConvOperator(const ConvSignature& signature, bool infers_shapes)
+    : signature_(signature) {
+  OrtCustomOp::version = kApiVersion;
+  if (infers_shapes) {
+    OrtCustomOp::InferOutputShapeFn = [](const OrtCustomOp* self, OrtShapeInferContext* context) {
+      const char* name = static_cast<const ConvOperator*>(self)->GetName();
+      return as_status(name, [context] { infer_shape(context); });
+    };
+  }
+}
+
+ONNXTensorElementDataType ConvOperator::GetInputType(std::size_t index) const {
+  return index < kFirstPolicy ? ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT
+                              : ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32;
+}
+
+OrtCustomOpInputOutputCharacteristic ConvOperator::GetInputCharacteristic(std::size_t index) const {
+  return index == signature_.input_policy && signature_.input_policy_is_optional
+             ? INPUT_OUTPUT_OPTIONAL
+             : INPUT_OUTPUT_REQUIRED;
+}
+
+OrtStatusPtr ConvOperator::CreateKernelV2(const OrtApi& /*api*/, const OrtKernelInfo* info,
+                                          void** kernel) const {
+  return as_status(signature_.name, [&] { *kernel = new ConvKernel(signature_, info); });
+}
+
+}  // namespace adafuse

@@ -1,0 +1,58 @@
+// The operators GatedConv and SkipConv, version 1, as ONNX Runtime sees them.
+//
+//   GatedConv(X, W, B, policy, input_policy?) -> Y
+//   SkipConv(X, W, B, input_policy) -> Y
+//
+// X (N*T, Cin, H, W), W (Cout, Cin, kH, kW), B (Cout) and Y (N*T, Cout, H', W') are float32, policy
+// (N, T, Cout) and input_policy (N, T, Cin) int32.  Required attributes: strides (y, x) and pads
+// (top, left, bottom, right).  conditional_conv() says what they compute.
+#pragma once
+
+#include <optional>
+
+#include "ort/api.h"
+#include "ort/conv_node.h"
+
+namespace adafuse {
+
+// What tells the operators apart: where their policies are among the inputs.
+struct ConvSignature {
+  const char* name;
+  std::optional<std::size_t> policy;
+  std::size_t input_policy;  // the last input
+  bool input_policy_is_optional;
+};
+
+class ConvKernel {
+ public:
+  ConvKernel(const ConvSignature& signature, const OrtKernelInfo* info);
+  OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
+
+ private:
+  void compute(const Ort::KernelContext& context) const;
+
+  const ConvSignature& signature_;
+  ConvAttributes attributes_;
+};
+
+class ConvOperator : public Ort::CustomOpBase<ConvOperator, ConvKernel, true> {
+ public:
+  // Shape inference is optional: see can_infer_shapes().
+  ConvOperator(const ConvSignature& signature, bool infers_shapes);
+
+  const char* GetName() const { return signature_.name; }
+  const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
+  std::size_t GetInputTypeCount() const { return signature_.input_policy + 1; }
+  ONNXTensorElementDataType GetInputType(std::size_t index) const;
+  OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(std::size_t index) const;
+  std::size_t GetOutputTypeCount() const { return 1; }
+  ONNXTensorElementDataType GetOutputType(std::size_t /*index*/) const {
+    return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+  }
+  OrtStatusPtr CreateKernelV2(const OrtApi& api, const OrtKernelInfo* info, void** kernel) const;
+
+ private:
+  ConvSignature signature_;
+};
+
+}  // namespace adafuse

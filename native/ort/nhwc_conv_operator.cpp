@@ -1,0 +1,153 @@
+#include "ort/nhwc_conv_operator.h"
+
+#include <algorithm>
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+#include "ort/nhwc_tensors.h"
+#include "ort/parallel_for.h"
+#include "ort/status.h"
+#include "ort/tensors.h"
+
+namespace adafuse {
+namespace {
+
+std::string numbered(const char* name, std::size_t source) {
+  return source == 0 ? name : name + std::to_string(source + 1);
+}
+
+void infer_shapes(const FrameConvSignature& signature, OrtShapeInferContext* context) {
+  const auto attributes = FrameConvAttributes::read(Attributes(context), signature.quantized);
+  const auto x = known_shape(context, FrameConvSignature::kInput, 4);
+  const auto bias = known_shape(context, FrameConvSignature::kWeight + 1, 1);
+  if (!x || !bias || bias->dims[0] < 0) {
+    return;
+  }
+  const std::size_t pitch = channel_pitch(attributes.channels[0], attributes.precision);
+  const FrameLayout input = layout_of(x->dims, "X", attributes.input_border, pitch);
+  const FrameLayout output = attributes.output_layout(input, bias->size(0));
+  const char* const rows = x->rows_name.c_str();
+  set_output_shape(context, 0, frame_dims(x->dims[0], output), rows);
+  set_output_shape(context, 1, {x->dims[0], bias->dims[0]}, rows);
+}
+
+}  // namespace
+
+FrameConvAttributes FrameConvAttributes::read(const Attributes& attributes, bool quantized) {
+  FrameConvAttributes result{{},
+                             attributes.count("stride", 1, kMostStride),
+                             attributes.count("input_border", 0, kMostBorder),
+                             attributes.count("border", 0, kMostBorder),
+                             attributes.flag("winograd"),
+                             attributes.precision(quantized),
+                             {}};
+  for (const std::int64_t channels : attributes.integers("channels")) {
+    if (channels < 1 || channels > static_cast<std::int64_t>(kMostSize)) {
+      throw std::invalid_argument("the attribute channels holds " + std::to_string(channels) +
+                                  " but must count channels.");
+    }
+    result.channels.push_back(static_cast<std::size_t>(channels));
+  }
+  if (result.channels.empty() || result.channels.size() > kMaxSources) {
+    throw std::invalid_argument("the attribute channels needs a count for each input of frames.");
+  }
+  if (quantized) {
+    const std::vector<float> scales = attributes.scales(2);
+    result.scales = {scales[0], scales[1]};
+  }
+  return result;
+}
+
+FrameLayout FrameConvAttributes::output_layout(const FrameLayout& input,
+                                               std::size_t outputs) const {
+  return {(input.height + stride - 1) / stride, (input.width + stride - 1) / stride, border,
+          channel_pitch(outputs, precision)};
+}
+
+FrameConvKernel::FrameConvKernel(const FrameConvSignature& signature, const OrtKernelInfo* raw_info)
+    : signature_(signature),
+      attributes_(FrameConvAttributes::read(Attributes(raw_info), signature.quantized)) {
+  const Ort::ConstKernelInfo info(raw_info);
+  std::vector<FrameSourceSpec> sources;
+  for (std::size_t i = 0; i < kMaxSources; ++i) {
+    if (is_given(info, signature.source_input(i)) != (i < attributes_.channels.size())) {
+      throw std::invalid_argument("the attribute channels needs a count for each input of frames.");
+    }
+    if (i < attributes_.channels.size()) {
+      sources.push_back({attributes_.channels[i], is_given(info, signature.source_policy(i))});
+    }
+  }
+  const ConstantConv conv =
+      read_needed_conv(info, FrameConvSignature::kWeight, "", signature.quantized);
+  conv_ = std::make_unique<const FrameConv>(
+      FrameConvSpec{conv.weights, sources, is_given(info, signature.policy()), attributes_.stride,
+                    attributes_.input_border, attributes_.border, attributes_.winograd,
+                    attributes_.scales},
+      *tile_kernels(attributes_.precision).front());
+}
+
+OrtStatusPtr FrameConvKernel::ComputeV2(OrtKernelContext* context) const {
+  return as_status(signature_.name, [&] { compute(Ort::KernelContext(context)); });
+}
+
+void FrameConvKernel::compute(const Ort::KernelContext& context) const {
+  const NamedTensor x(context, FrameConvSignature::kInput, "X", 4);
+  FrameLayout input;
+  std::optional<Policy> policies[kMaxSources];
+  FrameSource sources[kMaxSources];
+  for (std::size_t i = 0; i < attributes_.channels.size(); ++i) {
+    const NamedTensor frames(context, signature_.source_input(i), numbered("X", i), 4);
+    input = layout_of(frames.dims, frames.name, attributes_.input_border,
+                      channel_pitch(attributes_.channels[i], attributes_.precision));
+    require(std::equal(x.dims.begin(), x.dims.begin() + 3, frames.dims.begin()), frames, x,
+            "frames must have the same number and size");
+    policies[i] = read_policy(context, signature_.source_policy(i),
+                              numbered("input_policy", i).c_str(), x, attributes_.channels[i]);
+    sources[i] = {static_cast<const char*>(frames.value.GetTensorRawData()),
+                  policies[i] ? &*policies[i] : nullptr};
+  }
+  const std::size_t height = input.height, width = input.width;
+  const auto policy = read_policy(context, signature_.policy(), "policy", x, conv_->outputs());
+  Ort::UnownedValue pooled =
+      make_output(context, 1, {x.dims[0], static_cast<std::int64_t>(conv_->outputs())});
+  conv_->run(x.size(0), height, width,
+             {sources, policy ? &*policy : nullptr,
+              make_frames(context, 0, x.dims[0], conv_->output_layout(height, width)),
+              pooled.GetTensorMutableData<float>()},
+             [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
+               parallel_for(context, count, body);
+             });
+}
+
+FrameConvOperator::FrameConvOperator(const FrameConvSignature& signature, bool infers_shapes)
+    : signature_(signature) {
+  OrtCustomOp::version = kApiVersion;
+  if (infers_shapes) {
+    OrtCustomOp::InferOutputShapeFn = [](const OrtCustomOp* self, OrtShapeInferContext* context) {
+      const FrameConvSignature& signature = static_cast<const FrameConvOperator*>(self)->signature_;
+      return as_status(signature.name, [&] { infer_shapes(signature, context); });
+    };
+  }
+}
+
+ONNXTensorElementDataType FrameConvOperator::GetInputType(std::size_t index) const {
+  if (index == FrameConvSignature::kWeight) {
+    return signature_.quantized ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8 : kFloatingPoint;
+  }
+  const std::size_t first = signature_.policy();
+  const bool policy = index == first || (index > first && (index - first) % 2 == 1);
+  return policy ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32 : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+}
+
+OrtCustomOpInputOutputCharacteristic FrameConvOperator::GetInputCharacteristic(
+    std::size_t index) const {
+  return index >= signature_.policy() ? INPUT_OUTPUT_OPTIONAL : INPUT_OUTPUT_REQUIRED;
+}
+
+OrtStatusPtr FrameConvOperator::CreateKernelV2(const OrtApi& /*api*/, const OrtKernelInfo* info,
+                                               void** kernel) const {
+  return as_status(signature_.name, [&] { *kernel = new FrameConvKernel(signature_, info); });
+}
+
+}  // namespace adafuse

@@ -1,0 +1,87 @@
+// The operator FrameConv, version 1:
+//
+//   FrameConv(X, W, B, policy?, input_policy?, X2?, input_policy2?, ... X6?, input_policy6?)
+//     -> Y, pooled
+//
+// X, X2, ... (N*T, H+2b, W+2b, P) hold the input's channels side by side, Y (N*T, H'+2b', W'+2b',
+// P') convolution and ReLU: frames as in frames.h, in CompactFrames order where they have a policy
+// (N, T, C).  W and B are constant float32, as in Conv padded by half; pooled (N*T, Cout) are means
+// over each frame as the next layer sees it.  Attributes: channels (of each X), stride,
+// input_border (b), border (b'), precision.
+//
+// QuantizedFrameConv(X, W, B, S, policy?, ...) has int8 weights with scales S per output, and the
+// attribute scales: what an integer of one stands for in all of X, X2, ... and in Y.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "operators/nhwc_conv.h"
+#include "ort/api.h"
+#include "ort/attributes.h"
+#include "ort/constants.h"
+
+namespace adafuse {
+
+// What tells the operators apart.
+struct FrameConvSignature {
+  const char* name;
+  bool quantized;
+
+  static constexpr std::size_t kInput = 0, kWeight = 1;
+  std::size_t policy() const { return kWeight + inputs_per_conv(quantized); }
+  std::size_t source_input(std::size_t source) const {
+    return source == 0 ? kInput : policy() + 2 * source;
+  }
+  std::size_t source_policy(std::size_t source) const { return policy() + 1 + 2 * source; }
+  std::size_t inputs() const { return source_policy(kMaxSources - 1) + 1; }
+};
+
+struct FrameConvAttributes {
+  std::vector<std::size_t> channels;  // of X, X2, ...
+  std::size_t stride;
+  std::size_t input_border;
+  std::size_t border;
+  bool winograd;
+  Precision precision;
+  FrameScales scales;
+
+  // Throws std::invalid_argument.
+  static FrameConvAttributes read(const Attributes& attributes, bool quantized);
+
+  FrameLayout output_layout(const FrameLayout& input, std::size_t outputs) const;
+};
+
+class FrameConvKernel {
+ public:
+  FrameConvKernel(const FrameConvSignature& signature, const OrtKernelInfo* info);
+  OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
+
+ private:
+  void compute(const Ort::KernelContext& context) const;
+
+  const FrameConvSignature& signature_;
+  FrameConvAttributes attributes_;
+  std::unique_ptr<const FrameConv> conv_;
+};
+
+class FrameConvOperator : public Ort::CustomOpBase<FrameConvOperator, FrameConvKernel, true> {
+ public:
+  FrameConvOperator(const FrameConvSignature& signature, bool infers_shapes);
+
+  const char* GetName() const { return signature_.name; }
+  const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
+  std::size_t GetInputTypeCount() const { return signature_.inputs(); }
+  ONNXTensorElementDataType GetInputType(std::size_t index) const;
+  OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(std::size_t index) const;
+  std::size_t GetOutputTypeCount() const { return 2; }
+  ONNXTensorElementDataType GetOutputType(std::size_t /*index*/) const {
+    return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+  }
+  OrtStatusPtr CreateKernelV2(const OrtApi& api, const OrtKernelInfo* info, void** kernel) const;
+
+ private:
+  FrameConvSignature signature_;
+};
+
+}  // namespace adafuse

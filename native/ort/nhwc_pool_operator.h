@@ -1,0 +1,68 @@
+// The operator FramePool, version 1: FramePool(X, input_policy?, policy?) -> Y, pooled.
+//
+// 3x3 pooling of frames X (N*T, H+2b, W+2b, P) into Y (N*T, H'+2b', W'+2b', P), see frames.h, in
+// CompactFrames order where they have a policy (N, T, C).  `policy` decides over the result;
+// without it Y is stored as X is.  pooled (N*T, C) are means over each frame as the next layer sees
+// it. Attributes: channels (C), mode ("max" or "mean"), stride (1 or 2), pad (0 or 1; a mean counts
+// padding as zeros), ceil (0 or 1), input_border (b), border (b'), precision.
+//
+// QuantizedFramePool has the attribute scales: what an integer of one stands for in X and in Y.
+#pragma once
+
+#include "operators/nhwc_pool.h"
+#include "ort/api.h"
+#include "ort/attributes.h"
+#include "ort/tensors.h"
+
+namespace adafuse {
+
+struct FramePoolAttributes {
+  std::size_t channels;
+  FramePool pool;
+
+  // Throws std::invalid_argument.
+  static FramePoolAttributes read(const Attributes& attributes, bool quantized);
+
+  // Of frames with these dimensions.  Throws std::invalid_argument where they are none.
+  FrameLayout input_layout(const Dims& x) const;
+  FrameLayout output_layout(const Dims& x) const;
+};
+
+class FramePoolKernel {
+ public:
+  FramePoolKernel(const char* name, const OrtKernelInfo* info, bool quantized)
+      : name_(name), attributes_(FramePoolAttributes::read(Attributes(info), quantized)) {}
+  OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
+
+ private:
+  void compute(const Ort::KernelContext& context) const;
+
+  const char* name_;
+  FramePoolAttributes attributes_;
+};
+
+class FramePoolOperator : public Ort::CustomOpBase<FramePoolOperator, FramePoolKernel, true> {
+ public:
+  FramePoolOperator(const char* name, bool quantized, bool infers_shapes);
+
+  const char* GetName() const { return name_; }
+  const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
+  std::size_t GetInputTypeCount() const { return 3; }
+  ONNXTensorElementDataType GetInputType(std::size_t index) const {
+    return index == 0 ? ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT : ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32;
+  }
+  OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(std::size_t index) const {
+    return index == 0 ? INPUT_OUTPUT_REQUIRED : INPUT_OUTPUT_OPTIONAL;
+  }
+  std::size_t GetOutputTypeCount() const { return 2; }
+  ONNXTensorElementDataType GetOutputType(std::size_t /*index*/) const {
+    return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+  }
+  OrtStatusPtr CreateKernelV2(const OrtApi& api, const OrtKernelInfo* info, void** kernel) const;
+
+ private:
+  const char* name_;
+  bool quantized_;
+};
+
+}  // namespace adafuse

@@ -1,0 +1,69 @@
+// The operator Stem, version 1: Stem(X, W, B) -> Y, pooled.
+//
+// X (N, C, H, W) float32; W (Cout, C, k, k) and B (Cout) constant float32, as in Conv padded by
+// half the kernel; Y (N, H'+2b, W'+2b, P), frames of convolution, ReLU and 3x3 max pooling in steps
+// of two, see frames.h; pooled (N, Cout), the means over each frame of Y.  Attributes: stride (of
+// the convolution), pool_pad (0 or 1), pool_ceil (0 or 1), border (b), precision.
+//
+// QuantizedStem(X, W, B, S) has int8 weights with scales S per output, and the attribute scales:
+// what an integer of one stands for in X, which it rounds to 8 signed bits, and in Y.
+#pragma once
+
+#include <memory>
+
+#include "operators/stem.h"
+#include "ort/api.h"
+#include "ort/attributes.h"
+#include "ort/constants.h"
+#include "ort/tensors.h"
+
+namespace adafuse {
+
+struct StemAttributes {
+  std::size_t stride;
+  StemPool pool;
+  std::size_t border;
+  Precision precision;
+  StemScales scales;
+
+  // Throws std::invalid_argument.
+  static StemAttributes read(const Attributes& attributes, bool quantized);
+};
+
+class StemKernel {
+ public:
+  StemKernel(const char* name, const OrtKernelInfo* info, bool quantized);
+  OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
+
+ private:
+  void compute(const Ort::KernelContext& context) const;
+
+  const char* name_;
+  std::unique_ptr<const Stem> stem_;
+};
+
+class StemOperator : public Ort::CustomOpBase<StemOperator, StemKernel, true> {
+ public:
+  StemOperator(const char* name, bool quantized, bool infers_shapes);
+
+  const char* GetName() const { return name_; }
+  const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
+  std::size_t GetInputTypeCount() const { return 1 + inputs_per_conv(quantized_); }
+  ONNXTensorElementDataType GetInputType(std::size_t index) const {
+    if (index == 1) {
+      return quantized_ ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8 : kFloatingPoint;
+    }
+    return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+  }
+  std::size_t GetOutputTypeCount() const { return 2; }
+  ONNXTensorElementDataType GetOutputType(std::size_t /*index*/) const {
+    return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+  }
+  OrtStatusPtr CreateKernelV2(const OrtApi& api, const OrtKernelInfo* info, void** kernel) const;
+
+ private:
+  const char* name_;
+  bool quantized_;
+};
+
+}  // namespace adafuse

@@ -1,0 +1,44 @@
+// The operator StreamGatedConv, version 1, as ONNX Runtime sees it.
+//
+//   StreamGatedConv(X, W, B, policy, X_previous, R_previous, missing, input_policy?,
+//                   previous_input_policy?) -> Y, R, next_missing
+//
+// X, X_previous (N, Cin, H, W), W (Cout, Cin, kH, kW), B (Cout), R_previous, Y and R
+// (N, Cout, H', W') are float32, policy (N, 1, Cout), missing and next_missing (N, Cout) and the
+// input policies (N, 1, Cin) int32.  Required attributes: strides and pads as for GatedConv.
+// stream_conv() says what it computes.
+#pragma once
+
+#include "ort/api.h"
+#include "ort/conv_node.h"
+
+namespace adafuse {
+
+class StreamConvKernel {
+ public:
+  explicit StreamConvKernel(const OrtKernelInfo* info)
+      : attributes_(ConvAttributes::read(Attributes(info))) {}
+  OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
+
+ private:
+  void compute(const Ort::KernelContext& context) const;
+
+  ConvAttributes attributes_;
+};
+
+class StreamConvOperator : public Ort::CustomOpBase<StreamConvOperator, StreamConvKernel, true> {
+ public:
+  // Shape inference is optional: see can_infer_shapes().
+  explicit StreamConvOperator(bool infers_shapes);
+
+  const char* GetName() const { return "StreamGatedConv"; }
+  const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
+  std::size_t GetInputTypeCount() const;
+  ONNXTensorElementDataType GetInputType(std::size_t index) const;
+  OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(std::size_t index) const;
+  std::size_t GetOutputTypeCount() const;
+  ONNXTensorElementDataType GetOutputType(std::size_t index) const;
+  OrtStatusPtr CreateKernelV2(const OrtApi& api, const OrtKernelInfo* info, void** kernel) const;
+};
+
+}  // namespace adafuse

@@ -1,0 +1,52 @@
+// The operator ChannelsLast, version 1: ChannelsLast(X) -> Y, pooled.
+//
+// X (N, C, H, W) float32; Y (N, H+2b, W+2b, P), the frames for the fused blocks, see frames.h;
+// pooled (N, C), the means over each frame.  Attributes: border (b), precision and, in
+// int8, scales: what an integer of one stands for in Y.
+#pragma once
+
+#include "ort/api.h"
+#include "ort/attributes.h"
+
+namespace adafuse {
+
+struct ChannelsLastAttributes {
+  std::size_t border;
+  Precision precision;
+  float scale;
+
+  // Throws std::invalid_argument.
+  static ChannelsLastAttributes read(const Attributes& attributes);
+};
+
+class ChannelsLastKernel {
+ public:
+  explicit ChannelsLastKernel(const OrtKernelInfo* info)
+      : attributes_(ChannelsLastAttributes::read(Attributes(info))) {}
+  OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
+
+ private:
+  void compute(const Ort::KernelContext& context) const;
+
+  ChannelsLastAttributes attributes_;
+};
+
+class ChannelsLastOperator
+    : public Ort::CustomOpBase<ChannelsLastOperator, ChannelsLastKernel, true> {
+ public:
+  explicit ChannelsLastOperator(bool infers_shapes);
+
+  const char* GetName() const { return "ChannelsLast"; }
+  const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
+  std::size_t GetInputTypeCount() const { return 1; }
+  ONNXTensorElementDataType GetInputType(std::size_t /*index*/) const {
+    return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+  }
+  std::size_t GetOutputTypeCount() const { return 2; }
+  ONNXTensorElementDataType GetOutputType(std::size_t /*index*/) const {
+    return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+  }
+  OrtStatusPtr CreateKernelV2(const OrtApi& api, const OrtKernelInfo* info, void** kernel) const;
+};
+
+}  // namespace adafuse
