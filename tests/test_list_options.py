@@ -110,6 +110,8 @@ def test_options_of_lists_want_a_list(tiny_graph: Path, capfd: pytest.CaptureFix
         assert "belongs to --data" in capfd.readouterr().err
     assert run_cli("classify", "--model", tiny_graph) == 2
     assert "Give a VIDEO, or a list" in capfd.readouterr().err
+    assert run_cli("classify", "list.txt", "--model", "model.onnx") == 2
+    assert "list.txt is a list, not a video; give it with --data" in capfd.readouterr().err
 
 
 def test_damaged_frames_are_refused_on_the_command_line(

@@ -76,7 +76,9 @@ def checkpoint_options(command: Command) -> Command:
     return command
 
 
-def load_checkpoint(path: Path, *, guess_shift: bool = False, **options: Any) -> VideoRecognizer:
+def load_checkpoint(
+    path: Path, *, guess_shift: bool = False, content: object = None, **options: Any
+) -> VideoRecognizer:
     """Load the network that the options of :func:`checkpoint_options` describe.
 
     Of a checkpoint of other code it is said what nothing told.
@@ -84,6 +86,7 @@ def load_checkpoint(path: Path, *, guess_shift: bool = False, **options: Any) ->
     Args:
         path: the checkpoint.
         guess_shift: assume that there is no temporal shift if nothing tells.
+        content: what :func:`~adafuse_deploy.models.pickles.load_pickle` gave for it, if it did.
         options: those of :data:`DESCRIPTION`.
 
     Raises:
@@ -93,13 +96,20 @@ def load_checkpoint(path: Path, *, guess_shift: bool = False, **options: Any) ->
     from adafuse_deploy.data.class_files import read_class_names
     from adafuse_deploy.models.checkpoint import is_ours, load_model
     from adafuse_deploy.models.official import read_official
+    from adafuse_deploy.models.pickles import load_pickle
 
+    content = load_pickle(path) if content is None else content
     names = read_class_names(options["classes"]) if options["classes"] else ()
     described = {name: options[name] for name in _OF_OTHER_CODE}
     size = options["size"]
-    if options["official"] or not is_ours(path):
+    if options["official"] or not is_ours(content):
         official = read_official(
-            path, size=size, class_names=names, guess_shift=guess_shift, **described
+            path,
+            size=size,
+            class_names=names,
+            guess_shift=guess_shift,
+            content=content,
+            **described,
         )
         note(str(official))
         return official.model
@@ -110,7 +120,7 @@ def load_checkpoint(path: Path, *, guess_shift: bool = False, **options: Any) ->
             f"Options such as these ({flags}) describe a checkpoint of other code; this one "
             "records everything itself: leave them out."
         )
-    model = load_model(path)
+    model = load_model(path, content)
     config = model.config
     if names:
         config = replace(config, class_names=names)

@@ -54,6 +54,8 @@ def command(
 
     if (video is None) == (data is None):
         raise click.UsageError("Give a VIDEO, or a list of videos with --data.")
+    if video is not None and video.lower().endswith((".txt", ".csv", ".json", ".jsonl")):
+        raise click.UsageError(f"{video} is a list, not a video; give it with --data.")
     if data is None:
         refuse_without_list(replace(reading, template=None, strict_frames=False))
     with load_engine(model, operator_library=operator_library, threads=threads) as engine:

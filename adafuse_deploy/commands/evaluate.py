@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from adafuse_deploy.commands.checkpoints import DESCRIPTION, checkpoint_options
-from adafuse_deploy.commands.lists import list_options
+from adafuse_deploy.commands.lists import list_options, refuse_without_list
 from adafuse_deploy.commands.next_step import advise, advise_running, graph_name, same_options
 from adafuse_deploy.commands.options import FILE, FOLDER, OutputFile, json_option, verb
 from adafuse_deploy.commands.output import made, report, talkative
@@ -122,6 +122,8 @@ def command(
     sources = ("data", "dataset", "synthetic")
     if sum(options[name] is not None for name in sources) != 1:
         raise InputError("Give exactly one of --data LIST, --dataset NAME and --synthetic CLIPS.")
+    if options["synthetic"] is not None:
+        refuse_without_list(reading)
     dense = options["dense_sampling"]
     clips = options["clips"] or (10 if dense else 1)
     views = Views(clips, int(options["crops"]), dense, options["full_resolution"])
@@ -158,6 +160,12 @@ def command(
         advise("export", model, *same_options(DESCRIPTION), "-o", graph_name(model))
 
 
+def _refuse(options: Sequence[str], reason: str) -> None:
+    """Refuse those of the options that were given."""
+    if given := same_options(options):
+        raise InputError(f"{' '.join(given)} {reason}")
+
+
 _Opened = tuple["Subject", str, int]
 """What is evaluated, what runs it, and how many clips that takes at a time."""
 
@@ -165,11 +173,11 @@ _Opened = tuple["Subject", str, int]
 @contextmanager
 def _checkpoint(path: Path, views: Views, options: dict[str, Any]) -> Iterator[_Opened]:
     """Open a checkpoint in PyTorch."""
-    if given := same_options(_FOR_GRAPHS):
-        raise InputError(
-            f"{' '.join(given)} is for graphs and {path} is a checkpoint, which runs in PyTorch; "
-            "leave it out, or export the checkpoint and evaluate the graph."
-        )
+    _refuse(
+        _FOR_GRAPHS,
+        f"is for graphs and {path} is a checkpoint, which runs in PyTorch; leave it out, or export "
+        "the checkpoint and evaluate the graph.",
+    )
     import torch
 
     from adafuse_deploy.commands.checkpoints import load_checkpoint
@@ -199,11 +207,11 @@ def _checkpoint(path: Path, views: Views, options: dict[str, Any]) -> Iterator[_
 @contextmanager
 def _engine(path: Path, views: Views, options: dict[str, Any]) -> Iterator[_Opened]:
     """Open a graph or engine in its runtime."""
-    if given := same_options(_FOR_CHECKPOINTS):
-        raise InputError(
-            f"{' '.join(given)} is for checkpoints; {path} was made with its own settings and "
-            "decides by argmax: leave it out."
-        )
+    _refuse(
+        _FOR_CHECKPOINTS,
+        f"is for checkpoints; {path} was made with its own settings and decides by argmax: leave "
+        "it out.",
+    )
     if views.full_resolution:
         raise InputError(
             f"{path} takes frames of one size; leave out --full-resolution, or evaluate the "
@@ -294,6 +302,10 @@ def _class_lines(confusion: Confusion) -> Iterator[str]:
         ((found.accuracy, found) for found in confusion.classes if found.accuracy is not None),
         key=lambda entry: (entry[0], entry[1].label),
     )
+    accuracies = {accuracy for accuracy, _ in ranked}
+    if len(ranked) > 1 and len(accuracies) == 1:
+        yield f"Classes    all {len(ranked)} of them at {accuracies.pop():.2f} %"
+        return
     groups = {"Classes, worst first": ranked}
     if len(ranked) > 2 * _SHOWN_CLASSES:
         groups = {

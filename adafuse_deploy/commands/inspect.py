@@ -19,6 +19,8 @@ from adafuse_deploy.commands.next_step import (
 )
 from adafuse_deploy.commands.options import FILE, json_option, verb
 from adafuse_deploy.commands.output import note, report
+from adafuse_deploy.engines.suffixes import CHECKPOINTS, ENGINES, GRAPHS
+from adafuse_deploy.errors import InputError
 from adafuse_deploy.json_text import json_text
 
 if TYPE_CHECKING:
@@ -34,13 +36,13 @@ def command(file: Path, json_file: str | None, **options: Any) -> None:
 
     No runtime is needed; of an engine the sidecar is read, after it was checked against the engine.
     """
-    from adafuse_deploy.engines.suffixes import ENGINES, GRAPHS
-
     suffix = file.suffix
     read = _graph if suffix in GRAPHS else _engine if suffix in ENGINES else None
     kind, metadata, details = read(file) if read else _checkpoint(file, options)
     values = {"file": str(file), "kind": kind, **details, "gmacs_per_clip": _gmacs(metadata)}
     described = {**_describe(metadata), **details}
+    if read is None:
+        del described["written_by"]  # a checkpoint does not say
     lines = [f"  {name.replace('_', ' ')}: {_text(value)}" for name, value in described.items()]
     report({**values, "metadata": metadata.to_dict()}, [f"{file}: {kind}", *lines], json_file)
     if file.suffix in ENGINES and not gpu_present():
@@ -130,19 +132,28 @@ def _checkpoint(file: Path, options: dict[str, Any]) -> tuple[str, GraphMetadata
     from adafuse_deploy.commands.checkpoints import load_checkpoint
     from adafuse_deploy.files import sha256
     from adafuse_deploy.metadata import GraphMetadata
-    from adafuse_deploy.models.checkpoint import FORMAT
+    from adafuse_deploy.models.checkpoint import is_ours
     from adafuse_deploy.models.foreign import foreign_weights
     from adafuse_deploy.models.pickles import load_pickle
 
-    content = load_pickle(file)
-    ours = isinstance(content, dict) and content.get("format") == FORMAT
-    model = load_checkpoint(file, guess_shift=True, **options)
+    try:
+        content = load_pickle(file)
+    except InputError as error:
+        if file.suffix in CHECKPOINTS or not file.is_file():
+            raise
+        raise InputError(
+            f"{file} is none of the files that can be inspected: a graph ({', '.join(GRAPHS)}), an "
+            f"engine ({', '.join(ENGINES)}) or a readable checkpoint, by whatever name."
+        ) from error
+    model = load_checkpoint(file, guess_shift=True, content=content, **options)
     digest = sha256(file)
     details: dict[str, Any] = {"parameters": sum(p.numel() for p in model.parameters())}
-    if ours:
+    kind = "checkpoint"
+    if is_ours(content):
         known = ("format", "version", "config", "state_dict")
         details |= {k: v for k, v in content.items() if k not in known and _is_plain(v)}
-    kind = "checkpoint" if ours else str(foreign_weights(content, str(file)))
+    else:
+        kind = str(foreign_weights(content, str(file)))
     return kind, GraphMetadata.of(model, digest), {**details, "sha256": digest}
 
 
@@ -177,7 +188,8 @@ def _describe(metadata: GraphMetadata) -> dict[str, Any]:
     gmacs = _gmacs(metadata)
     spread = ""
     if metadata.gates:
-        spread = f", gated {gmacs['all_skipped']:.4f} (all skipped) to {gmacs['all_kept']:.4f}"
+        *_, (least, cost) = gmacs.items()
+        spread = f", gated {cost:.4f} ({least.replace('_', ' ')}) to {gmacs['all_kept']:.4f}"
     return {
         "network": f"{config.backbone}, width {config.width:g}, "
         f"{config.shift_text}, {config.consensus} consensus",
@@ -198,16 +210,21 @@ def _describe(metadata: GraphMetadata) -> dict[str, Any]:
 
 
 def _gmacs(metadata: GraphMetadata) -> dict[str, float]:
-    """Return what a clip costs without gates, and with them at either end, in 1e9 MACs."""
+    """Return what a clip costs in 1e9 MACs: without gates, and at the gates' dearest and cheapest.
+
+    Names are dense, all_kept, and all_skipped or, of gates that cannot skip, all_reused.
+    """
     import numpy as np
 
     from adafuse_deploy.macs import clip_macs, dense_macs, gate_widths
-    from adafuse_deploy.prediction import KEEP, SKIP
+    from adafuse_deploy.prediction import KEEP, REUSE, SKIP
 
     frames = metadata.config.num_segments
     widths = gate_widths(metadata.layers)
     costs = {"dense": dense_macs(metadata.layers, frames)}
-    for name, action in (("all_kept", KEEP), ("all_skipped", SKIP)):
+    skips = "skip" in metadata.config.gate_actions
+    cheapest = ("all_skipped", SKIP) if skips else ("all_reused", REUSE)
+    for name, action in (("all_kept", KEEP), cheapest):
         policies = [np.full((1, frames, width), action, np.uint8) for width in widths]
         costs[name] = int(clip_macs(metadata.layers, policies, frames)[0])
     return {name: macs / 1e9 for name, macs in costs.items()}

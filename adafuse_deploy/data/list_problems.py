@@ -42,7 +42,8 @@ class ListProblems:
         more = len(lines) - SHOWN_PROBLEMS
         rest = f"\n  ... and {more} more" if more > 0 else ""
         way_out = "\n--skip-missing leaves missing and broken videos out." if self.missing else ""
-        return f"The list {self.path} has {len(lines)} unusable lines:\n  {shown}{rest}{way_out}"
+        many = "1 unusable line" if len(lines) == 1 else f"{len(lines)} unusable lines"
+        return f"The list {self.path} has {many}:\n  {shown}{rest}{way_out}"
 
     def write(
         self, target: Path, usable: Sequence[tuple[str, Record]], findings: Sequence[Finding]

@@ -117,6 +117,7 @@ class Stream:
         config = self._metadata.config
         images = as_array(images)
         single = images.ndim == 3
+        self._check_images(images)
         frames = preprocess(images[None] if single else images, config.preprocessing)
         results = classifications(self.push(frames), config, top)
         return results[0] if single else results
@@ -157,6 +158,21 @@ class Stream:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    def _check_images(self, images: np.ndarray) -> None:
+        """Refuse what is not one decoded frame of every stream."""
+        one = images.ndim == 3 and self.streams == 1
+        every = images.ndim == 4 and len(images) == self.streams
+        if images.dtype != np.uint8 or not (one or every) or images.shape[-1] != 3:
+            wanted = "(H, W, 3)" if self.streams == 1 else f"({self.streams}, H, W, 3)"
+            raise InputError(
+                f"The next decoded frame of {self._many} must be uint8 {wanted}, RGB, not "
+                f"{images.dtype} {images.shape}; normalised frames are for push()."
+            )
+
+    @property
+    def _many(self) -> str:
+        return "the stream" if self.streams == 1 else f"{self.streams} streams"
+
     def _checked(self, frame: np.ndarray) -> np.ndarray:
         shape = (self.streams, *self._metadata.frame_shape)
         if frame.dtype != np.float32:
@@ -168,7 +184,6 @@ class Stream:
             return frame[None]
         if frame.shape != shape:
             raise InputError(
-                f"The next frame of {self.streams} streams must have shape {shape}, not "
-                f"{frame.shape}."
+                f"The next frame of {self._many} must have shape {shape}, not {frame.shape}."
             )
         return frame

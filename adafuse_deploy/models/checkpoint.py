@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from torch import Tensor, nn
 
@@ -35,14 +35,18 @@ def save_checkpoint(model: VideoRecognizer, path: str | os.PathLike[str], **extr
     write_pickle(content, path)
 
 
-def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_checkpoint(path: str | os.PathLike[str], content: object = None) -> dict[str, Any]:
     """Read the entries of a checkpoint of ours without running any code in it.
+
+    Args:
+        path: the checkpoint.
+        content: what :func:`~adafuse_deploy.models.pickles.load_pickle` gave for it, if it did.
 
     Raises:
         InputError: the file is missing, truncated, not a checkpoint, or not one of ours.
     """
-    content = load_pickle(path)
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    content = load_pickle(path) if content is None else content
+    if not is_ours(content):
         from adafuse_deploy.models.foreign import foreign_weights
 
         found = foreign_weights(content, str(path))
@@ -58,25 +62,23 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     return content
 
 
-def is_ours(path: str | os.PathLike[str]) -> bool:
-    """Return whether adafuse-deploy wrote the checkpoint, or other code.
-
-    Raises:
-        InputError: the file is missing or cannot be read.
-    """
-    content = load_pickle(path)
+def is_ours(content: object) -> TypeGuard[dict[str, Any]]:
+    """Return whether adafuse-deploy wrote the file with this content, or other code."""
     return isinstance(content, dict) and content.get("format") == FORMAT
 
 
-def load_model(path: str | os.PathLike[str]) -> VideoRecognizer:
+def load_model(path: str | os.PathLike[str], content: object = None) -> VideoRecognizer:
     """Load the network in a checkpoint, in evaluation mode on the CPU.
+
+    Args:
+        path, content: as of :func:`read_checkpoint`.
 
     Raises:
         InputError: see :func:`read_checkpoint`; also weights that do not fit the configuration.
     """
-    content = read_checkpoint(path)
-    model = VideoRecognizer(ModelConfig.from_dict(content["config"]))
-    load_weights(model, content["state_dict"], str(path))
+    checkpoint = read_checkpoint(path, content)
+    model = VideoRecognizer(ModelConfig.from_dict(checkpoint["config"]))
+    load_weights(model, checkpoint["state_dict"], str(path))
     return model.eval()
 
 

@@ -254,7 +254,7 @@ def test_several_labels_are_refused_by_name(videos, line):
 def test_a_folder_with_its_count_alone_has_no_label(videos):
     path = write_list(videos, "12 4", "12 3")
     with pytest.raises(
-        InputError, match=r"1 unusable lines:\n  line 1: 12 has 4 frames, so 4 is no"
+        InputError, match=r"1 unusable line:\n  line 1: 12 has 4 frames, so 4 is no"
     ):
         read_list(path)
     assert [record.open().num_frames for record in read_list(path, labels="unused")] == [4, 4]

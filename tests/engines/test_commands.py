@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from adafuse_deploy.commands import build_engine
 from adafuse_deploy.files import sha256
 from adafuse_deploy.metadata import GraphMetadata
+from adafuse_deploy.models.checkpoint import save_checkpoint
+from adafuse_deploy.models.recognizer import VideoRecognizer
 from tests.engines.support import FakeTensorRT, write_engine
 from tests.support import run_cli
 
@@ -118,6 +121,24 @@ def test_inspect_checkpoint(tiny_checkpoint: Path, capsys: Any) -> None:
     assert values["kind"] == "checkpoint"
     assert values["sha256"] == sha256(tiny_checkpoint)
     assert len(values["metadata"]["gates"]) == 8
+
+
+def test_inspect_gates_that_cannot_skip(
+    make_model: Callable[..., VideoRecognizer], tmp_path: Path, capsys: Any
+) -> None:
+    path = tmp_path / "model.pt"
+    save_checkpoint(make_model("adafuse_tsm_resnet18", gate_actions=("keep", "reuse")), path)
+    assert run_cli("inspect", path, "--json", "-") == 0
+    captured = capsys.readouterr()
+    assert "(all reused)" in captured.err and "skipped" not in captured.err
+    gmacs = json.loads(captured.out)["gmacs_per_clip"]
+    assert gmacs["all_reused"] < gmacs["dense"] < gmacs["all_kept"]
+
+
+def test_inspect_what_is_none_of_them(tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "video.mp4").write_bytes(b"ftyp")
+    assert run_cli("inspect", tmp_path / "video.mp4") == 1
+    assert "none of the files that can be inspected" in capsys.readouterr().err
 
 
 def test_inspect_engine(tmp_path: Path, tiny_metadata: GraphMetadata, capsys: Any) -> None:

@@ -118,6 +118,9 @@ def test_many_classes_are_shown_by_their_worst_and_best():
     assert lines[0] == "Worst classes" and lines[1] == "    8.33 %  class 1 (1 of 12)"
     assert lines[6] == "Best classes" and lines[7] == "  100.00 %  class 12 (12 of 12)"
     assert len(lines) == 12
+    assert list(_class_lines(Confusion(np.diag([4, 2])))) == [
+        "Classes    all 2 of them at 100.00 %"
+    ]
 
 
 @pytest.mark.parametrize("source", [("--data",), ("--synthetic", 3)], ids=["list", "drawn"])
@@ -150,3 +153,8 @@ def test_options_of_the_other_kind_are_refused(
     file = tiny_graph if kind == "graph" else tiny_checkpoint
     assert run_cli("evaluate", file, "--data", listing, *options) == 1
     assert message in capsys.readouterr().err
+
+
+def test_options_of_lists_are_refused_without_one(tiny_graph, capsys):
+    assert run_cli("evaluate", tiny_graph, "--synthetic", 2, "--first-label", 1) == 2
+    assert "--first-label belongs to --data" in capsys.readouterr().err

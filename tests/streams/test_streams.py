@@ -270,6 +270,6 @@ def test_decoded_frames_become_labels(engine: Engine) -> None:
         assert isinstance(answers, list)
         assert [len(entry) for entry in answers] == [3, 3] and answers[0].best == answer.best
         for value in (images[0], images.astype(np.float32), images[..., :1]):
-            with pytest.raises(InputError):
+            with pytest.raises(InputError, match=r"of 2 streams must be uint8 \(2, H, W, 3\), RGB"):
                 both.classify(value)
         assert both.frames.tolist() == [1, 1]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from adafuse_deploy.config import ModelConfig, preprocessing_for
 from adafuse_deploy.errors import InputError
-from adafuse_deploy.models.checkpoint import FORMAT, check_fit, listing, load_weights
+from adafuse_deploy.models.checkpoint import check_fit, is_ours, listing, load_weights
 from adafuse_deploy.models.foreign import ADAFUSE, MMACTION2, ForeignWeights, foreign_weights
 from adafuse_deploy.models.official.arguments import find_arguments, read_arguments
 from adafuse_deploy.models.official.gates import Gate, blocks_of, find_gates
@@ -64,6 +64,7 @@ def read_official(
     size: int | None = None,
     class_names: tuple[str, ...] = (),
     guess_shift: bool = False,
+    content: object = None,
 ) -> OfficialCheckpoint:
     """Load a checkpoint of other code and say what was assumed.
 
@@ -81,14 +82,16 @@ def read_official(
         size: side of the square input in pixels; 224 by default.
         class_names: names of the classes, if known.
         guess_shift: assume that there is no temporal shift if nothing tells.
+        content: what :func:`~adafuse_deploy.models.pickles.load_pickle` gave for the file, if it
+            was read before.
 
     Raises:
         InputError: the file is no such checkpoint; keys are missing, surplus or misshapen (all of
             them listed); an option of its run has no counterpart here; weights, options and
             arguments contradict each other; or nothing tells whether frames are shifted.
     """
-    content = load_pickle(path)
-    if isinstance(content, dict) and content.get("format") == FORMAT:
+    content = load_pickle(path) if content is None else content
+    if is_ours(content):
         raise InputError(
             f"{path} is a checkpoint of adafuse-deploy; it is used as it is, without --official or "
             "convert."
