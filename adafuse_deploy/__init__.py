@@ -15,15 +15,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from adafuse_deploy.classification import Classification, Label
-    from adafuse_deploy.config import ModelConfig, Preprocessing
-    from adafuse_deploy.data.clips import open_clip
-    from adafuse_deploy.data.transforms import preprocess
-    from adafuse_deploy.engines.base import Engine
-    from adafuse_deploy.engines.build import build_engine
-    from adafuse_deploy.engines.loader import load_engine
-    from adafuse_deploy.engines.stream import Stream
-    from adafuse_deploy.errors import (
+    from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
+    from adafuse_deploy.core.config import ModelConfig, Preprocessing
+    from adafuse_deploy.core.errors import (
         AdaFuseError,
         CheckFailed,
         IncompatibleArtifactError,
@@ -32,33 +26,40 @@ if TYPE_CHECKING:
         MissingDependencyError,
         NotFiniteError,
     )
+    from adafuse_deploy.core.prediction import Prediction
+    from adafuse_deploy.data.clips import open_clip
+    from adafuse_deploy.data.transforms import preprocess
+    from adafuse_deploy.engines.classification import Classification, Label
+    from adafuse_deploy.engines.engine import Engine
+    from adafuse_deploy.engines.loader import load_engine
+    from adafuse_deploy.engines.stream import Stream
+    from adafuse_deploy.exporters.build import build_engine
     from adafuse_deploy.exporters.onnx_exporter import export
+    from adafuse_deploy.exporters.quantize import quantize
     from adafuse_deploy.models.checkpoint import load_model
     from adafuse_deploy.models.official import load_official
     from adafuse_deploy.models.registry import create_model
-    from adafuse_deploy.prediction import KEEP, REUSE, SKIP, Prediction
-    from adafuse_deploy.quantization.quantize import quantize
     from adafuse_deploy.verification.verifier import verify
 
 _HOME = {
-    "KEEP": "prediction",
-    "REUSE": "prediction",
-    "SKIP": "prediction",
-    "AdaFuseError": "errors",
-    "CheckFailed": "errors",
-    "Classification": "classification",
-    "Engine": "engines.base",
-    "IncompatibleArtifactError": "errors",
-    "InputError": "errors",
-    "InputWarning": "errors",
-    "Label": "classification",
-    "MissingDependencyError": "errors",
-    "ModelConfig": "config",
-    "NotFiniteError": "errors",
-    "Prediction": "prediction",
-    "Preprocessing": "config",
+    "KEEP": "core.actions",
+    "REUSE": "core.actions",
+    "SKIP": "core.actions",
+    "AdaFuseError": "core.errors",
+    "CheckFailed": "core.errors",
+    "Classification": "engines.classification",
+    "Engine": "engines.engine",
+    "IncompatibleArtifactError": "core.errors",
+    "InputError": "core.errors",
+    "InputWarning": "core.errors",
+    "Label": "engines.classification",
+    "MissingDependencyError": "core.errors",
+    "ModelConfig": "core.config",
+    "NotFiniteError": "core.errors",
+    "Prediction": "core.prediction",
+    "Preprocessing": "core.config",
     "Stream": "engines.stream",
-    "build_engine": "engines.build",
+    "build_engine": "exporters.build",
     "create_model": "models.registry",
     "export": "exporters.onnx_exporter",
     "load_engine": "engines.loader",
@@ -66,7 +67,7 @@ _HOME = {
     "load_official": "models.official",
     "open_clip": "data.clips",
     "preprocess": "data.transforms",
-    "quantize": "quantization.quantize",
+    "quantize": "exporters.quantize",
     "verify": "verification.verifier",
 }
 __all__ = [

@@ -16,8 +16,8 @@ import click
 
 from adafuse_deploy import __version__
 from adafuse_deploy.commands.output import plain_warnings
-from adafuse_deploy.errors import AdaFuseError
-from adafuse_deploy.process import OutputLost, clean_exit, guarded_output
+from adafuse_deploy.core.errors import AdaFuseError
+from adafuse_deploy.core.process import OutputLost, clean_exit, guarded_output
 
 PROGRAM = "adafuse-deploy"
 

@@ -21,18 +21,18 @@ import numpy as np
 from adafuse_deploy.assets import SHIPPED, SHIPPED_STREAM
 from adafuse_deploy.benchmark.mixes import MIXES
 from adafuse_deploy.benchmark.runner import BenchmarkOptions, run_benchmark
+from adafuse_deploy.data.listed_clips import ListedClips
 from adafuse_deploy.data.synthetic import CLASS_NAMES, synthetic_clip
 from adafuse_deploy.data.video import write_video
 from adafuse_deploy.engines.backends import BACKENDS
-from adafuse_deploy.engines.base import Engine
+from adafuse_deploy.engines.engine import Engine
 from adafuse_deploy.engines.loader import load_engine
-from adafuse_deploy.engines.torch import TorchEngine
+from adafuse_deploy.engines.pytorch_engine import TorchEngine
 from adafuse_deploy.evaluation.result import Evaluation
 from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.models.checkpoint import load_model, read_checkpoint
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import dense_counterpart, model_config
-from adafuse_deploy.verification.clips import ListedClips
 from adafuse_deploy.verification.latency import interleave
 
 VIDEOS, SEED = 120, 20260

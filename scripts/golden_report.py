@@ -21,11 +21,11 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from adafuse_deploy.core.prediction import Prediction
 from adafuse_deploy.engines.loader import load_engine
-from adafuse_deploy.engines.lowering.build import lower
+from adafuse_deploy.exporters.fused_exporter import lower
 from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.models.recognizer import VideoRecognizer
-from adafuse_deploy.prediction import Prediction
 from tests.golden import FOLDER, FULL, OTHERS, VARIANTS, golden_clip, load, official_policies
 
 torch.set_num_threads(1)

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from page import DOCS, table
 from torch import Tensor
 
@@ -33,15 +34,14 @@ from adafuse_deploy import __version__
 from adafuse_deploy.benchmark.machine import describe_machine
 from adafuse_deploy.benchmark.mixes import MIXES, draw_policies
 from adafuse_deploy.compare.errors import relative_error
-from adafuse_deploy.files import write_text
-from adafuse_deploy.json_text import json_text
-from adafuse_deploy.macs import clip_macs
+from adafuse_deploy.core.cost import clip_macs
+from adafuse_deploy.core.files import write_text
+from adafuse_deploy.core.json_text import json_text
 from adafuse_deploy.models.forward import ForwardPass
 from adafuse_deploy.models.layers import temporal_shift
 from adafuse_deploy.models.recognizer import Output, VideoRecognizer
 from adafuse_deploy.models.registry import dense_peer, model_config
 from adafuse_deploy.ops.conv import fuse, previous_frame
-from adafuse_deploy.prediction import KEEP, REUSE, SKIP
 from adafuse_deploy.verification.latency import interleave
 
 ROOT = Path(__file__).parent.parent
@@ -90,7 +90,7 @@ TINY_SHAPES = [
 
 def check_kernels(device: str, shapes: Sequence[Shape], frames: int) -> list[dict[str, Any]]:
     """Compare our kernels with PyTorch in float64; an error of 1 or more is too large."""
-    from adafuse_deploy.kernels.launch import convolve
+    from adafuse_deploy.ops.triton.launch import convolve
 
     # Triton's interpreter multiplies the bits of bfloat16 numbers.
     types = [dtype for dtype in TOLERANCE if device != "cpu" or dtype != torch.bfloat16]

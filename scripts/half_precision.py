@@ -22,14 +22,14 @@ from page import DOCS, table, write_section
 
 from adafuse_deploy.assets import SHIPPED
 from adafuse_deploy.compare.errors import relative_error
-from adafuse_deploy.compare.forced import force_policies
-from adafuse_deploy.engines.graph import inlined, read_graph
-from adafuse_deploy.engines.precision import HALVES, to_half
+from adafuse_deploy.core.metadata import policy_name
+from adafuse_deploy.data.listed_clips import ListedClips
 from adafuse_deploy.exporters.onnx_exporter import export
-from adafuse_deploy.metadata import policy_name
+from adafuse_deploy.graph.given_policies import force_policies
+from adafuse_deploy.graph.half_precision import HALVES, to_half
+from adafuse_deploy.graph.read import inlined, read_graph
 from adafuse_deploy.models.checkpoint import load_model
 from adafuse_deploy.models.recognizer import VideoRecognizer
-from adafuse_deploy.verification.clips import ListedClips
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from tests.golden import FULL, golden_clip, load

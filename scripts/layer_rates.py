@@ -23,16 +23,16 @@ from page import write_section
 from adafuse_deploy.benchmark.graphs import fix_batch, force_policies
 from adafuse_deploy.benchmark.machine import describe_machine
 from adafuse_deploy.benchmark.mixes import MIXES, draw_policies
-from adafuse_deploy.engines.lowering.build import lower
+from adafuse_deploy.core.cost import layer_macs
+from adafuse_deploy.core.files import write_text
+from adafuse_deploy.core.json_text import json_text
+from adafuse_deploy.core.metadata import GraphMetadata
+from adafuse_deploy.exporters.fused_exporter import lower
 from adafuse_deploy.exporters.onnx_exporter import export
-from adafuse_deploy.files import write_text
-from adafuse_deploy.json_text import json_text
-from adafuse_deploy.macs import layer_macs
-from adafuse_deploy.metadata import GraphMetadata
+from adafuse_deploy.exporters.quantize import quantize
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import model_config
 from adafuse_deploy.ops import library
-from adafuse_deploy.quantization.quantize import quantize
 
 PEAK = Path(__file__).parent.parent / "build" / "native" / "benchmarks" / "peak"
 PAGE = machines.BENCHMARKS / "README.md"

@@ -22,7 +22,7 @@ from adafuse_deploy.assets import SHIPPED, SHIPPED_STREAM
 from adafuse_deploy.cli import adafuse_deploy
 from adafuse_deploy.data.dataset import SyntheticClips
 from adafuse_deploy.data.transforms import preprocess
-from adafuse_deploy.engines.torch import TorchEngine
+from adafuse_deploy.engines.pytorch_engine import TorchEngine
 from adafuse_deploy.evaluation.result import Evaluation
 from adafuse_deploy.models.checkpoint import load_model, read_checkpoint, save_checkpoint
 from adafuse_deploy.models.recognizer import VideoRecognizer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from adafuse_deploy.files import write_text
+from adafuse_deploy.core.files import write_text
 
 DOCS = Path(__file__).parent.parent / "docs"
 

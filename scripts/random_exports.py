@@ -28,13 +28,13 @@ from adafuse_deploy.compare.check import LIMITS
 from adafuse_deploy.compare.errors import relative_error
 from adafuse_deploy.compare.reference import TIE, Reference
 from adafuse_deploy.compare.torch_reference import TorchReference
-from adafuse_deploy.engines.base import Engine
+from adafuse_deploy.core.errors import CheckFailed
+from adafuse_deploy.core.metadata import GraphMetadata
+from adafuse_deploy.engines.engine import Engine
 from adafuse_deploy.engines.loader import load_engine
-from adafuse_deploy.engines.lowering.build import NothingToFuse, lower
-from adafuse_deploy.errors import CheckFailed
 from adafuse_deploy.exporters import onnx_exporter
+from adafuse_deploy.exporters.fused_exporter import NothingToFuse, lower
 from adafuse_deploy.exporters.onnx_exporter import export
-from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.models.gate import PolicyNetwork
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import create_model

@@ -27,13 +27,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 from reproduction_report import write_report
 
-from adafuse_deploy.config import Preprocessing
+from adafuse_deploy.core.config import Preprocessing
+from adafuse_deploy.core.files import write_text
+from adafuse_deploy.core.json_text import json_text
 from adafuse_deploy.data.dataset import SyntheticClips
 from adafuse_deploy.data.flips import mirrored_labels
 from adafuse_deploy.data.synthetic import CLASS_NAMES
 from adafuse_deploy.data.transforms import Augmentation
-from adafuse_deploy.files import write_text
-from adafuse_deploy.json_text import json_text
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import model_config
 from adafuse_deploy.training.config import TrainingConfig

@@ -14,8 +14,8 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 
-from adafuse_deploy.files import atomic_path, write_text
-from adafuse_deploy.json_text import json_text
+from adafuse_deploy.core.files import atomic_path, write_text
+from adafuse_deploy.core.json_text import json_text
 
 Result = dict[str, Any]
 SYSTEMS = {

@@ -12,9 +12,9 @@ from pathlib import Path
 from page import DOCS, table, write_section
 
 from adafuse_deploy.engines.backends import BACKENDS
-from adafuse_deploy.engines.builder import build_gpu_engine
-from adafuse_deploy.engines.options import BuildOptions
 from adafuse_deploy.engines.sidecar import BatchProfile
+from adafuse_deploy.exporters.build_options import BuildOptions
+from adafuse_deploy.exporters.gpu_engine import build_gpu_engine
 from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.models.registry import create_model
 

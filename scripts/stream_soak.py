@@ -16,12 +16,12 @@ import torch
 
 from adafuse_deploy.benchmark.contender import process_memory_mb
 from adafuse_deploy.benchmark.machine import describe_machine
-from adafuse_deploy.engines.base import Engine
+from adafuse_deploy.core.files import write_text
+from adafuse_deploy.core.json_text import json_text
+from adafuse_deploy.engines.engine import Engine
 from adafuse_deploy.engines.loader import load_engine
-from adafuse_deploy.engines.lowering.build import lower
+from adafuse_deploy.exporters.fused_exporter import lower
 from adafuse_deploy.exporters.onnx_exporter import export
-from adafuse_deploy.files import write_text
-from adafuse_deploy.json_text import json_text
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import model_config
 

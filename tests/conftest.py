@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from adafuse_deploy.metadata import GraphMetadata
+from adafuse_deploy.core.metadata import GraphMetadata
 from adafuse_deploy.models.gate import PolicyNetwork
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import create_model
@@ -128,8 +128,8 @@ def tiny_graph(
     tiny_model: VideoRecognizer, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The tiny network exported."""
+    from adafuse_deploy.core.files import sha256
     from adafuse_deploy.exporters.onnx_exporter import export
-    from adafuse_deploy.files import sha256
 
     path = tmp_path_factory.mktemp("graph") / "tiny.onnx"
     export(tiny_model, path, checkpoint_sha256=sha256(tiny_checkpoint))
@@ -139,7 +139,7 @@ def tiny_graph(
 @pytest.fixture(scope="session")
 def tiny_metadata(tiny_graph: Path) -> GraphMetadata:
     """The metadata of the tiny graph."""
-    from adafuse_deploy.engines.graph import read_graph
+    from adafuse_deploy.graph.read import read_graph
 
     return read_graph(tiny_graph)[1]
 
@@ -172,13 +172,13 @@ def listing(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without a GPU, whatever this one has."""
 
-    from adafuse_deploy.engines import cuda
+    from adafuse_deploy.engines import cuda_driver
 
     def missing(name: str) -> Any:
         raise OSError(f"{name}: cannot open shared object file")
 
-    monkeypatch.setattr(cuda, "driver", cuda.driver.__wrapped__)
-    monkeypatch.setattr(cuda.ctypes, "CDLL", missing)
+    monkeypatch.setattr(cuda_driver, "driver", cuda_driver.driver.__wrapped__)
+    monkeypatch.setattr(cuda_driver.ctypes, "CDLL", missing)
 
 
 @pytest.fixture

@@ -21,11 +21,11 @@ import torch
 from adafuse_deploy.compare.comparison import Comparison
 from adafuse_deploy.compare.reference import Expectation
 from adafuse_deploy.compare.torch_reference import TorchReference
-from adafuse_deploy.macs import gate_widths
+from adafuse_deploy.core.cost import gate_widths
+from adafuse_deploy.core.prediction import Prediction
 from adafuse_deploy.models.official import load_official
 from adafuse_deploy.models.official.arguments import read_arguments
 from adafuse_deploy.models.recognizer import VideoRecognizer
-from adafuse_deploy.prediction import Prediction
 
 FOLDER = Path(__file__).parent / "data" / "golden"
 SHIFT = {"adatsm50", "adatsm50last"}

@@ -8,7 +8,7 @@ import av
 import numpy as np
 
 from adafuse_deploy.cli import main
-from adafuse_deploy.prediction import Prediction
+from adafuse_deploy.core.prediction import Prediction
 
 
 def run_cli(*arguments: object) -> int:

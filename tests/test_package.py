@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import adafuse_deploy
-from adafuse_deploy.errors import InputError
-from adafuse_deploy.files import atomic_path, sha256, write_text
+from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.files import atomic_path, sha256, write_text
 
 
 def test_every_public_name_loads() -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from adafuse_deploy.errors import AdaFuseError
+from adafuse_deploy.core.errors import AdaFuseError
 
 if TYPE_CHECKING:
-    from adafuse_deploy.engines.base import Engine
+    from adafuse_deploy.engines.engine import Engine
 
 
 @dataclass(frozen=True)

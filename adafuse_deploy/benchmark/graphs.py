@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from adafuse_deploy.compare import forced
-from adafuse_deploy.engines.graph import read_graph
+from adafuse_deploy.graph import given_policies
+from adafuse_deploy.graph.read import read_graph
 
 
 def fix_batch(path: Path, clips: int) -> None:
@@ -27,7 +27,7 @@ def force_policies(path: Path, policies: Sequence[np.ndarray]) -> None:
     The policy networks still run: their time counts.
     """
     model, _ = read_graph(path)
-    forced.force_policies(model, policies)
+    given_policies.force_policies(model, policies)
     onnx.save(model, path)
 
 
@@ -39,5 +39,5 @@ def force_stream_policies(
     After the last frame's the first come again; each of ``streams`` begins elsewhere.
     """
     model, metadata = read_graph(path)
-    forced.force_stream_policies(model, metadata, policies, streams)
+    given_policies.force_stream_policies(model, metadata, policies, streams)
     onnx.save(model, path)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from adafuse_deploy.errors import InputError
-from adafuse_deploy.macs import Layer, gate_widths
-from adafuse_deploy.prediction import KEEP, REUSE, SKIP
+from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
+from adafuse_deploy.core.cost import Layer, gate_widths
+from adafuse_deploy.core.errors import InputError
 
 MIXES = {
     "dense": (0.0, 0.0, 1.0),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.core.errors import InputError
 
 PRECISIONS = ("fp32", "bf16", "int8")
 
@@ -31,7 +31,7 @@ class Peer:
     Attributes:
         suffix: of the file it runs: an ONNX graph or a checkpoint.
         precisions: what it computes in; in int8 it runs the dense graph that
-            :func:`~adafuse_deploy.quantization.quantize.quantize` makes.
+            :func:`~adafuse_deploy.exporters.quantize.quantize` makes.
         limitable: its instruction set can be limited (:data:`ISA_LIMITS`).
         needs_bf16: it uses bf16 only where the processor multiplies it.
     """

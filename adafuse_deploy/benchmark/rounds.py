@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adafuse_deploy.benchmark.contender import Contender
-from adafuse_deploy.progress import progress as show_progress
+from adafuse_deploy.core.progress import progress as show_progress
 
 _STAT = Path("/proc/stat")
 

@@ -26,12 +26,12 @@ from adafuse_deploy.benchmark.peers import (
     engine_precision,
 )
 from adafuse_deploy.benchmark.rounds import Times, time_in_turn
-from adafuse_deploy.config import ModelConfig
+from adafuse_deploy.core.config import ModelConfig
+from adafuse_deploy.core.cost import clip_macs, dense_macs
+from adafuse_deploy.core.errors import CheckFailed, InputError
 from adafuse_deploy.engines.backends import find_backend
-from adafuse_deploy.engines.graph import read_metadata
-from adafuse_deploy.engines.onnxruntime import clips_at_once
-from adafuse_deploy.errors import CheckFailed, InputError
-from adafuse_deploy.macs import clip_macs, dense_macs
+from adafuse_deploy.engines.onnxruntime_engine import clips_at_once
+from adafuse_deploy.graph.read import read_metadata
 
 if TYPE_CHECKING:
     from adafuse_deploy.data.lists import ListReading
@@ -197,7 +197,7 @@ def _prepare(
 
 def _quantize(graph: Path) -> None:
     """Quantise a graph of random weights in place, on noise."""
-    from adafuse_deploy.quantization.quantize import quantize
+    from adafuse_deploy.exporters.quantize import quantize
 
     shape = read_metadata(graph).input_shape
     clip = np.random.default_rng(1).standard_normal(shape, np.float32)
@@ -207,7 +207,7 @@ def _quantize(graph: Path) -> None:
 
 def _drawn(config: ModelConfig, options: BenchmarkOptions, target: Path) -> float:
     """Write a random network that obeys drawn policies; return its mean cost per clip."""
-    from adafuse_deploy.engines.lowering.build import NothingToFuse, lower
+    from adafuse_deploy.exporters.fused_exporter import NothingToFuse, lower
     from adafuse_deploy.exporters.onnx_exporter import export
     from adafuse_deploy.models.recognizer import VideoRecognizer
 
@@ -240,9 +240,9 @@ def _in_turn(graph: Path, options: BenchmarkOptions) -> int:
 
 def _real(network: RealPolicies, options: BenchmarkOptions, target: Path, inputs: Path) -> float:
     """Write a trained network and its clips; return the mean cost of its own decisions."""
+    from adafuse_deploy.data.listed_clips import ListedClips
     from adafuse_deploy.engines.loader import load_engine
-    from adafuse_deploy.engines.lowering.build import lower
-    from adafuse_deploy.verification.clips import ListedClips
+    from adafuse_deploy.exporters.fused_exporter import lower
 
     metadata = read_metadata(network.graph)
     if not metadata.portable_name and (metadata.precision, options.precision) != ("fp32", "int8"):

@@ -18,10 +18,10 @@ from adafuse_deploy.benchmark.machine import describe_machine
 from adafuse_deploy.benchmark.mixes import draw_policies
 from adafuse_deploy.benchmark.peers import choose_peers, engine_precision
 from adafuse_deploy.benchmark.rounds import Times, time_in_turn
-from adafuse_deploy.config import ModelConfig
+from adafuse_deploy.core.config import ModelConfig
+from adafuse_deploy.core.cost import clip_macs, dense_macs
+from adafuse_deploy.core.errors import CheckFailed, InputError
 from adafuse_deploy.engines.backends import find_backend
-from adafuse_deploy.errors import CheckFailed, InputError
-from adafuse_deploy.macs import clip_macs, dense_macs
 
 PEERS = ("openvino", "onnxruntime")
 PRECISIONS = ("fp32", "bf16")
@@ -140,7 +140,7 @@ def _prepare(
     import torch
 
     from adafuse_deploy.engines.loader import load_engine
-    from adafuse_deploy.engines.lowering.build import lower
+    from adafuse_deploy.exporters.fused_exporter import lower
     from adafuse_deploy.exporters.onnx_exporter import export
     from adafuse_deploy.models.recognizer import VideoRecognizer
     from adafuse_deploy.models.registry import dense_peer

@@ -12,10 +12,10 @@ from adafuse_deploy.commands.lists import list_options, refuse_without_list
 from adafuse_deploy.commands.next_step import advise_running, gpu_present, same_options
 from adafuse_deploy.commands.options import FILE, OutputFile, verb
 from adafuse_deploy.commands.output import made, note, talkative
+from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.files import check_target
 from adafuse_deploy.engines.backends import BACKENDS
 from adafuse_deploy.engines.suffixes import ENGINES, GRAPHS
-from adafuse_deploy.errors import InputError
-from adafuse_deploy.files import check_target
 
 if TYPE_CHECKING:
     import numpy as np
@@ -149,9 +149,9 @@ def command(
             )
         _lower(graph, target, precision)
         return
-    from adafuse_deploy.engines.builder import build_gpu_engine
-    from adafuse_deploy.engines.options import BuildOptions
     from adafuse_deploy.engines.sidecar import BatchProfile, sidecar_path
+    from adafuse_deploy.exporters.build_options import BuildOptions
+    from adafuse_deploy.exporters.gpu_engine import build_gpu_engine
 
     options = BuildOptions(
         precision=precision,
@@ -188,9 +188,9 @@ def _one_of(precision: str | None, flags: list[str]) -> str | None:
 
 def _observed(graph: Path, data: Path, reading: ListReading) -> list[np.ndarray]:
     from adafuse_deploy.commands.quantize import DEFAULT_CLIPS
-    from adafuse_deploy.engines.graph import read_metadata
-    from adafuse_deploy.progress import progress
-    from adafuse_deploy.verification.clips import ListedClips
+    from adafuse_deploy.core.progress import progress
+    from adafuse_deploy.data.listed_clips import ListedClips
+    from adafuse_deploy.graph.read import read_metadata
 
     config = read_metadata(graph).config
     listed = ListedClips(config, data, reading=reading, labels="unused", count=DEFAULT_CLIPS)
@@ -198,7 +198,7 @@ def _observed(graph: Path, data: Path, reading: ListReading) -> list[np.ndarray]
 
 
 def _lower(graph: Path, target: Path, precision: str | None) -> None:
-    from adafuse_deploy.engines.lowering.build import lower
+    from adafuse_deploy.exporters.fused_exporter import lower
 
     note(f"Building {target} for ONNX Runtime ...")
     start = time.perf_counter()

@@ -11,7 +11,7 @@ import click
 
 from adafuse_deploy.commands.options import FILE
 from adafuse_deploy.commands.output import note
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.core.errors import InputError
 
 if TYPE_CHECKING:
     from adafuse_deploy.models.recognizer import VideoRecognizer
@@ -92,7 +92,7 @@ def load_checkpoint(
     Raises:
         InputError: the checkpoint or class file cannot be used, or an option contradicts it.
     """
-    from adafuse_deploy.config import Preprocessing
+    from adafuse_deploy.core.config import Preprocessing
     from adafuse_deploy.data.class_files import read_class_names
     from adafuse_deploy.models.checkpoint import is_ours, load_model
     from adafuse_deploy.models.official import read_official

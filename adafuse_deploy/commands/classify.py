@@ -14,9 +14,9 @@ from adafuse_deploy.commands.options import ANY_PATH, FILE, json_option, verb
 from adafuse_deploy.commands.output import note, report, talkative
 
 if TYPE_CHECKING:
-    from adafuse_deploy.classification import Classification
     from adafuse_deploy.data.lists import ListReading
-    from adafuse_deploy.engines.base import Engine
+    from adafuse_deploy.engines.classification import Classification
+    from adafuse_deploy.engines.engine import Engine
 
 
 @verb(
@@ -49,8 +49,8 @@ def command(
     reading: ListReading,
 ) -> None:
     """Recognise the action in VIDEO: a video file or a folder of numbered frames."""
+    from adafuse_deploy.core.cost import dense_macs
     from adafuse_deploy.engines.loader import load_engine
-    from adafuse_deploy.macs import dense_macs
 
     if (video is None) == (data is None):
         raise click.UsageError("Give a VIDEO, or a list of videos with --data.")
@@ -92,9 +92,9 @@ def _listed(
     engine: Engine, data: Path, reading: ListReading, top: int
 ) -> list[tuple[str, Classification]]:
     """Return the videos of a list and what they show."""
-    from adafuse_deploy.classification import classifications
-    from adafuse_deploy.progress import progress
-    from adafuse_deploy.verification.clips import ListedClips
+    from adafuse_deploy.core.progress import progress
+    from adafuse_deploy.data.listed_clips import ListedClips
+    from adafuse_deploy.engines.classification import classifications
 
     config = engine.metadata.config
     listed = ListedClips(config, data, reading=reading, labels="unused")

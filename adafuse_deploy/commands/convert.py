@@ -23,7 +23,7 @@ def command(checkpoint: Path, output: Path, **options: Any) -> None:
     That is the public AdaFuse code, TSM's or mmaction2.
     """
     from adafuse_deploy.commands.checkpoints import load_checkpoint
-    from adafuse_deploy.files import sha256
+    from adafuse_deploy.core.files import sha256
     from adafuse_deploy.models.checkpoint import save_checkpoint
 
     model = load_checkpoint(checkpoint, **{**options, "official": True})

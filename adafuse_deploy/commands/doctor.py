@@ -13,8 +13,8 @@ import click
 from adafuse_deploy.commands.next_step import advise_running
 from adafuse_deploy.commands.options import json_option, verb
 from adafuse_deploy.commands.output import report
+from adafuse_deploy.core.errors import MissingDependencyError
 from adafuse_deploy.engines.backends import BACKENDS
-from adafuse_deploy.errors import MissingDependencyError
 
 REQUIRABLE = {
     **{backend.name: backend.title for backend in BACKENDS.values()},
@@ -141,7 +141,7 @@ def _operator_library() -> list[Finding]:
 
 
 def _gpu() -> list[Finding]:
-    from adafuse_deploy.engines.cuda import Gpu
+    from adafuse_deploy.engines.cuda_driver import Gpu
 
     try:
         gpu = Gpu()

@@ -15,11 +15,11 @@ from adafuse_deploy.commands.lists import list_options, refuse_without_list
 from adafuse_deploy.commands.next_step import advise, advise_running, graph_name, same_options
 from adafuse_deploy.commands.options import FILE, FOLDER, OutputFile, json_option, verb
 from adafuse_deploy.commands.output import made, report, talkative
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.engines.suffixes import ENGINES, GRAPHS
-from adafuse_deploy.errors import InputError
 
 if TYPE_CHECKING:
-    from adafuse_deploy.config import ModelConfig
+    from adafuse_deploy.core.config import ModelConfig
     from adafuse_deploy.data.labelled import LabelledVideo
     from adafuse_deploy.data.lists import ListReading
     from adafuse_deploy.evaluation.result import Confusion, Evaluation, PolicyMix
@@ -139,7 +139,7 @@ def command(
             progress=talkative(),
         )
     if csv_file is not None:
-        from adafuse_deploy.files import write_text
+        from adafuse_deploy.core.files import write_text
 
         write_text(csv_file, confusion.to_csv())
     values = {
@@ -181,7 +181,7 @@ def _checkpoint(path: Path, views: Views, options: dict[str, Any]) -> Iterator[_
     import torch
 
     from adafuse_deploy.commands.checkpoints import load_checkpoint
-    from adafuse_deploy.engines.finite import check_logits
+    from adafuse_deploy.core.finite import check_logits
     from adafuse_deploy.evaluation.videos import Subject
     from adafuse_deploy.models.gate import argmax, sampled
     from adafuse_deploy.training.distributed import choose_device

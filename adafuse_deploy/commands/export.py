@@ -35,8 +35,8 @@ def command(checkpoint: Path, output: Path, mode: str, **options: object) -> Non
     before it is written.
     """
     from adafuse_deploy.commands.checkpoints import load_checkpoint
+    from adafuse_deploy.core.files import sha256
     from adafuse_deploy.exporters.onnx_exporter import export
-    from adafuse_deploy.files import sha256
 
     model = load_checkpoint(checkpoint, **options)  # type: ignore[arg-type]
     note(f"Tracing {model.config.backbone} and checking it against PyTorch ...")

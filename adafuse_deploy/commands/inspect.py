@@ -19,12 +19,12 @@ from adafuse_deploy.commands.next_step import (
 )
 from adafuse_deploy.commands.options import FILE, json_option, verb
 from adafuse_deploy.commands.output import note, report
+from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.json_text import json_text
 from adafuse_deploy.engines.suffixes import CHECKPOINTS, ENGINES, GRAPHS
-from adafuse_deploy.errors import InputError
-from adafuse_deploy.json_text import json_text
 
 if TYPE_CHECKING:
-    from adafuse_deploy.metadata import GraphMetadata
+    from adafuse_deploy.core.metadata import GraphMetadata
 
 
 @verb(epilog="Example: adafuse-deploy inspect model.onnx")
@@ -63,8 +63,8 @@ def command(file: Path, json_file: str | None, **options: Any) -> None:
 def _graph(file: Path) -> tuple[str, GraphMetadata, dict[str, Any]]:
     from collections import Counter
 
-    from adafuse_deploy.engines.graph import read_graph
-    from adafuse_deploy.files import sha256
+    from adafuse_deploy.core.files import sha256
+    from adafuse_deploy.graph.read import read_graph
 
     model, metadata = read_graph(file)
     counts = Counter(node.op_type for node in model.graph.node)
@@ -130,8 +130,8 @@ def _engine(file: Path) -> tuple[str, GraphMetadata, dict[str, Any]]:
 
 def _checkpoint(file: Path, options: dict[str, Any]) -> tuple[str, GraphMetadata, dict[str, Any]]:
     from adafuse_deploy.commands.checkpoints import load_checkpoint
-    from adafuse_deploy.files import sha256
-    from adafuse_deploy.metadata import GraphMetadata
+    from adafuse_deploy.core.files import sha256
+    from adafuse_deploy.core.metadata import GraphMetadata
     from adafuse_deploy.models.checkpoint import is_ours
     from adafuse_deploy.models.foreign import foreign_weights
     from adafuse_deploy.models.pickles import load_pickle
@@ -216,8 +216,8 @@ def _gmacs(metadata: GraphMetadata) -> dict[str, float]:
     """
     import numpy as np
 
-    from adafuse_deploy.macs import clip_macs, dense_macs, gate_widths
-    from adafuse_deploy.prediction import KEEP, REUSE, SKIP
+    from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
+    from adafuse_deploy.core.cost import clip_macs, dense_macs, gate_widths
 
     frames = metadata.config.num_segments
     widths = gate_widths(metadata.layers)

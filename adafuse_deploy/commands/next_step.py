@@ -62,8 +62,8 @@ def graph_name(checkpoint: Path) -> Path:
 
 def gpu_present() -> bool:
     """Return whether there is a GPU that engines of TensorRT could run on."""
-    from adafuse_deploy.engines.cuda import Gpu
-    from adafuse_deploy.errors import MissingDependencyError
+    from adafuse_deploy.core.errors import MissingDependencyError
+    from adafuse_deploy.engines.cuda_driver import Gpu
 
     try:
         Gpu()

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import click
 
 from adafuse_deploy.commands.output import be_quiet, leave_stdout_to_data
-from adafuse_deploy.errors import InputError
-from adafuse_deploy.files import check_target, own_stream
+from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.files import check_target, own_stream
 
 WORDS = "The words are explained in docs/glossary.md."
 

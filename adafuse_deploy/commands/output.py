@@ -13,9 +13,9 @@ from typing import Any
 
 import click
 
-from adafuse_deploy.errors import InputWarning
-from adafuse_deploy.files import write_text
-from adafuse_deploy.json_text import json_text
+from adafuse_deploy.core.errors import InputWarning
+from adafuse_deploy.core.files import write_text
+from adafuse_deploy.core.json_text import json_text
 
 _QUIET, _DATA = "adafuse_deploy.quiet", "adafuse_deploy.stdout_is_data"
 

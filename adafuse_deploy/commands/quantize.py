@@ -72,10 +72,10 @@ def command(
     The result is standard ONNX with explicit quantisation (Q/DQ): it runs in plain ONNX Runtime and
     OpenVINO, and engines are built from it like from any other graph.
     """
-    from adafuse_deploy.engines.graph import read_graph
-    from adafuse_deploy.progress import progress
-    from adafuse_deploy.quantization.quantize import QuantizeOptions, quantize
-    from adafuse_deploy.verification.clips import ListedClips
+    from adafuse_deploy.core.progress import progress
+    from adafuse_deploy.data.listed_clips import ListedClips
+    from adafuse_deploy.exporters.quantize import QuantizeOptions, quantize
+    from adafuse_deploy.graph.read import read_graph
 
     options = QuantizeOptions(calibrator, percentile, activations)
     config = read_graph(graph)[1].config

@@ -16,13 +16,13 @@ from adafuse_deploy.commands.lists import strict_option, template_option
 from adafuse_deploy.commands.next_step import advise
 from adafuse_deploy.commands.options import ANY_PATH, FILE, Number, OutputFile, verb
 from adafuse_deploy.commands.output import note, say, talkative
-from adafuse_deploy.errors import InputError
-from adafuse_deploy.files import open_lines
-from adafuse_deploy.json_text import json_text
+from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.files import open_lines
+from adafuse_deploy.core.json_text import json_text
 
 if TYPE_CHECKING:
+    from adafuse_deploy.core.prediction import Prediction
     from adafuse_deploy.data.feed import Frame
-    from adafuse_deploy.prediction import Prediction
 
 RATE_FRAMES = 30
 """Frames that the shown rate is measured over."""

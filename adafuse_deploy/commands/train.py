@@ -12,7 +12,7 @@ from adafuse_deploy.commands.lists import list_options
 from adafuse_deploy.commands.next_step import advise, graph_name
 from adafuse_deploy.commands.options import ANY_PATH, FILE, FOLDER, Number, OutputFile, verb
 from adafuse_deploy.commands.output import note, say, talkative
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.core.errors import InputError
 
 if TYPE_CHECKING:
     from adafuse_deploy.data.lists import ListReading

@@ -17,9 +17,9 @@ from adafuse_deploy.commands.output import report, talkative
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from adafuse_deploy.data.listed_clips import LabelledClip
     from adafuse_deploy.data.lists import ListReading
     from adafuse_deploy.models.recognizer import VideoRecognizer
-    from adafuse_deploy.verification.clips import LabelledClip
 
 RANDOM_CLIPS = 8
 
@@ -105,11 +105,11 @@ def command(
     from dataclasses import replace
 
     from adafuse_deploy.commands.checkpoints import load_checkpoint
-    from adafuse_deploy.engines.graph import read_metadata
-    from adafuse_deploy.errors import CheckFailed, InputError
-    from adafuse_deploy.files import sha256
+    from adafuse_deploy.core.errors import CheckFailed, InputError
+    from adafuse_deploy.core.files import sha256
+    from adafuse_deploy.data.listed_clips import ListedClips
+    from adafuse_deploy.graph.read import read_metadata
     from adafuse_deploy.verification.backends import open_engines
-    from adafuse_deploy.verification.clips import ListedClips
     from adafuse_deploy.verification.verifier import verify
 
     if data and random_count:
@@ -157,7 +157,7 @@ def _clips(
     model: VideoRecognizer, data: Path | None, reading: ListReading, count: int | None
 ) -> tuple[Sequence[LabelledClip], str]:
     """Return the clips to run and where they come from, in words."""
-    from adafuse_deploy.verification.clips import ListedClips, random_clips
+    from adafuse_deploy.data.listed_clips import ListedClips, random_clips
 
     config = model.config
     if data is None:

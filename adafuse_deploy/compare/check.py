@@ -10,8 +10,8 @@ import numpy as np
 
 from adafuse_deploy.compare.comparison import Comparison
 from adafuse_deploy.compare.reference import TIE, Expectation, Reference
-from adafuse_deploy.engines.base import Engine
-from adafuse_deploy.errors import NotFiniteError
+from adafuse_deploy.core.errors import NotFiniteError
+from adafuse_deploy.engines.engine import Engine
 
 Notify = Callable[[str], None]
 

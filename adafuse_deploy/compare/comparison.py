@@ -8,7 +8,7 @@ import numpy as np
 
 from adafuse_deploy.compare.errors import OutputError
 from adafuse_deploy.compare.reference import TIE, Expectation, Reference
-from adafuse_deploy.prediction import Prediction
+from adafuse_deploy.core.prediction import Prediction
 
 
 @dataclass(frozen=True)

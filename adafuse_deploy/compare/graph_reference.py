@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from adafuse_deploy.compare.forced import offer_policies
 from adafuse_deploy.compare.reference import Expectation, margins
+from adafuse_deploy.core.cost import clip_macs, gate_widths
+from adafuse_deploy.core.finite import check_logits
+from adafuse_deploy.core.prediction import Prediction
 from adafuse_deploy.engines.backends import BACKENDS
-from adafuse_deploy.engines.finite import check_logits
-from adafuse_deploy.engines.graph import read_graph
-from adafuse_deploy.macs import clip_macs, gate_widths
-from adafuse_deploy.prediction import Prediction
+from adafuse_deploy.graph.given_policies import offer_policies
+from adafuse_deploy.graph.read import read_graph
 
 Arrays = dict[str, np.ndarray]
 _OWN = -1
@@ -29,7 +29,7 @@ class GraphReference:
         path: a portable graph.
 
     Raises:
-        InputError, IncompatibleArtifactError: see :func:`~adafuse_deploy.engines.graph.read_graph`.
+        InputError, IncompatibleArtifactError: see :func:`~adafuse_deploy.graph.read.read_graph`.
         MissingDependencyError: ONNX Runtime is not installed.
     """
 

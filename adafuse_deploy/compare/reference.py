@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from adafuse_deploy.prediction import Prediction
+from adafuse_deploy.core.prediction import Prediction
 
 TIE = 1e-5
 """A decision whose margin is below this is a tie: float32 arithmetic in another order may settle it

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from adafuse_deploy.compare.reference import Expectation, margins
-from adafuse_deploy.engines.finite import check_logits
+from adafuse_deploy.core.finite import check_logits
 from adafuse_deploy.models.gate import PolicyNetwork, argmax, fixed
 from adafuse_deploy.models.recognizer import VideoRecognizer
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.core.errors import InputError
 
 
 def as_array(values: Any) -> np.ndarray:

@@ -10,9 +10,9 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.data.class_files import read_class_names
 from adafuse_deploy.data.lists import ListReading, VideoList, read_list
-from adafuse_deploy.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.progress import progress
 from adafuse_deploy.data.frames import FrameFolder
 from adafuse_deploy.data.media import open_video
 from adafuse_deploy.data.record import Record
 from adafuse_deploy.data.video import VideoFile
-from adafuse_deploy.errors import InputError
-from adafuse_deploy.progress import progress
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.data.text_files import SEPARATORS, header_of, read_text, split_fields
-from adafuse_deploy.errors import InputError
 
 _NAME_COLUMNS = ("name", "class_name", "label_name", "class", "label", "action", "category")
 _INDEX_COLUMNS = ("id", "index", "number", "class_id", "label_id", "class_index", "label_index")

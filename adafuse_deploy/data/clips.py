@@ -6,12 +6,12 @@ import os
 
 import numpy as np
 
-from adafuse_deploy.config import Preprocessing
+from adafuse_deploy.core.config import Preprocessing
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.data.frames import FrameFolder, FrameSource
 from adafuse_deploy.data.sampling import center_indices
 from adafuse_deploy.data.transforms import preprocess
 from adafuse_deploy.data.video import VideoFile
-from adafuse_deploy.errors import InputError
 
 
 def open_clip(

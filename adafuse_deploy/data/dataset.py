@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from adafuse_deploy.config import Preprocessing
+from adafuse_deploy.core.config import Preprocessing
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.data.clips import center_clip
 from adafuse_deploy.data.labelled import LabelledVideo, draw_videos
 from adafuse_deploy.data.sampling import random_indices
 from adafuse_deploy.data.transforms import Augmentation, augment
-from adafuse_deploy.errors import InputError
 
 
 class ClipDataset(Dataset[tuple[torch.Tensor, int]]):

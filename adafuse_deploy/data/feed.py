@@ -16,10 +16,10 @@ from functools import partial
 
 import numpy as np
 
+from adafuse_deploy.core.errors import AdaFuseError, InputError
 from adafuse_deploy.data.frames import FrameFolder
 from adafuse_deploy.data.media import is_address, open_video, video_stream
 from adafuse_deploy.data.orientation import upright
-from adafuse_deploy.errors import AdaFuseError, InputError
 
 OPEN_TIMEOUT, READ_TIMEOUT = 10.0, 5.0
 """Seconds until a live source that says nothing counts as lost."""

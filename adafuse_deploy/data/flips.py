@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.core.errors import InputError
 
 Flip = str | Mapping[int, int]
 """How a data set bears mirroring: "none" (never mirror), "free" (every label stays), or a mapping

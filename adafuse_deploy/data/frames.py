@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.data.numbering import Numbering, find_numbering
-from adafuse_deploy.errors import InputError
 
 Indices = Sequence[int] | np.ndarray
 Frames = Sequence[np.ndarray] | np.ndarray

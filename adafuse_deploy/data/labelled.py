@@ -7,9 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
+from adafuse_deploy.core.progress import progress
 from adafuse_deploy.data.frames import FrameArray, FrameSource
 from adafuse_deploy.data.synthetic import synthetic_clip
-from adafuse_deploy.progress import progress
 
 
 class LabelledVideo(Protocol):

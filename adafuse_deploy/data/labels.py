@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from adafuse_deploy.errors import InputError, InputWarning
+from adafuse_deploy.core.errors import InputError, InputWarning
 
 NO_LABEL = -1
 """The label of a video whose class is not known."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.data.labels import plain_name
 from adafuse_deploy.data.text_files import header_of, read_text, split_fields
-from adafuse_deploy.errors import InputError
 
 VIDEO_SUFFIXES = (".mp4", ".webm", ".avi", ".mkv", ".mov")
 """What the file of a video is looked for with that is listed by its number or name alone."""

@@ -6,10 +6,10 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from adafuse_deploy.core.errors import InputError, InputWarning
+from adafuse_deploy.core.files import write_text
 from adafuse_deploy.data.checking import Finding
 from adafuse_deploy.data.record import Record
-from adafuse_deploy.errors import InputError, InputWarning
-from adafuse_deploy.files import write_text
 
 SHOWN_PROBLEMS = 200
 """How many bad lines an error message quotes before it only counts them."""

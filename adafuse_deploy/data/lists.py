@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, overload
 
+from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.files import check_target
 from adafuse_deploy.data.checking import check_all, check_opening, check_wholly
 from adafuse_deploy.data.labels import (
     NO_LABEL,
@@ -21,8 +23,6 @@ from adafuse_deploy.data.list_problems import ListProblems, MissingVideoError
 from adafuse_deploy.data.media import check_local
 from adafuse_deploy.data.numbering import find_numbering
 from adafuse_deploy.data.record import Record
-from adafuse_deploy.errors import InputError
-from adafuse_deploy.files import check_target
 
 Labels = Literal["required", "optional", "unused"]
 """Whether a list must say the classes, may, or is not asked."""

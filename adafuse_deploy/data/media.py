@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.core.errors import InputError
 
 if TYPE_CHECKING:
     from av.container import InputContainer

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from adafuse_deploy.errors import InputError, InputWarning
+from adafuse_deploy.core.errors import InputError, InputWarning
 
 IMAGE_TEMPLATES = ("{:05d}.jpg", "img_{:05d}.jpg", "{:06d}.jpg", "image_{:05d}.jpg")
 """Names that are taken first where a folder holds images of several patterns."""

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.files import atomic_path, write_text
+from adafuse_deploy.core.progress import progress as show_progress
 from adafuse_deploy.data.synthetic import CLASS_NAMES, synthetic_clip
 from adafuse_deploy.data.video import write_video
-from adafuse_deploy.errors import InputError
-from adafuse_deploy.files import atomic_path, write_text
-from adafuse_deploy.progress import progress as show_progress
 
 LIST_NAME = "list.txt"
 CLASSES_NAME = "classes.txt"

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.core.errors import InputError
 
 SEPARATORS = (",", ";", "\t")
 """What separates the fields of a table."""

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from adafuse_deploy.config import Preprocessing
+from adafuse_deploy.core.config import Preprocessing
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.data.arrays import to_frames
 from adafuse_deploy.data.flips import Flip, check_flip
 from adafuse_deploy.data.frames import Frames
-from adafuse_deploy.errors import InputError
 
 CROPS = (1, 3, 10)
 """How many crops of a frame :func:`multi_crop` can cut."""

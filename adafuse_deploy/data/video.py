@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from adafuse_deploy.core.errors import InputError, InputWarning
+from adafuse_deploy.core.files import atomic_path
 from adafuse_deploy.data.frames import FrameSource, Indices
 from adafuse_deploy.data.media import check_local, file_url, open_video
 from adafuse_deploy.data.orientation import upright
-from adafuse_deploy.errors import InputError, InputWarning
-from adafuse_deploy.files import atomic_path
 
 
 class VideoFile(FrameSource):

@@ -6,7 +6,7 @@ import importlib
 from dataclasses import dataclass
 from types import ModuleType
 
-from adafuse_deploy.errors import InputError, MissingDependencyError
+from adafuse_deploy.core.errors import InputError, MissingDependencyError
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from adafuse_deploy.engines.base import Engine
+from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.engines.engine import Engine
 from adafuse_deploy.engines.suffixes import CHECKPOINTS, ENGINES, GRAPHS
-from adafuse_deploy.errors import InputError
 
 
 def load_engine(
@@ -49,12 +49,12 @@ def load_engine(
             "leave it out here."
         )
     if path.suffix in ENGINES:
-        from adafuse_deploy.engines.tensorrt_runner import TensorRTEngine
+        from adafuse_deploy.engines.tensorrt_engine import TensorRTEngine
 
         return TensorRTEngine(path, device=device or "cuda")
     if path.suffix in CHECKPOINTS:
-        from adafuse_deploy.engines.torch import TorchEngine
-        from adafuse_deploy.files import sha256
+        from adafuse_deploy.core.files import sha256
+        from adafuse_deploy.engines.pytorch_engine import TorchEngine
         from adafuse_deploy.models.checkpoint import load_model
 
         model = load_model(path)
@@ -71,14 +71,14 @@ def load_engine(
             f"({', '.join(ENGINES)}) or a checkpoint ({', '.join(CHECKPOINTS)})."
         )
     if backend == "openvino":
-        from adafuse_deploy.engines.openvino import OpenVINOEngine
+        from adafuse_deploy.engines.openvino_engine import OpenVINOEngine
 
         return OpenVINOEngine(
             path, threads=threads, device=device or "cpu", precision=precision or "fp32"
         )
     if backend != "onnxruntime":
         raise InputError(f"A graph runs in 'onnxruntime' or 'openvino', not in {backend!r}.")
-    from adafuse_deploy.engines.onnxruntime import OnnxRuntimeEngine
+    from adafuse_deploy.engines.onnxruntime_engine import OnnxRuntimeEngine
 
     return OnnxRuntimeEngine(
         path, operator_library=operator_library, threads=threads, device=device or "cpu"

@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from adafuse_deploy import __version__
-from adafuse_deploy.errors import IncompatibleArtifactError, InputError, OtherMachineError
-from adafuse_deploy.files import sha256
-from adafuse_deploy.json_text import json_text
-from adafuse_deploy.metadata import GraphMetadata
+from adafuse_deploy.core.errors import IncompatibleArtifactError, InputError, OtherMachineError
+from adafuse_deploy.core.files import sha256
+from adafuse_deploy.core.json_text import json_text
+from adafuse_deploy.core.metadata import GraphMetadata
 
 SCHEMA = 1
 

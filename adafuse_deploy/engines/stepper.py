@@ -8,8 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from adafuse_deploy.macs import gate_widths
-from adafuse_deploy.metadata import GraphMetadata
+from adafuse_deploy.core.cost import gate_widths
+from adafuse_deploy.core.metadata import GraphMetadata
 
 Arrays = dict[str, np.ndarray]
 

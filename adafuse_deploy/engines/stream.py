@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from adafuse_deploy.core.cost import MacsCounter
+from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.finite import check_input, check_logits
+from adafuse_deploy.core.metadata import GraphMetadata
+from adafuse_deploy.core.prediction import Prediction
 from adafuse_deploy.data.arrays import as_array
-from adafuse_deploy.engines.consensus import make_consensus
-from adafuse_deploy.engines.finite import check_input, check_logits
 from adafuse_deploy.engines.stepper import Stepper
-from adafuse_deploy.errors import InputError
-from adafuse_deploy.macs import MacsCounter
-from adafuse_deploy.metadata import GraphMetadata
-from adafuse_deploy.prediction import Prediction
+from adafuse_deploy.engines.stream_consensus import make_consensus
 
 if TYPE_CHECKING:
-    from adafuse_deploy.classification import Classification
+    from adafuse_deploy.engines.classification import Classification
 
 
 class Stream:
@@ -111,8 +111,8 @@ class Stream:
         Raises:
             InputError: the array has another type or shape.
         """
-        from adafuse_deploy.classification import classifications
         from adafuse_deploy.data.transforms import preprocess
+        from adafuse_deploy.engines.classification import classifications
 
         config = self._metadata.config
         images = as_array(images)

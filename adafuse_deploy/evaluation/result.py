@@ -37,7 +37,7 @@ class Evaluation:
             crops, of one of them.
         dense_gmacs: the same of the network without gates.
         official_gflops: per *frame*, as the public code reports and counts them, see
-            :func:`adafuse_deploy.macs.official_gflops`.
+            :func:`adafuse_deploy.core.cost.official_gflops`.
         overall: mix of all decisions; None for a dense network.
         gates: mix per gate, in network order.
     """

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
+from adafuse_deploy.core.cost import Layer, dense_macs, official_gflops
+from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.prediction import Prediction
 from adafuse_deploy.evaluation.result import Evaluation, PolicyMix
-from adafuse_deploy.macs import Layer, dense_macs, official_gflops
-from adafuse_deploy.prediction import KEEP, REUSE, SKIP, Prediction
 
 
 class Tally:

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from adafuse_deploy.config import ModelConfig
+from adafuse_deploy.core.config import ModelConfig
+from adafuse_deploy.core.cost import Layer
+from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.prediction import Prediction
+from adafuse_deploy.core.progress import progress as show_progress
 from adafuse_deploy.data.labelled import LabelledVideo
-from adafuse_deploy.errors import InputError
 from adafuse_deploy.evaluation.result import Confusion, Evaluation
 from adafuse_deploy.evaluation.tally import Tally
 from adafuse_deploy.evaluation.views import Views
-from adafuse_deploy.macs import Layer
-from adafuse_deploy.prediction import Prediction
-from adafuse_deploy.progress import progress as show_progress
 
 
 @dataclass(frozen=True)

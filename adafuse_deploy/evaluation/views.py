@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from adafuse_deploy.config import ModelConfig
+from adafuse_deploy.core.config import ModelConfig
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.data.frames import FrameSource
 from adafuse_deploy.data.sampling import dense_clips, uniform_clips
 from adafuse_deploy.data.transforms import CROPS, multi_crop
-from adafuse_deploy.errors import InputError
 
 
 @dataclass(frozen=True)

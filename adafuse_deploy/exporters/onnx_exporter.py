@@ -21,15 +21,15 @@ from torch import Tensor, nn
 
 from adafuse_deploy.compare.check import Check, Notify
 from adafuse_deploy.compare.torch_reference import TorchReference
+from adafuse_deploy.core.errors import CheckFailed, MissingDependencyError
+from adafuse_deploy.core.files import atomic_path
+from adafuse_deploy.core.metadata import GraphMetadata
 from adafuse_deploy.engines.loader import load_engine
-from adafuse_deploy.errors import CheckFailed, MissingDependencyError
-from adafuse_deploy.files import atomic_path
-from adafuse_deploy.metadata import GraphMetadata
 from adafuse_deploy.models.checkpoint import check_finite
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.ops import onnx_ops
 from adafuse_deploy.ops.domain import DOMAIN, VERSION
-from adafuse_deploy.ops.onnx_parts import OPSET
+from adafuse_deploy.ops.onnx_definition import OPSET
 
 
 def export(

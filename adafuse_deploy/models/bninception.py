@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adafuse_deploy.config import ModelConfig
+from adafuse_deploy.core.config import ModelConfig
 from adafuse_deploy.models.forward import ForwardPass, Policy
 from adafuse_deploy.models.gate import PolicyNetworks
 from adafuse_deploy.models.layers import ConvBN

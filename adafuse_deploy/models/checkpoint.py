@@ -8,8 +8,8 @@ from typing import Any, TypeGuard
 
 from torch import Tensor, nn
 
-from adafuse_deploy.config import ModelConfig
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.core.config import ModelConfig
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.models.pickles import load_pickle, write_pickle
 from adafuse_deploy.models.recognizer import VideoRecognizer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from adafuse_deploy.config import ModelConfig
+from adafuse_deploy.core.config import ModelConfig
 from adafuse_deploy.models.forward import ForwardPass
 
 

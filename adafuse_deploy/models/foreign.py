@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor
 
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.models.pickles import load_pickle
 from adafuse_deploy.models.resnet import DEPTHS
 
@@ -72,7 +72,7 @@ class ForeignWeights:
     Attributes:
         code: what wrote them: :data:`ADAFUSE`, :data:`TSM`, :data:`MMACTION2` or :data:`IMAGENET`.
         tensors: the weights; a classifier of actions is ``new_fc``.
-        backbone: as in :class:`~adafuse_deploy.config.ModelConfig`.
+        backbone: as in :class:`~adafuse_deploy.core.config.ModelConfig`.
         shifted: whether it is a TSM; None where names do not tell.
         shift_every: in a TSM, every so many blocks are shifted.
         left_out: other weights in the file, such as moving averages.

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adafuse_deploy.macs import ChannelGate, Layer
+from adafuse_deploy.core.cost import ChannelGate, Layer
 from adafuse_deploy.models.gate import Decide, PolicyNetwork
 from adafuse_deploy.models.layers import ConvBN, temporal_shift
 from adafuse_deploy.ops.conv import fuse, gated_conv, previous_frame, skip_conv

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adafuse_deploy.config import ModelConfig
-from adafuse_deploy.prediction import KEEP, REUSE, SKIP
+from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
+from adafuse_deploy.core.config import ModelConfig
 
 Decide = Callable[[Tensor], Tensor]
 """From a gate's logits (N, T, C, A), over its A actions, to its decisions.

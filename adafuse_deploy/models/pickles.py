@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from adafuse_deploy.errors import InputError
-from adafuse_deploy.files import atomic_path
+from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.files import atomic_path
 
 
 class Inert:

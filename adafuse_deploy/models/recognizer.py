@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adafuse_deploy.config import ModelConfig
-from adafuse_deploy.errors import InputError
-from adafuse_deploy.macs import Layer, clip_macs
-from adafuse_deploy.metadata import StateTensor
+from adafuse_deploy.core.config import ModelConfig
+from adafuse_deploy.core.cost import Layer, clip_macs
+from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.metadata import StateTensor
+from adafuse_deploy.core.prediction import Prediction
 from adafuse_deploy.models.bninception import BNInception
 from adafuse_deploy.models.consensus import AverageConsensus, LSTMConsensus
 from adafuse_deploy.models.forward import ForwardPass
@@ -21,7 +22,6 @@ from adafuse_deploy.models.gate import Decide, PolicyNetwork, argmax
 from adafuse_deploy.models.layers import ConvBN
 from adafuse_deploy.models.resnet import ResNet
 from adafuse_deploy.models.stream import StreamPass
-from adafuse_deploy.prediction import Prediction
 
 
 class Output(NamedTuple):

@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from adafuse_deploy.config import BACKBONES, ModelConfig, preprocessing_for
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.core.config import BACKBONES, ModelConfig, preprocessing_for
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.models.recognizer import VideoRecognizer
 
 # The paper's networks share policy networks and bound their size, except with gates in the last
@@ -59,7 +59,7 @@ def model_config(name: str, *, size: int = 224, **overrides: Any) -> ModelConfig
     Args:
         name: one of :func:`model_names`.
         size: side of the square input in pixels; sets the preprocessing unless overridden.
-        overrides: fields of :class:`~adafuse_deploy.config.ModelConfig`.
+        overrides: fields of :class:`~adafuse_deploy.core.config.ModelConfig`.
 
     Raises:
         InputError: the name is not registered.

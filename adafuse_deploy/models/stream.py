@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.core.actions import KEEP, REUSE
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.models.forward import ForwardPass, Policy
 from adafuse_deploy.models.gate import Decide
 from adafuse_deploy.models.layers import ConvBN
 from adafuse_deploy.ops.stream_conv import stream_gated_conv
-from adafuse_deploy.prediction import KEEP, REUSE
 
 
 class StreamPass(ForwardPass):

@@ -3,7 +3,7 @@
 Frames are flattened batch-major: row ``n * T + t`` is frame t of clip n.  Policies are int32
 (N, T, C) of KEEP/REUSE/SKIP.  These are the reference semantics of the operator domain: they
 compute every channel and mask, so their value is correctness, not speed.  On GPUs
-the kernels of :mod:`adafuse_deploy.kernels` take their place.
+the kernels of :mod:`adafuse_deploy.ops.triton` take their place.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from adafuse_deploy import kernels
-from adafuse_deploy.prediction import KEEP, REUSE
+from adafuse_deploy.core.actions import KEEP, REUSE
+from adafuse_deploy.ops import triton
 
 
 def shift_frames(clips: Tensor, by: int) -> Tensor:
@@ -96,9 +96,9 @@ def gated_conv_on_gpu(
     padding: list[int],
 ) -> Tensor:
     """Run :func:`gated_conv` by our kernels where they serve."""
-    if not kernels.serve(x):
+    if not triton.serve(x):
         return _conv_and_fuse(x, weight, bias, policy, stride, padding)
-    from adafuse_deploy.kernels.launch import convolve
+    from adafuse_deploy.ops.triton.launch import convolve
 
     return convolve(x, weight, bias, policy, input_policy, stride, padding)
 
@@ -134,9 +134,9 @@ def skip_conv_on_gpu(
     padding: list[int],
 ) -> Tensor:
     """Run :func:`skip_conv` by our kernels where they serve."""
-    if not kernels.serve(x):
+    if not triton.serve(x):
         return F.conv2d(x, weight, bias, stride, padding)
-    from adafuse_deploy.kernels.launch import convolve
+    from adafuse_deploy.ops.triton.launch import convolve
 
     return convolve(x, weight, bias, None, input_policy, stride, padding)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import adafuse_deploy
-from adafuse_deploy.errors import InputError, MissingDependencyError
-from adafuse_deploy.files import sha256
+from adafuse_deploy.core.errors import InputError, MissingDependencyError
+from adafuse_deploy.core.files import sha256
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx
 
-from adafuse_deploy.ops.onnx_parts import (
+from adafuse_deploy.ops.onnx_definition import (
     FLOAT,
     INT32,
     choose,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 from onnx import TensorProto, helper
 
-from adafuse_deploy.ops.onnx_parts import (
+from adafuse_deploy.ops.onnx_definition import (
     FLOAT,
     INT32,
     choose,

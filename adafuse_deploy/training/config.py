@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.training.losses import FLOPS_LOSSES
 
 _CHOICES = {

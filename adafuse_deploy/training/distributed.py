@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.core.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ import torch
 import torch.distributed as dist
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from adafuse_deploy.engines.finite import check_logits
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.finite import check_logits
+from adafuse_deploy.core.progress import progress as show_progress
 from adafuse_deploy.evaluation.result import Evaluation
 from adafuse_deploy.evaluation.tally import Tally
 from adafuse_deploy.models.forward import Decide
 from adafuse_deploy.models.gate import argmax
 from adafuse_deploy.models.gate import sampled as sampled_policies
 from adafuse_deploy.models.recognizer import VideoRecognizer
-from adafuse_deploy.progress import progress as show_progress
 
 
 def evaluate(

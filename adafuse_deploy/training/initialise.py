@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from adafuse_deploy.config import ModelConfig
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.core.config import ModelConfig
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.models.checkpoint import FORMAT, check_finite, listing
 from adafuse_deploy.models.foreign import foreign_weights
 from adafuse_deploy.models.official import convert_weights

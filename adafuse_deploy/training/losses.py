@@ -8,9 +8,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from adafuse_deploy.errors import InputError
-from adafuse_deploy.macs import Layer, dense_macs
-from adafuse_deploy.prediction import KEEP, REUSE, SKIP
+from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
+from adafuse_deploy.core.cost import Layer, dense_macs
+from adafuse_deploy.core.errors import InputError
 
 FlopsLoss = Literal["real", "upb"]
 """``real`` counts both savings of a policy: outputs nobody needs are not computed and skipped
@@ -24,8 +24,8 @@ def relative_flops(
 ) -> Tensor:
     """Return what each clip costs relative to the network without gates, (N,).
 
-    For one-hot policies under ``real`` this is exactly :func:`adafuse_deploy.macs.clip_macs` over
-    :func:`adafuse_deploy.macs.dense_macs`: channel i of frame t is spared only if frame t does not
+    For one-hot policies under ``real`` this is exactly :func:`adafuse_deploy.core.cost.clip_macs` over
+    :func:`adafuse_deploy.core.cost.dense_macs`: channel i of frame t is spared only if frame t does not
     keep it *and* frame t + 1 does not reuse it (the last frame has no successor).
 
     Args:

@@ -26,9 +26,9 @@ from typing import Any
 
 import yaml
 
-from adafuse_deploy.config import ModelConfig
+from adafuse_deploy.core.config import ModelConfig
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.data.catalog import DATASETS
-from adafuse_deploy.errors import InputError
 from adafuse_deploy.models.registry import model_config
 from adafuse_deploy.training.config import TrainingConfig, check_settings
 

@@ -9,8 +9,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from adafuse_deploy.errors import InputError, MissingDependencyError
-from adafuse_deploy.files import check_target, write_text
+from adafuse_deploy.core.errors import InputError, MissingDependencyError
+from adafuse_deploy.core.files import check_target, write_text
 from adafuse_deploy.models.pickles import load_pickle, write_pickle
 
 STATE_FORMAT = "adafuse-deploy training state"
@@ -43,7 +43,7 @@ class RunFiles:
             overwrite: it is to be replaced.
 
         Raises:
-            InputError: as :func:`adafuse_deploy.files.check_target`; or there is a run, or a file
+            InputError: as :func:`adafuse_deploy.core.files.check_target`; or there is a run, or a file
                 that is no part of one.
         """
         if resume and overwrite:

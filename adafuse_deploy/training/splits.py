@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from adafuse_deploy.config import ModelConfig
+from adafuse_deploy.core.config import ModelConfig
 from adafuse_deploy.data.catalog import DATASETS
 from adafuse_deploy.data.class_files import read_class_names
 from adafuse_deploy.data.dataset import ClipDataset, SyntheticClips

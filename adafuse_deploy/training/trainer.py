@@ -17,17 +17,13 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from adafuse_deploy.config import ModelConfig
-from adafuse_deploy.errors import InputError, NotFiniteError
+from adafuse_deploy.core.config import ModelConfig
+from adafuse_deploy.core.cost import dense_macs
+from adafuse_deploy.core.errors import InputError, NotFiniteError
+from adafuse_deploy.core.progress import progress as show_progress
 from adafuse_deploy.evaluation.result import Evaluation
-from adafuse_deploy.macs import dense_macs
-from adafuse_deploy.models.checkpoint import (
-    first_not_finite,
-    load_weights,
-    save_checkpoint,
-)
+from adafuse_deploy.models.checkpoint import first_not_finite, load_weights, save_checkpoint
 from adafuse_deploy.models.recognizer import VideoRecognizer
-from adafuse_deploy.progress import progress as show_progress
 from adafuse_deploy.training.config import TrainingConfig
 from adafuse_deploy.training.distributed import Processes, processes
 from adafuse_deploy.training.evaluation import evaluate

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from adafuse_deploy.core.errors import InputError, MissingDependencyError, OtherMachineError
 from adafuse_deploy.engines.backends import BACKENDS, Backend
-from adafuse_deploy.engines.base import Engine
+from adafuse_deploy.engines.engine import Engine
 from adafuse_deploy.engines.loader import load_engine
-from adafuse_deploy.engines.torch import TorchEngine
-from adafuse_deploy.errors import InputError, MissingDependencyError, OtherMachineError
+from adafuse_deploy.engines.pytorch_engine import TorchEngine
 from adafuse_deploy.models.recognizer import VideoRecognizer
 
 RUN_GRAPHS = ("torch", "onnxruntime", "openvino")
@@ -88,7 +88,7 @@ def open_engines(
 
 def _reason(backend: Backend) -> str:
     """Say why no engine of a backend that builds engines is verified."""
-    from adafuse_deploy.engines.cuda import Gpu
+    from adafuse_deploy.engines.cuda_driver import Gpu
 
     if not backend.installed():
         return f"{backend.title} is not installed; pip install '{backend.package}'."

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from adafuse_deploy.progress import progress as show_progress
+from adafuse_deploy.core.progress import progress as show_progress
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ import numpy as np
 from adafuse_deploy.compare.check import flips_in_words
 from adafuse_deploy.compare.comparison import Comparison
 from adafuse_deploy.compare.torch_reference import TorchReference
-from adafuse_deploy.engines.base import Engine
-from adafuse_deploy.errors import InputError, NotFiniteError
+from adafuse_deploy.core.errors import InputError, NotFiniteError
+from adafuse_deploy.core.progress import progress as show_progress
+from adafuse_deploy.data.listed_clips import LabelledClip
+from adafuse_deploy.engines.engine import Engine
 from adafuse_deploy.models.recognizer import VideoRecognizer
-from adafuse_deploy.progress import progress as show_progress
-from adafuse_deploy.verification.clips import LabelledClip
 from adafuse_deploy.verification.latency import interleave
 from adafuse_deploy.verification.report import DEFAULT_THRESHOLDS, Report, Result, Thresholds
 

@@ -1,6 +1,6 @@
 // The compiled GPU kernels inside this library.
 //
-// embed_kernels.py writes the table from the manifest of adafuse_deploy/kernels, whose README.md
+// embed_kernels.py writes the table from the manifest of adafuse_deploy/ops/triton, whose README.md
 // says what kernels take and how they are launched.
 #pragma once
 

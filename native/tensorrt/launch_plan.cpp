@@ -23,7 +23,7 @@ std::int64_t round_up(std::int64_t a, std::int64_t b) {
   return ceil_div(a, b) * b;
 }
 
-// The rule of adafuse_deploy/kernels/tiles.py.
+// The rule of adafuse_deploy/ops/triton/tiles.py.
 std::string choose_tile(std::int64_t pixels, std::int64_t channels, std::int64_t rows) {
   const std::int64_t columns = rows * ceil_div(channels, 64);
   if (pixels >= 512 && columns * ceil_div(pixels, 128) >= 200) {

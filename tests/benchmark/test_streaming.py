@@ -16,11 +16,11 @@ from adafuse_deploy.benchmark.streaming import (
     report_lines,
     run_stream_benchmark,
 )
+from adafuse_deploy.core.cost import gate_widths
+from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.json_text import json_text
 from adafuse_deploy.engines.loader import load_engine
-from adafuse_deploy.errors import InputError
 from adafuse_deploy.exporters.onnx_exporter import export
-from adafuse_deploy.json_text import json_text
-from adafuse_deploy.macs import gate_widths
 from adafuse_deploy.models.gate import fixed
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import model_config

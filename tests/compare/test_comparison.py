@@ -10,7 +10,7 @@ import pytest
 
 from adafuse_deploy.compare.comparison import Comparison, Flip
 from adafuse_deploy.compare.reference import TIE, Expectation, margins
-from adafuse_deploy.prediction import Prediction
+from adafuse_deploy.core.prediction import Prediction
 
 FRAMES = np.zeros((2, 2, 3, 8, 8), np.float32)
 

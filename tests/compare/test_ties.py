@@ -12,13 +12,12 @@ import numpy as np
 import onnx
 import pytest
 
-from adafuse_deploy.engines.lowering import build
-from adafuse_deploy.engines.lowering.build import lower
-from adafuse_deploy.engines.lowering.rewrite import fuse_residual_blocks
-from adafuse_deploy.errors import CheckFailed, NotFiniteError
-from adafuse_deploy.exporters import onnx_exporter
+from adafuse_deploy.core.errors import CheckFailed, NotFiniteError
+from adafuse_deploy.core.metadata import GraphMetadata
+from adafuse_deploy.exporters import fused_exporter, onnx_exporter
+from adafuse_deploy.exporters.fused_exporter import lower
 from adafuse_deploy.exporters.onnx_exporter import export
-from adafuse_deploy.metadata import GraphMetadata
+from adafuse_deploy.graph.fuse.rewrite import fuse_residual_blocks
 from adafuse_deploy.models.checkpoint import save_checkpoint
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.ops.domain import DOMAIN, VERSION
@@ -96,7 +95,7 @@ def change_builds(monkeypatch: pytest.MonkeyPatch, *changes: Change) -> None:
             change(fused)
         return fused, *rest
 
-    monkeypatch.setattr(build, "fuse_residual_blocks", changed)
+    monkeypatch.setattr(fused_exporter, "fuse_residual_blocks", changed)
 
 
 def test_exports_with_a_tie_are_written_and_the_tie_is_told(

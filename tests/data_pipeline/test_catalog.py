@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.data.catalog import DATASETS
 from adafuse_deploy.data.flips import flip_rule, mirrored_labels
 from adafuse_deploy.data.synthetic import CLASS_NAMES
-from adafuse_deploy.errors import InputError
 
 SOMETHING_V2 = {
     86: "Pulling something from left to right",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.json_text import json_text
 from adafuse_deploy.data.class_files import read_class_names
-from adafuse_deploy.errors import InputError
-from adafuse_deploy.json_text import json_text
 
 ABC = ("air drumming", "Turning, twice", "yoga")
 

@@ -7,11 +7,11 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
-from adafuse_deploy.config import Preprocessing
+from adafuse_deploy.core.config import Preprocessing
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.data.dataset import ClipDataset
 from adafuse_deploy.data.lists import read_list
 from adafuse_deploy.data.transforms import Augmentation
-from adafuse_deploy.errors import InputError
 
 PREPROCESSING = Preprocessing(resize=24, crop=16)
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adafuse_deploy.config import Preprocessing
+from adafuse_deploy.core.config import Preprocessing
+from adafuse_deploy.core.errors import InputError, InputWarning
 from adafuse_deploy.data.clips import open_clip
 from adafuse_deploy.data.frames import FrameFolder
 from adafuse_deploy.data.transforms import Augmentation, augment
-from adafuse_deploy.errors import InputError, InputWarning
 
 RAW = Preprocessing(resize=24, crop=16, mean=(0, 0, 0), std=(1, 1, 1), scale=1)
 

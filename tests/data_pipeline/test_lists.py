@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from adafuse_deploy.core.errors import InputError, InputWarning
 from adafuse_deploy.data.labels import NO_LABEL
 from adafuse_deploy.data.lists import ListReading, read_list
 from adafuse_deploy.data.numbering import Numbering
 from adafuse_deploy.data.video import write_video
-from adafuse_deploy.errors import InputError, InputWarning
 from adafuse_deploy.training.splits import own_lists
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adafuse_deploy.config import Preprocessing
+from adafuse_deploy.core.config import Preprocessing
 from adafuse_deploy.data.clips import open_clip
 from adafuse_deploy.data.dataset import ClipDataset
 from adafuse_deploy.data.feed import Sampling, open_feed

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from adafuse_deploy.config import Preprocessing
+from adafuse_deploy.core.config import Preprocessing
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.data import synthesize
 from adafuse_deploy.data.class_files import read_class_names
 from adafuse_deploy.data.clips import open_clip
@@ -11,14 +12,8 @@ from adafuse_deploy.data.dataset import ClipDataset, SyntheticClips
 from adafuse_deploy.data.lists import read_list
 from adafuse_deploy.data.sampling import center_indices
 from adafuse_deploy.data.synthesize import write_dataset
-from adafuse_deploy.data.synthetic import (
-    CLASS_NAMES,
-    TIME_REVERSED,
-    render_clip,
-    synthetic_clip,
-)
+from adafuse_deploy.data.synthetic import CLASS_NAMES, TIME_REVERSED, render_clip, synthetic_clip
 from adafuse_deploy.data.transforms import preprocess
-from adafuse_deploy.errors import InputError
 
 RAW = Preprocessing(resize=32, crop=32, mean=(0, 0, 0), std=(1, 1, 1), scale=1)
 CLASSES = range(len(CLASS_NAMES))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adafuse_deploy.config import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, preprocessing_for
+from adafuse_deploy.core.config import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, preprocessing_for
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.data.transforms import Augmentation, augment, normalize, preprocess, resize
-from adafuse_deploy.errors import InputError
 
 RNG = np.random.default_rng(0)
 

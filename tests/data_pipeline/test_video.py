@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 
 from adafuse_deploy.assets import SAMPLE_VIDEO
-from adafuse_deploy.config import Preprocessing
+from adafuse_deploy.core.config import Preprocessing
+from adafuse_deploy.core.errors import InputError, InputWarning
 from adafuse_deploy.data.clips import open_clip, open_source
 from adafuse_deploy.data.media import video_stream
 from adafuse_deploy.data.sampling import center_indices
 from adafuse_deploy.data.video import VideoFile, write_video
-from adafuse_deploy.errors import InputError, InputWarning
 from tests.support import damage
 
 

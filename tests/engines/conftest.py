@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from adafuse_deploy.engines import cuda
+from adafuse_deploy.engines import cuda_driver
 from tests.engines.support import FakeDriver, FakeTensorRT
 
 
@@ -14,7 +14,7 @@ from tests.engines.support import FakeDriver, FakeTensorRT
 def gpu(monkeypatch: pytest.MonkeyPatch) -> FakeDriver:
     """A machine with a GPU of compute capability 8.6."""
     driver = FakeDriver()
-    monkeypatch.setattr(cuda, "driver", lambda: driver)
+    monkeypatch.setattr(cuda_driver, "driver", lambda: driver)
     return driver
 
 

@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 import onnxruntime
 
+from adafuse_deploy.core.files import sha256
+from adafuse_deploy.core.metadata import GraphMetadata
 from adafuse_deploy.engines.sidecar import BatchProfile, Sidecar, sidecar_path
-from adafuse_deploy.files import sha256
-from adafuse_deploy.metadata import GraphMetadata
 
 
 def write_engine(path: Path, content: bytes, metadata: GraphMetadata, **changes: Any) -> Sidecar:

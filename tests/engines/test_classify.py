@@ -84,7 +84,7 @@ def test_a_video_file(engine: Engine, images: np.ndarray, tmp_path: Path) -> Non
 
 
 def test_classes_without_names(make_model: Any, images: np.ndarray) -> None:
-    from adafuse_deploy.engines.torch import TorchEngine
+    from adafuse_deploy.engines.pytorch_engine import TorchEngine
 
     overrides: dict[str, Any] = {"size": 32, "width": 0.125, "num_segments": 4, "num_classes": 3}
     engine = TorchEngine(make_model("tsn_resnet18", **overrides))

@@ -12,12 +12,12 @@ import onnx
 import pytest
 import torch
 
+from adafuse_deploy.core.errors import InputError, NotFiniteError
+from adafuse_deploy.core.json_text import json_text
 from adafuse_deploy.engines.loader import load_engine
-from adafuse_deploy.engines.lowering.build import lower
-from adafuse_deploy.engines.torch import TorchEngine
-from adafuse_deploy.errors import InputError, NotFiniteError
+from adafuse_deploy.engines.pytorch_engine import TorchEngine
+from adafuse_deploy.exporters.fused_exporter import lower
 from adafuse_deploy.exporters.onnx_exporter import export
-from adafuse_deploy.json_text import json_text
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from tests.engines.support import FakeDriver, FakeTensorRT, write_engine
 

@@ -12,16 +12,16 @@ import torch
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
-from adafuse_deploy.engines import plugins
-from adafuse_deploy.engines.builder import build_gpu_engine
-from adafuse_deploy.engines.graph import read_graph
+from adafuse_deploy.core.errors import IncompatibleArtifactError, InputError, MissingDependencyError
+from adafuse_deploy.core.metadata import GraphMetadata, policy_name
+from adafuse_deploy.engines import plugin_library
 from adafuse_deploy.engines.loader import load_engine
-from adafuse_deploy.engines.options import BuildOptions
-from adafuse_deploy.engines.plugin_graph import OPERATORS, for_plugins
-from adafuse_deploy.engines.precision import to_half
 from adafuse_deploy.engines.sidecar import read_sidecar
-from adafuse_deploy.errors import IncompatibleArtifactError, InputError, MissingDependencyError
-from adafuse_deploy.metadata import GraphMetadata, policy_name
+from adafuse_deploy.exporters.build_options import BuildOptions
+from adafuse_deploy.exporters.gpu_engine import build_gpu_engine
+from adafuse_deploy.graph.half_precision import to_half
+from adafuse_deploy.graph.plugin_graph import OPERATORS, for_plugins
+from adafuse_deploy.graph.read import read_graph
 from adafuse_deploy.ops.conv import gated_conv, skip_conv
 from tests.engines.support import FakeConfig, FakeTensorRT, write_engine
 from tests.support import run_cli
@@ -30,10 +30,10 @@ from tests.support import run_cli
 @pytest.fixture
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file that stands for the plugin library, installed."""
-    path = tmp_path / "lib" / plugins.FILE_NAME
+    path = tmp_path / "lib" / plugin_library.FILE_NAME
     path.parent.mkdir()
     path.write_bytes(b"plugins")
-    monkeypatch.setenv(plugins.ENVIRONMENT_VARIABLE, str(path))
+    monkeypatch.setenv(plugin_library.ENVIRONMENT_VARIABLE, str(path))
     return path
 
 
@@ -107,7 +107,7 @@ class TestEngines:
         target = tmp_path / "model.engine"
         sidecar = build_gpu_engine(tiny_graph, target, options=BuildOptions(precision="fp16"))
         assert read_sidecar(target) == sidecar
-        assert sidecar.operators == plugins.describe(library)
+        assert sidecar.operators == plugin_library.describe(library)
         assert FakeTensorRT.loaded == [str(library)]
         assert {"GatedConv", "SkipConv"} <= {node.op_type for node in onnx.load(target).graph.node}
         assert FakeConfig.last.plugins_to_serialize == []
@@ -126,14 +126,14 @@ class TestEngines:
         target = tmp_path / "model.engine"
         options = BuildOptions(plugins=str(library), embed_plugins=True)
         sidecar = build_gpu_engine(tiny_graph, target, options=options)
-        assert sidecar.operators == plugins.describe(library, embedded=True)
+        assert sidecar.operators == plugin_library.describe(library, embedded=True)
         assert FakeConfig.last.plugins_to_serialize == [str(library)]
         assert FakeConfig.last.flags == ["version compatible"]
 
     def test_nothing_to_embed(
         self, tiny_graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.delenv(plugins.ENVIRONMENT_VARIABLE, raising=False)
+        monkeypatch.delenv(plugin_library.ENVIRONMENT_VARIABLE, raising=False)
         options = BuildOptions(plugins="none", embed_plugins=True)
         with pytest.raises(InputError, match="no plugin library to embed"):
             build_gpu_engine(tiny_graph, tmp_path / "model.engine", options=options)
@@ -148,7 +148,7 @@ class TestEngines:
         embedded: bool,
     ) -> None:
         path = tmp_path / "model.engine"
-        operators = plugins.describe(library, embedded=embedded)
+        operators = plugin_library.describe(library, embedded=embedded)
         write_engine(path, tiny_graph.read_bytes(), tiny_metadata, operators=operators)
         load_engine(path).close()
         assert FakeTensorRT.loaded == ([] if embedded else [str(library)])
@@ -158,7 +158,7 @@ class TestEngines:
         self, tiny_graph: Path, tiny_metadata: GraphMetadata, tmp_path: Path, library: Path
     ) -> None:
         path = tmp_path / "model.engine"
-        operators = plugins.describe(library)
+        operators = plugin_library.describe(library)
         write_engine(path, tiny_graph.read_bytes(), tiny_metadata, operators=operators)
         library.write_bytes(b"other plugins")
         with pytest.raises(IncompatibleArtifactError, match="ADAFUSE_TENSORRT_PLUGIN, or build"):
@@ -176,11 +176,11 @@ class TestEngines:
 
 @pytest.mark.parametrize(("backend", "precision"), [("tensorrt-rtx", "fp16"), ("tensorrt", "int8")])
 def test_where_plugins_do_not_serve(library: Path, backend: str, precision: str) -> None:
-    assert plugins.find_plugins("auto", backend, precision) is None
+    assert plugin_library.find_plugins("auto", backend, precision) is None
     with pytest.raises(InputError, match="leave out --plugins"):
-        plugins.find_plugins(str(library), backend, precision)
+        plugin_library.find_plugins(str(library), backend, precision)
 
 
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(MissingDependencyError, match="--plugins none"):
-        plugins.find_plugins(str(tmp_path / "missing.so"), "tensorrt", "fp16")
+        plugin_library.find_plugins(str(tmp_path / "missing.so"), "tensorrt", "fp16")

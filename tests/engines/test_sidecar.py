@@ -8,20 +8,11 @@ from typing import Any
 
 import pytest
 
+from adafuse_deploy.core.errors import IncompatibleArtifactError, InputError, MissingDependencyError
+from adafuse_deploy.core.json_text import json_text
+from adafuse_deploy.core.metadata import GraphMetadata
 from adafuse_deploy.engines.loader import load_engine
-from adafuse_deploy.engines.sidecar import (
-    BatchProfile,
-    OperatorLibrary,
-    read_sidecar,
-    sidecar_path,
-)
-from adafuse_deploy.errors import (
-    IncompatibleArtifactError,
-    InputError,
-    MissingDependencyError,
-)
-from adafuse_deploy.json_text import json_text
-from adafuse_deploy.metadata import GraphMetadata
+from adafuse_deploy.engines.sidecar import BatchProfile, OperatorLibrary, read_sidecar, sidecar_path
 from tests.engines.support import FakeDriver, FakeTensorRT, write_engine
 
 

@@ -14,13 +14,13 @@ import numpy as np
 import onnx
 import pytest
 
-from adafuse_deploy.engines.builder import build_gpu_engine
-from adafuse_deploy.engines.cuda import Buffer, Gpu
+from adafuse_deploy.core.errors import IncompatibleArtifactError, InputError
+from adafuse_deploy.core.metadata import GraphMetadata
+from adafuse_deploy.engines.cuda_driver import Buffer, Gpu
 from adafuse_deploy.engines.loader import load_engine
-from adafuse_deploy.engines.options import BuildOptions
 from adafuse_deploy.engines.sidecar import BatchProfile, read_sidecar, sidecar_path
-from adafuse_deploy.errors import IncompatibleArtifactError, InputError
-from adafuse_deploy.metadata import GraphMetadata
+from adafuse_deploy.exporters.build_options import BuildOptions
+from adafuse_deploy.exporters.gpu_engine import build_gpu_engine
 from tests.engines.support import (
     FakeBuilder,
     FakeConfig,

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 
-from adafuse_deploy.engines.base import Engine
+from adafuse_deploy.core.prediction import Prediction
+from adafuse_deploy.engines.engine import Engine
 from adafuse_deploy.engines.loader import load_engine
-from adafuse_deploy.engines.lowering.build import lower
+from adafuse_deploy.exporters.fused_exporter import lower
 from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.models.checkpoint import save_checkpoint
 from adafuse_deploy.models.recognizer import VideoRecognizer
-from adafuse_deploy.prediction import Prediction
 
 THREADS, ROUNDS = 4, 6
 BACKENDS = ["onnxruntime", "operator library", "fused", "openvino", "torch"]

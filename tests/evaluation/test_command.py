@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from adafuse_deploy.data.lists import read_list
-from adafuse_deploy.engines.onnxruntime import OnnxRuntimeEngine
+from adafuse_deploy.engines.onnxruntime_engine import OnnxRuntimeEngine
 from adafuse_deploy.evaluation.views import Views
 from adafuse_deploy.models.checkpoint import load_model
 from tests.support import run_cli
@@ -70,7 +70,7 @@ def test_an_engine_is_given_no_more_than_it_takes(tiny_graph, listing, monkeypat
             batches.append(len(frames))
             return super().run(frames)
 
-    monkeypatch.setattr("adafuse_deploy.engines.onnxruntime.OnnxRuntimeEngine", Small)
+    monkeypatch.setattr("adafuse_deploy.engines.onnxruntime_engine.OnnxRuntimeEngine", Small)
     options = ("--clips", 3, "--batch-size", 16)
     assert run_cli("evaluate", tiny_graph, "--data", listing, *options) == 0
     assert batches == [4, 4, 4, 4, 2]

@@ -8,16 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 
-from adafuse_deploy.config import Preprocessing
+from adafuse_deploy.core.config import Preprocessing
+from adafuse_deploy.core.cost import ChannelGate, Layer
+from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.prediction import Prediction
 from adafuse_deploy.data.frames import FrameArray
-from adafuse_deploy.errors import InputError
 from adafuse_deploy.evaluation.result import Confusion
 from adafuse_deploy.evaluation.videos import Subject, evaluate_videos
 from adafuse_deploy.evaluation.views import Views
-from adafuse_deploy.macs import ChannelGate, Layer
 from adafuse_deploy.models.registry import model_config
-from adafuse_deploy.prediction import KEEP, REUSE, SKIP, Prediction
 
 CLASSES, FRAMES, CHANNELS = 7, 3, 4
 CONFIG = model_config(

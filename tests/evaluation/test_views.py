@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adafuse_deploy.config import Preprocessing
+from adafuse_deploy.core.config import Preprocessing
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.data.frames import FrameArray
 from adafuse_deploy.data.sampling import center_indices, dense_clips, uniform_clips
 from adafuse_deploy.data.transforms import multi_crop, preprocess
-from adafuse_deploy.errors import InputError
 from adafuse_deploy.evaluation.views import Views
 from adafuse_deploy.models.registry import model_config
 

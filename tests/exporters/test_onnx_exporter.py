@@ -13,9 +13,9 @@ import pytest
 from onnx.inliner import inline_local_functions
 
 import adafuse_deploy
-from adafuse_deploy.errors import CheckFailed, IncompatibleArtifactError, InputError
+from adafuse_deploy.core.errors import CheckFailed, IncompatibleArtifactError, InputError
+from adafuse_deploy.core.metadata import KEY, GraphMetadata
 from adafuse_deploy.exporters import onnx_exporter
-from adafuse_deploy.metadata import KEY, GraphMetadata
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.ops.domain import DOMAIN, VERSION
 from tests.golden import FOLDER, FULL, OTHERS, compare_with_official, golden_clip, load

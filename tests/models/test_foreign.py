@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.models.checkpoint import check_finite, load_model, save_checkpoint
 from adafuse_deploy.models.foreign import foreign_weights, read_foreign
 from adafuse_deploy.models.official import load_official, read_official

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 
-from adafuse_deploy.config import ModelConfig
+from adafuse_deploy.core.config import ModelConfig
+from adafuse_deploy.core.cost import clip_macs
 from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.exporters.onnx_exporter import export
-from adafuse_deploy.macs import clip_macs
 from adafuse_deploy.models.checkpoint import load_model, save_checkpoint
 from adafuse_deploy.models.gate import PolicyNetwork, PolicyNetworks, fixed, gumbel
 from adafuse_deploy.models.recognizer import VideoRecognizer
-from adafuse_deploy.prediction import KEEP, REUSE, SKIP
 from tests.support import assert_same
 
 Make = Callable[..., VideoRecognizer]

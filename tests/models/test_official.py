@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from adafuse_deploy.errors import InputError
-from adafuse_deploy.macs import official_gflops
+from adafuse_deploy.core.cost import official_gflops
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.models.official import load_official
 from tests.golden import (
     FOLDER,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.models.official import load_official, read_official
 from adafuse_deploy.models.official.arguments import MOST_BYTES, parse_arguments, read_arguments
 from adafuse_deploy.models.official.irrelevant import IRRELEVANT

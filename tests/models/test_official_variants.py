@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from adafuse_deploy.macs import official_gflops
+from adafuse_deploy.core.cost import official_gflops
 from adafuse_deploy.models.official import load_official
 from tests.golden import (
     FOLDER,

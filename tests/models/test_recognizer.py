@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from torch import Tensor, nn
 
-from adafuse_deploy.config import ModelConfig
-from adafuse_deploy.errors import InputError
-from adafuse_deploy.macs import Layer, clip_macs, dense_macs, layer_macs
+from adafuse_deploy.core.config import ModelConfig
+from adafuse_deploy.core.cost import Layer, clip_macs, dense_macs, layer_macs
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.models.checkpoint import load_model, save_checkpoint
 from adafuse_deploy.models.gate import fixed, gumbel, sampled
 from adafuse_deploy.models.layers import temporal_shift
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import create_model, dense_counterpart, model_names
-from adafuse_deploy.prediction import KEEP, REUSE, SKIP
 
 Make = Callable[..., VideoRecognizer]
 
@@ -131,7 +131,7 @@ def test_all_keep_equals_the_dense_network(make_model: Make) -> None:
 
 def test_macs_count_exactly_the_values_that_must_be_computed() -> None:
     """Against a count by hand over two gates: one over a first, one over a second convolution."""
-    from adafuse_deploy.macs import ChannelGate
+    from adafuse_deploy.core.cost import ChannelGate
 
     rng = np.random.default_rng(5)
     first, second = (rng.integers(0, 3, (2, 4, channels), np.uint8) for channels in (6, 5))

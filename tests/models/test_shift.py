@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from adafuse_deploy.config import ModelConfig
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.core.config import ModelConfig
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.models.forward import ForwardPass
 from adafuse_deploy.models.gate import argmax
 from adafuse_deploy.models.recognizer import VideoRecognizer

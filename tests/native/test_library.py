@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import adafuse_deploy
-from adafuse_deploy.errors import InputError, MissingDependencyError
+from adafuse_deploy.core.errors import InputError, MissingDependencyError
 from adafuse_deploy.ops.library import (
     ENVIRONMENT_VARIABLE,
     FILE_NAME,

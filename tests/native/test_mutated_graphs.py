@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
-from adafuse_deploy.engines.lowering.build import lower
+from adafuse_deploy.exporters.fused_exporter import lower
 from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from tests.native.isolation import IsolatedRuntime
@@ -53,7 +53,7 @@ def build(
     portable, fused = folder / "portable.onnx", folder / "fused.onnx"
     metadata = export(model, portable, mode=mode)
     if precision == "int8":
-        from adafuse_deploy.quantization.quantize import quantize
+        from adafuse_deploy.exporters.quantize import quantize
 
         floats, portable = portable, folder / "int8.onnx"
         clips = np.random.default_rng(1).standard_normal((2, *metadata.input_shape), np.float32)

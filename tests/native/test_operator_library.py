@@ -9,10 +9,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from onnx import TensorProto, helper
 
 from adafuse_deploy.ops.library import register
-from adafuse_deploy.prediction import KEEP, REUSE, SKIP
 
 ort = pytest.importorskip("onnxruntime")
 

@@ -16,14 +16,14 @@ import onnx
 import pytest
 
 import adafuse_deploy
+from adafuse_deploy.core.errors import AdaFuseError, IncompatibleArtifactError
+from adafuse_deploy.core.prediction import Prediction
 from adafuse_deploy.data.sampling import center_indices
 from adafuse_deploy.data.transforms import preprocess
-from adafuse_deploy.engines.onnxruntime import clips_at_once
-from adafuse_deploy.errors import AdaFuseError, IncompatibleArtifactError
+from adafuse_deploy.engines.onnxruntime_engine import clips_at_once
 from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.ops.library import ENVIRONMENT_VARIABLE
-from adafuse_deploy.prediction import Prediction
 from tests.support import assert_same, run_cli
 
 ROOT = Path(__file__).parents[2]

@@ -10,14 +10,14 @@ import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as F
+from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from onnx import TensorProto, helper
 
 from adafuse_deploy.ops import onnx_ops
 from adafuse_deploy.ops.domain import DOMAIN, VERSION
 from adafuse_deploy.ops.library import register
-from adafuse_deploy.ops.onnx_parts import OPSET
+from adafuse_deploy.ops.onnx_definition import OPSET
 from adafuse_deploy.ops.stream_conv import stream_gated_conv
-from adafuse_deploy.prediction import KEEP, REUSE, SKIP
 from tests.ops.runtimes import RUNTIMES, Arrays
 
 INPUTS = ["X", "W", "B", "policy", "X_previous", "R_previous", "missing"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
-from adafuse_deploy.config import Preprocessing
+from adafuse_deploy.core.config import Preprocessing
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import create_model
 

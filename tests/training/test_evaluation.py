@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from torch.utils.data import TensorDataset
 
 from adafuse_deploy.assets import SHIPPED
-from adafuse_deploy.errors import InputError, NotFiniteError
+from adafuse_deploy.core.cost import dense_macs, official_gflops
+from adafuse_deploy.core.errors import InputError, NotFiniteError
 from adafuse_deploy.evaluation.result import Evaluation
-from adafuse_deploy.macs import dense_macs, official_gflops
 from adafuse_deploy.models.checkpoint import read_checkpoint
 from adafuse_deploy.models.gate import sampled
-from adafuse_deploy.prediction import KEEP, REUSE, SKIP
 from adafuse_deploy.training.evaluation import evaluate
 
 

@@ -7,7 +7,7 @@ import re
 import pytest
 import torch
 
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.models.checkpoint import save_checkpoint
 from adafuse_deploy.training.initialise import initialise
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from adafuse_deploy.core.actions import SKIP
 
-from adafuse_deploy.errors import InputError
-from adafuse_deploy.macs import clip_macs, dense_macs, layer_macs, official_gflops
+from adafuse_deploy.core.cost import clip_macs, dense_macs, layer_macs, official_gflops
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.models.gate import sampled
-from adafuse_deploy.prediction import SKIP
 from adafuse_deploy.training.losses import relative_flops
 
 NAMES = ["adafuse_tsm_resnet18", "adafuse_tsm_last_resnet18"]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.data.catalog import DATASETS
-from adafuse_deploy.errors import InputError
 from adafuse_deploy.training.recipe import Recipe, load_recipe, shipped_recipes
 
 # Transcribed by hand from the commands of the public scripts; every one of them also has

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.training.config import TrainingConfig
 from adafuse_deploy.training.schedule import (
     flops_weight,

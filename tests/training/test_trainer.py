@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
-from adafuse_deploy.errors import InputError, NotFiniteError
+from adafuse_deploy.core.errors import InputError, NotFiniteError
 from adafuse_deploy.models.checkpoint import load_model, read_checkpoint
 from adafuse_deploy.models.pickles import load_pickle, write_pickle
 from adafuse_deploy.training.config import TrainingConfig

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adafuse_deploy.engines.base import Engine
+from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.files import sha256
+from adafuse_deploy.core.json_text import json_text
+from adafuse_deploy.core.metadata import GraphMetadata
+from adafuse_deploy.data.listed_clips import ListedClips, random_clips
+from adafuse_deploy.engines.engine import Engine
 from adafuse_deploy.engines.loader import load_engine
-from adafuse_deploy.engines.torch import TorchEngine
-from adafuse_deploy.errors import InputError
-from adafuse_deploy.files import sha256
-from adafuse_deploy.json_text import json_text
-from adafuse_deploy.metadata import GraphMetadata
+from adafuse_deploy.engines.pytorch_engine import TorchEngine
 from adafuse_deploy.models.checkpoint import save_checkpoint
 from adafuse_deploy.models.recognizer import VideoRecognizer
-from adafuse_deploy.verification.clips import ListedClips, random_clips
 from adafuse_deploy.verification.verifier import verify
 from tests.engines.support import write_engine
 from tests.support import run_cli

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.core.errors import InputError
 
 FILE = "args.txt"
 MOST_BYTES = 1 << 16

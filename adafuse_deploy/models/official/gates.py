@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.models.bninception import BLOCKS
 from adafuse_deploy.models.resnet import DEPTHS
 
@@ -28,7 +28,7 @@ class Gate:
         name: the module's, such as "base_model.layer1.0.policy_net".
         block: the block it stands in, such as "1.0" or "3a".
         channels: how many channels it decides over.
-        actions: as in :class:`~adafuse_deploy.config.ModelConfig`.
+        actions: as in :class:`~adafuse_deploy.core.config.ModelConfig`.
         layers: how many linear layers it has.
         norm: whether it has batch normalisation.
         hidden: its hidden units; 0 with a single layer.

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adafuse_deploy.config import ModelConfig, preprocessing_for
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.core.config import ModelConfig, preprocessing_for
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.models.checkpoint import check_fit, is_ours, listing, load_weights
 from adafuse_deploy.models.foreign import ADAFUSE, MMACTION2, ForeignWeights, foreign_weights
 from adafuse_deploy.models.official.arguments import find_arguments, read_arguments
@@ -76,7 +76,7 @@ def read_official(
         arguments: the options of its run; by default ``args.txt`` beside the checkpoint, or beside
             the folder ``models`` that it lies in.
         temporal_shift: it was trained with ``--shift`` (TSM), or was not.
-        shift_div: as in :class:`~adafuse_deploy.config.ModelConfig`; 8 if nothing tells.
+        shift_div: as in :class:`~adafuse_deploy.core.config.ModelConfig`; 8 if nothing tells.
         gate_relu, gate_pooling: the same; ReLU and "average" if nothing tells.
         num_segments: frames per clip; 8 if nothing tells.
         size: side of the square input in pixels; 224 by default.

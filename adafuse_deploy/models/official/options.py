@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from adafuse_deploy.errors import InputError
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.models.official.gates import blocks_of
 from adafuse_deploy.models.official.irrelevant import IRRELEVANT
 
@@ -75,7 +75,7 @@ class Statement:
     Attributes:
         source: the file.
         gated: whether it was trained as AdaFuse; a plain TSN or TSM otherwise.
-        facts: by field.  Most are named as in :class:`~adafuse_deploy.config.ModelConfig`;
+        facts: by field.  Most are named as in :class:`~adafuse_deploy.core.config.ModelConfig`;
             "shift" is whether frames are shifted at all, "blocks" the set of gated blocks, "hidden"
             the fields that give the hidden sizes.
     """

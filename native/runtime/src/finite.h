@@ -1,5 +1,5 @@
 // Neither NaN nor infinity goes into a network or comes out of it unnoticed; as
-// adafuse_deploy.engines.finite.
+// adafuse_deploy.core.finite.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Multiply-accumulates under policies, the same numbers as adafuse_deploy.macs gives.
+// Multiply-accumulates under policies, the same numbers as adafuse_deploy.core.cost gives.
 #pragma once
 
 #include <cstdint>

@@ -1,0 +1,201 @@
+"""BN-Inception as a fused graph: everything behind the stem on frames with channels innermost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+import adafuse_deploy
+from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.exporters import onnx_exporter
+from adafuse_deploy.exporters.fused_exporter import lower
+from adafuse_deploy.exporters.quantize import quantize
+from adafuse_deploy.graph.given_policies import force_policies
+from adafuse_deploy.graph.read import read_graph
+from adafuse_deploy.models.recognizer import VideoRecognizer
+from adafuse_deploy.ops import library
+from tests.support import assert_same
+
+Make = Callable[..., VideoRecognizer]
+SMALL: dict[str, Any] = {"num_segments": 3, "num_classes": 6, "gate_hidden": 16}
+
+
+@pytest.fixture(scope="module")
+def network(
+    make_model: Make, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[VideoRecognizer, Path]:
+    """A network whose last frames have an odd size, and its portable graph."""
+    model = make_model("adafuse_tsn_bninception", **SMALL, size=96)
+    path = tmp_path_factory.mktemp("inception") / "inception.onnx"
+    onnx_exporter.export(model, path)
+    return model, path
+
+
+def test_fused_networks_equal_pytorch(
+    network: tuple[VideoRecognizer, Path], tmp_path: Path
+) -> None:
+    model, portable = network
+    path = tmp_path / "model.cpu.onnx"
+    metadata, blocks = lower(portable, path)
+    assert blocks == 10
+    nodes = Counter(node.op_type for node in onnx.load(path).graph.node)
+    assert nodes["Stem"] == 1 and nodes["FrameConv"] == 68 and nodes["FramePool"] == 42
+    left = {"Conv", "GatedConv", "SkipConv", "MaxPool", "AveragePool", "Where", "Transpose"}
+    assert not left & set(nodes)
+    clips = np.random.default_rng(0).standard_normal((2, *metadata.input_shape), np.float32)
+    expected = model.predict(clips)
+    actions = np.concatenate([policy.ravel() for policy in expected.policies])
+    assert np.bincount(actions, minlength=3).min() > 0.1 * actions.size
+    results = []
+    for threads in (1, 2):
+        with adafuse_deploy.load_engine(path, threads=threads) as engine:
+            results.append(engine.run(clips))
+    for result in results:
+        assert_same(result, expected)
+    np.testing.assert_array_equal(results[0].logits, results[1].logits)
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides"),
+    [
+        ("adafuse_tsn_bninception", {"gated_stages": (4,)}),
+        ("tsn_bninception", {}),  # no gates at all
+    ],
+)
+def test_stages_without_gates(
+    name: str, overrides: dict[str, Any], make_model: Make, tmp_path: Path
+) -> None:
+    model = make_model(name, **{**SMALL, "num_segments": 2, "size": 64, **overrides})
+    portable, path = tmp_path / "model.onnx", tmp_path / "model.cpu.onnx"
+    metadata = onnx_exporter.export(model, portable)
+    assert lower(portable, path)[1] == 10
+    clips = np.random.default_rng(0).standard_normal((1, *metadata.input_shape), np.float32)
+    with adafuse_deploy.load_engine(path) as engine:
+        assert_same(engine.run(clips), model.predict(clips))
+
+
+def test_bfloat16(network: tuple[VideoRecognizer, Path], tmp_path: Path) -> None:
+    _, portable = network
+    path, forced = tmp_path / "model.bf16.onnx", tmp_path / "forced.onnx"
+    metadata, _ = lower(portable, path, precision="bf16")
+    clips = np.random.default_rng(1).standard_normal((1, *metadata.input_shape), np.float32)
+    with adafuse_deploy.load_engine(portable) as full:
+        expected = full.run(clips)
+    # Decisions one by one: random networks decide near ties, and what flips changes what follows.
+    model = onnx.load(path)
+    force_policies(model, expected.policies)
+    onnx.save(model, forced)
+    with adafuse_deploy.load_engine(forced) as engine:
+        got = engine.run(clips)
+    assert np.abs(got.logits - expected.logits).max() > 0
+    pairs = zip(got.policies, expected.policies, strict=True)
+    assert np.mean([np.mean(ours == theirs) for ours, theirs in pairs]) > 0.99
+
+
+@pytest.fixture(scope="module")
+def quantised(
+    network: tuple[VideoRecognizer, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    path = tmp_path_factory.mktemp("quantised") / "inception.int8.onnx"
+    shape = read_graph(network[1])[1].input_shape
+    random = np.random.default_rng(5)
+    quantize(network[1], path, [random.standard_normal(shape, np.float32) for _ in range(2)])
+    return path
+
+
+def test_integers_are_the_quantised_graph(quantised: Path, tmp_path: Path) -> None:
+    """lower() itself compares them under the same decisions, to a tenth; here it is closer."""
+    path, forced = tmp_path / "model.int8.onnx", tmp_path / "forced.onnx"
+    metadata, blocks = lower(quantised, path)
+    assert metadata.precision == "int8" and blocks == 10
+    model = onnx.load(path)
+    nodes = Counter(node.op_type for node in model.graph.node)
+    assert nodes["QuantizedStem"] == 1
+    assert nodes["QuantizedFrameConv"] == 68 and nodes["QuantizedFramePool"] == 42
+    left = {"QuantizeLinear", "DequantizeLinear", "Conv", "GatedConv", "SkipConv", "AveragePool"}
+    assert not left & set(nodes)
+    clips = np.random.default_rng(1).standard_normal((2, *metadata.input_shape), np.float32)
+    with adafuse_deploy.load_engine(quantised, operator_library=False) as plain:
+        expected = plain.run(clips)
+    force_policies(model, expected.policies)
+    onnx.save(model, forced)
+    results = []
+    for threads in (1, 2):
+        with adafuse_deploy.load_engine(forced, threads=threads) as engine:
+            results.append(engine.run(clips))
+    np.testing.assert_array_equal(results[0].frame_logits, results[1].frame_logits)
+    pairs = zip(results[0].policies, expected.policies, strict=True)
+    assert np.mean([np.mean(ours == theirs) for ours, theirs in pairs]) > 0.99
+    rms = np.sqrt(np.mean(expected.logits**2))
+    assert np.abs(results[0].logits - expected.logits).max() < 0.02 * rms
+
+
+def test_integers_without_gates(make_model: Make, tmp_path: Path) -> None:
+    """Pooled inputs go from one concatenation to the next, whose scale is another."""
+    model = make_model("tsn_bninception", **{**SMALL, "num_segments": 2, "size": 64})
+    portable, rounded = tmp_path / "model.onnx", tmp_path / "model.int8.onnx"
+    metadata = onnx_exporter.export(model, portable)
+    clip = np.random.default_rng(0).standard_normal(metadata.input_shape, np.float32)
+    quantize(portable, rounded, [clip])
+    path = tmp_path / "model.int8.cpu.onnx"
+    assert lower(rounded, path)[1] == 10
+    with (
+        adafuse_deploy.load_engine(path) as engine,
+        adafuse_deploy.load_engine(rounded, operator_library=False) as plain,
+    ):
+        got, expected = engine.run(clip[None]), plain.run(clip[None])
+    rms = np.sqrt(np.mean(expected.logits**2))
+    assert np.abs(got.logits - expected.logits).max() < 0.02 * rms
+
+
+def test_parts_with_scales_of_their_own_are_refused(quantised: Path, tmp_path: Path) -> None:
+    model = onnx.load(quantised)
+    joins = [node for node in model.graph.node if node.op_type == "Concat"]
+    part = next(name for join in joins for name in join.input if name.startswith("relu"))
+    constants = [
+        onnx.numpy_helper.from_array(np.array(3, np.float32), "own_scale"),
+        onnx.numpy_helper.from_array(np.array(0, np.uint8), "own_zero"),
+    ]
+    model.graph.initializer.extend(constants)
+    place = next(i for i, node in enumerate(model.graph.node) if part in node.output) + 1
+    for i, (kind, source, made) in enumerate(
+        [("QuantizeLinear", part, "own"), ("DequantizeLinear", "own", "own_part")]
+    ):
+        node = onnx.helper.make_node(kind, [source, "own_scale", "own_zero"], [made])
+        model.graph.node.insert(place + i, node)
+    for join in joins:
+        join.input[:] = ["own_part" if name == part else name for name in join.input]
+    path = tmp_path / "mixed.onnx"
+    onnx.save(model, path)
+    with pytest.raises(InputError, match="different scales; quantise with"):
+        lower(path, tmp_path / "model.onnx")
+    assert [file.name for file in tmp_path.iterdir()] == ["mixed.onnx"]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_runtime_knows_the_shapes_of_frames(
+    precision: str, network: tuple[VideoRecognizer, Path], quantised: Path, tmp_path: Path
+) -> None:
+    """It ignores errors of shape inference, and would not reuse memory without."""
+    path = tmp_path / "model.cpu.onnx"
+    lower(quantised if precision == "int8" else network[1], path, precision=precision)
+    model = onnx.load(path)
+    fused = ("Stem", "FrameConv", "FramePool")
+    frames = [node.output[0] for node in model.graph.node if node.op_type.endswith(fused)]
+    assert len(frames) == 111
+    for name in frames:
+        kind = onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, None)
+        model.graph.output.append(onnx.helper.make_value_info(name, kind))
+    options = onnxruntime.SessionOptions()
+    library.register(options)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+    shapes = {value.name: value.shape for value in session.get_outputs()}
+    for name in frames:
+        assert len(shapes[name]) == 4 and all(isinstance(size, int) for size in shapes[name][1:])
