@@ -26,7 +26,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from page import DOCS, table
 from torch import Tensor
 
@@ -34,6 +33,7 @@ from adafuse_deploy import __version__
 from adafuse_deploy.benchmark.machine import describe_machine
 from adafuse_deploy.benchmark.mixes import MIXES, draw_policies
 from adafuse_deploy.compare.errors import relative_error
+from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from adafuse_deploy.core.cost import clip_macs
 from adafuse_deploy.core.files import write_text
 from adafuse_deploy.core.json_text import json_text

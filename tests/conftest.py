@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from adafuse_deploy.core.metadata import GraphMetadata
 from adafuse_deploy.models.gate import PolicyNetwork
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import create_model
+from tests.nvidia import FakeDriver, FakeTensorRT
 
 torch.set_num_threads(1)
 
@@ -144,6 +146,30 @@ def tiny_metadata(tiny_graph: Path) -> GraphMetadata:
     return read_graph(tiny_graph)[1]
 
 
+@pytest.fixture(scope="session")
+def online_model(make_model: Callable[..., VideoRecognizer]) -> VideoRecognizer:
+    """AdaFuse ResNet-18 with online shift, an eighth of the width, 64 x 64 pixels, 3 classes."""
+    return make_model(
+        "adafuse_tsm_online_resnet18",
+        size=64,
+        width=0.125,
+        num_segments=4,
+        num_classes=3,
+        gate_hidden=16,
+        class_names=("left", "right", "still"),
+    )
+
+
+@pytest.fixture(scope="session")
+def stream_graph(online_model: VideoRecognizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That network exported for streams."""
+    from adafuse_deploy.exporters.onnx_exporter import export
+
+    path = tmp_path_factory.mktemp("stream_graph") / "tiny.stream.onnx"
+    export(online_model, path, mode="stream")
+    return path
+
+
 @pytest.fixture
 def tiny_clips(tiny_model: VideoRecognizer) -> np.ndarray:
     """Three random clips for the tiny network, float32 (3, 4, 3, 32, 32)."""
@@ -179,6 +205,32 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(cuda_driver, "driver", cuda_driver.driver.__wrapped__)
     monkeypatch.setattr(cuda_driver.ctypes, "CDLL", missing)
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> FakeDriver:
+    """A machine with a GPU of compute capability 8.6."""
+    from adafuse_deploy.engines import cuda_driver
+
+    driver = FakeDriver()
+    monkeypatch.setattr(cuda_driver, "driver", lambda: driver)
+    return driver
+
+
+@pytest.fixture
+def tensorrt(monkeypatch: pytest.MonkeyPatch) -> FakeTensorRT:
+    """The stand-in for TensorRT, installed."""
+    module = FakeTensorRT("tensorrt")
+    monkeypatch.setitem(sys.modules, "tensorrt", module)
+    monkeypatch.setattr(FakeTensorRT, "deserialised", 0)
+    monkeypatch.setattr(FakeTensorRT, "loaded", [])
+    return module
+
+
+@pytest.fixture
+def no_tensorrt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorRT not installed, whatever this machine has."""
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
 
 
 @pytest.fixture

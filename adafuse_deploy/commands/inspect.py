@@ -131,9 +131,9 @@ def _engine(file: Path) -> tuple[str, GraphMetadata, dict[str, Any]]:
 def _checkpoint(file: Path, options: dict[str, Any]) -> tuple[str, GraphMetadata, dict[str, Any]]:
     from adafuse_deploy.commands.checkpoints import load_checkpoint
     from adafuse_deploy.core.files import sha256
-    from adafuse_deploy.core.metadata import GraphMetadata
     from adafuse_deploy.models.checkpoint import is_ours
     from adafuse_deploy.models.foreign import foreign_weights
+    from adafuse_deploy.models.metadata import metadata_of
     from adafuse_deploy.models.pickles import load_pickle
 
     try:
@@ -154,7 +154,7 @@ def _checkpoint(file: Path, options: dict[str, Any]) -> tuple[str, GraphMetadata
         details |= {k: v for k, v in content.items() if k not in known and _is_plain(v)}
     else:
         kind = str(foreign_weights(content, str(file)))
-    return kind, GraphMetadata.of(model, digest), {**details, "sha256": digest}
+    return kind, metadata_of(model, digest), {**details, "sha256": digest}
 
 
 def _is_plain(value: object) -> bool:

@@ -5,21 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from adafuse_deploy import __version__
+from adafuse_deploy.core.actions import ACTION_NAMES
 from adafuse_deploy.core.config import ModelConfig
 from adafuse_deploy.core.cost import Layer
 from adafuse_deploy.core.errors import IncompatibleArtifactError, InputError
 from adafuse_deploy.core.json_text import json_text
 
-if TYPE_CHECKING:
-    from adafuse_deploy.models.recognizer import VideoRecognizer
-
 KEY = "adafuse"
 """The entry of ``metadata_props`` that holds everything as JSON."""
 SCHEMA = 1
-MODES = ("clip", "stream")
 
 
 @dataclass(frozen=True)
@@ -77,37 +74,12 @@ class GraphMetadata:
     precision: str = "fp32"
     operators: dict[str, int] = field(default_factory=dict)
     state: list[StateTensor] = field(default_factory=list)
-    action_order: list[str] = field(default_factory=lambda: ["keep", "reuse", "skip"])
+    action_order: list[str] = field(default_factory=lambda: list(ACTION_NAMES))
     tool_version: str = __version__
     schema: int = SCHEMA
     portable_name: str = ""
     portable_sha256: str = ""
     calibration: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def of(
-        cls,
-        model: VideoRecognizer,
-        checkpoint_sha256: str = "",
-        operators: Mapping[str, int] | None = None,
-        mode: str = "clip",
-    ) -> GraphMetadata:
-        """Return the record of a network in float32.
-
-        Raises:
-            InputError: the network cannot run in "stream" mode, or there is no such mode.
-        """
-        if mode not in MODES:
-            raise InputError(f"The mode is {' or '.join(map(repr, MODES))}, not {mode!r}.")
-        return cls(
-            config=model.config,
-            layers=model.layers(),
-            gates=model.gate_names(),
-            checkpoint_sha256=checkpoint_sha256,
-            operators=dict(operators or {}),
-            mode=mode,
-            state=model.state() if mode == "stream" else [],
-        )
 
     @property
     def summary(self) -> str:

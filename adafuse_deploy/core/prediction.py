@@ -8,10 +8,6 @@ import numpy as np
 
 from adafuse_deploy.core.errors import InputError
 
-KEEP, REUSE, SKIP = 0, 1, 2
-"""Actions in the paper's numbering (arXiv 2102.05775, section 3.1): compute the channel, copy it
-from the previous frame, or set it to zero."""
-
 
 @dataclass(frozen=True, repr=False)
 class Prediction:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from adafuse_deploy.core.errors import InputError
-from adafuse_deploy.core.metadata import GraphMetadata
 from adafuse_deploy.engines.backends import BACKENDS
 from adafuse_deploy.engines.engine import Engine
 from adafuse_deploy.engines.stepper import Stepper
@@ -47,9 +46,11 @@ class TorchEngine(Engine):
         precision: str = "fp32",
     ) -> None:
         torch = BACKENDS["torch"].load()
+        from adafuse_deploy.models.metadata import metadata_of
+
         if precision not in ("fp32", "bf16"):
             raise InputError(f"PyTorch computes in 'fp32' or 'bf16' here, not in {precision!r}.")
-        self.metadata = GraphMetadata.of(model, checkpoint_sha256)
+        self.metadata = metadata_of(model, checkpoint_sha256)
         if threads:
             torch.set_num_threads(threads)
         try:

@@ -26,6 +26,7 @@ from adafuse_deploy.core.files import atomic_path
 from adafuse_deploy.core.metadata import GraphMetadata
 from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.models.checkpoint import check_finite
+from adafuse_deploy.models.metadata import metadata_of
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.ops import onnx_ops
 from adafuse_deploy.ops.domain import DOMAIN, VERSION
@@ -75,7 +76,7 @@ def export(
     deployed = model.deployed()
     gated = model.config.gated
     operators = {DOMAIN: VERSION} if gated else {}
-    metadata = GraphMetadata.of(model, checkpoint_sha256, operators, mode)
+    metadata = metadata_of(model, checkpoint_sha256, operators, mode)
     # The output is opened first, so that a path that cannot be written fails before the work.
     with atomic_path(path) as temporary:
         proto = _trace(deployed, metadata)

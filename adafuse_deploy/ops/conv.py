@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from adafuse_deploy.core.actions import KEEP, REUSE
-from adafuse_deploy.ops import triton
+from adafuse_deploy.ops import triton as gpu_kernels
 
 
 def shift_frames(clips: Tensor, by: int) -> Tensor:
@@ -96,7 +96,7 @@ def gated_conv_on_gpu(
     padding: list[int],
 ) -> Tensor:
     """Run :func:`gated_conv` by our kernels where they serve."""
-    if not triton.serve(x):
+    if not gpu_kernels.serve(x):
         return _conv_and_fuse(x, weight, bias, policy, stride, padding)
     from adafuse_deploy.ops.triton.launch import convolve
 
@@ -134,7 +134,7 @@ def skip_conv_on_gpu(
     padding: list[int],
 ) -> Tensor:
     """Run :func:`skip_conv` by our kernels where they serve."""
-    if not triton.serve(x):
+    if not gpu_kernels.serve(x):
         return F.conv2d(x, weight, bias, stride, padding)
     from adafuse_deploy.ops.triton.launch import convolve
 

@@ -24,9 +24,10 @@ def relative_flops(
 ) -> Tensor:
     """Return what each clip costs relative to the network without gates, (N,).
 
-    For one-hot policies under ``real`` this is exactly :func:`adafuse_deploy.core.cost.clip_macs` over
-    :func:`adafuse_deploy.core.cost.dense_macs`: channel i of frame t is spared only if frame t does not
-    keep it *and* frame t + 1 does not reuse it (the last frame has no successor).
+    For one-hot policies under ``real`` this is exactly
+    :func:`adafuse_deploy.core.cost.clip_macs` over :func:`adafuse_deploy.core.cost.dense_macs`:
+    channel i of frame t is spared only if frame t does not keep it *and* frame t + 1 does not reuse
+    it (the last frame has no successor).
 
     Args:
         layers: the network's cost table, ``model.layers()``.

@@ -43,8 +43,8 @@ class RunFiles:
             overwrite: it is to be replaced.
 
         Raises:
-            InputError: as :func:`adafuse_deploy.core.files.check_target`; or there is a run, or a file
-                that is no part of one.
+            InputError: as :func:`adafuse_deploy.core.files.check_target`; or there is a run, or a
+                file that is no part of one.
         """
         if resume and overwrite:
             raise InputError("A run goes on (--resume) or is replaced (--overwrite); give one.")

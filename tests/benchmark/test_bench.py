@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 
 import adafuse_deploy
 from adafuse_deploy.benchmark import rounds, runner
@@ -18,6 +17,7 @@ from adafuse_deploy.benchmark.graphs import fix_batch, force_policies
 from adafuse_deploy.benchmark.mixes import MIXES, draw_policies, parse_mix
 from adafuse_deploy.benchmark.peers import why_missing
 from adafuse_deploy.benchmark.rounds import Times, time_in_turn
+from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from adafuse_deploy.core.errors import CheckFailed, InputError
 from adafuse_deploy.exporters.fused_exporter import lower
 from adafuse_deploy.models.gate import fixed

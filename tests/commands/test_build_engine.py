@@ -15,7 +15,7 @@ from adafuse_deploy.core.files import sha256
 from adafuse_deploy.core.metadata import GraphMetadata
 from adafuse_deploy.models.checkpoint import save_checkpoint
 from adafuse_deploy.models.recognizer import VideoRecognizer
-from tests.engines.support import FakeTensorRT, write_engine
+from tests.nvidia import FakeTensorRT, write_engine
 from tests.support import run_cli
 
 VERBS = ("build-engine", "inspect", "doctor", "verify")

@@ -23,8 +23,8 @@ from adafuse_deploy.exporters.fused_exporter import lower
 from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.models.checkpoint import save_checkpoint
 from adafuse_deploy.models.recognizer import VideoRecognizer
-from tests.engines.support import write_engine
 from tests.golden import write_official
+from tests.nvidia import write_engine
 from tests.support import run_cli
 
 RECIPE = """

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 
 from adafuse_deploy.compare.graph_reference import GraphReference
 from adafuse_deploy.compare.torch_reference import TorchReference
+from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.models.gate import fixed
 from adafuse_deploy.models.recognizer import VideoRecognizer

@@ -13,12 +13,12 @@ import onnx
 import pytest
 
 from adafuse_deploy.core.errors import CheckFailed, NotFiniteError
-from adafuse_deploy.core.metadata import GraphMetadata
 from adafuse_deploy.exporters import fused_exporter, onnx_exporter
 from adafuse_deploy.exporters.fused_exporter import lower
 from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.graph.fuse.rewrite import fuse_residual_blocks
 from adafuse_deploy.models.checkpoint import save_checkpoint
+from adafuse_deploy.models.metadata import metadata_of
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.ops.domain import DOMAIN, VERSION
 from adafuse_deploy.verification.verifier import verify
@@ -66,7 +66,7 @@ def case(request: pytest.FixtureRequest, make_model: Make) -> Case:
         shared_policy=False,
     )
     tied, tie = with_tie(model, 2)
-    metadata = GraphMetadata.of(tied, operators={DOMAIN: VERSION}, mode=request.param)
+    metadata = metadata_of(tied, operators={DOMAIN: VERSION}, mode=request.param)
     return Case(request.param, tied, tie, onnx_exporter._trace(tied.deployed(), metadata))
 
 

@@ -19,7 +19,7 @@ from adafuse_deploy.engines.pytorch_engine import TorchEngine
 from adafuse_deploy.exporters.fused_exporter import lower
 from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.models.recognizer import VideoRecognizer
-from tests.engines.support import FakeDriver, FakeTensorRT, write_engine
+from tests.nvidia import FakeDriver, FakeTensorRT, write_engine
 
 Make = Callable[..., VideoRecognizer]
 RUNTIMES: list[tuple[str, dict[str, Any]]] = [

@@ -23,7 +23,7 @@ from adafuse_deploy.graph.half_precision import to_half
 from adafuse_deploy.graph.plugin_graph import OPERATORS, for_plugins
 from adafuse_deploy.graph.read import read_graph
 from adafuse_deploy.ops.conv import gated_conv, skip_conv
-from tests.engines.support import FakeConfig, FakeTensorRT, write_engine
+from tests.nvidia import FakeConfig, FakeTensorRT, write_engine
 from tests.support import run_cli
 
 

@@ -13,7 +13,7 @@ from adafuse_deploy.core.json_text import json_text
 from adafuse_deploy.core.metadata import GraphMetadata
 from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.engines.sidecar import BatchProfile, OperatorLibrary, read_sidecar, sidecar_path
-from tests.engines.support import FakeDriver, FakeTensorRT, write_engine
+from tests.nvidia import FakeDriver, FakeTensorRT, write_engine
 
 
 @pytest.fixture

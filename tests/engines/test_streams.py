@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from adafuse_deploy.core.actions import KEEP
 
+from adafuse_deploy.core.actions import KEEP
 from adafuse_deploy.core.cost import MacsCounter, clip_macs, gate_widths
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.data.transforms import preprocess

@@ -21,7 +21,7 @@ from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.engines.sidecar import BatchProfile, read_sidecar, sidecar_path
 from adafuse_deploy.exporters.build_options import BuildOptions
 from adafuse_deploy.exporters.gpu_engine import build_gpu_engine
-from tests.engines.support import (
+from tests.nvidia import (
     FakeBuilder,
     FakeConfig,
     FakeDriver,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 
+from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from adafuse_deploy.core.config import Preprocessing
 from adafuse_deploy.core.cost import ChannelGate, Layer
 from adafuse_deploy.core.errors import InputError

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 
+from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.exporters.fused_exporter import lower
 from adafuse_deploy.exporters.onnx_exporter import export

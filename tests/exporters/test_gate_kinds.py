@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from adafuse_deploy.core.actions import KEEP
 from onnx.reference import ReferenceEvaluator
 
+from adafuse_deploy.core.actions import KEEP
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.core.metadata import GraphMetadata, policy_name
 from adafuse_deploy.core.prediction import Prediction

@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 import onnx.inliner
 import pytest
-from adafuse_deploy.core.actions import KEEP, REUSE
 
+from adafuse_deploy.core.actions import KEEP, REUSE
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.core.metadata import GraphMetadata
 from adafuse_deploy.core.prediction import Prediction

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 
+from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from adafuse_deploy.core.config import ModelConfig
 from adafuse_deploy.core.cost import clip_macs
 from adafuse_deploy.engines.loader import load_engine

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from torch import Tensor, nn
 
+from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from adafuse_deploy.core.config import ModelConfig
 from adafuse_deploy.core.cost import Layer, clip_macs, dense_macs, layer_macs
 from adafuse_deploy.core.errors import InputError

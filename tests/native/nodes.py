@@ -13,9 +13,9 @@ import numpy as np
 import onnx
 import torch
 import torch.nn.functional as F
-from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from onnx import TensorProto, helper, numpy_helper
 
+from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from adafuse_deploy.ops.domain import DOMAIN, VERSION
 
 CLIPS, FRAMES, CHANNELS, MIDDLE, OUTPUTS, SIZE = 2, 2, 5, 6, 7, 8

@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from onnx import TensorProto, helper
 
+from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from adafuse_deploy.ops.library import register
 
 ort = pytest.importorskip("onnxruntime")

@@ -9,9 +9,9 @@ import onnx
 import pytest
 import torch
 import torch.nn.functional as F
-from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from onnx import helper
 
+from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from adafuse_deploy.ops import onnx_ops
 from adafuse_deploy.ops.conv import gated_conv, skip_conv
 from adafuse_deploy.ops.domain import DOMAIN, VERSION

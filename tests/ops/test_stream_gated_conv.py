@@ -10,9 +10,9 @@ import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as F
-from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from onnx import TensorProto, helper
 
+from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from adafuse_deploy.ops import onnx_ops
 from adafuse_deploy.ops.domain import DOMAIN, VERSION
 from adafuse_deploy.ops.library import register

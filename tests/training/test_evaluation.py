@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from torch.utils.data import TensorDataset
 
 from adafuse_deploy.assets import SHIPPED
+from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from adafuse_deploy.core.cost import dense_macs, official_gflops
 from adafuse_deploy.core.errors import InputError, NotFiniteError
 from adafuse_deploy.evaluation.result import Evaluation

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from adafuse_deploy.core.actions import SKIP
 
+from adafuse_deploy.core.actions import SKIP
 from adafuse_deploy.core.cost import clip_macs, dense_macs, layer_macs, official_gflops
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.models.gate import sampled

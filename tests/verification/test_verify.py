@@ -20,9 +20,10 @@ from adafuse_deploy.engines.engine import Engine
 from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.engines.pytorch_engine import TorchEngine
 from adafuse_deploy.models.checkpoint import save_checkpoint
+from adafuse_deploy.models.metadata import metadata_of
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.verification.verifier import verify
-from tests.engines.support import write_engine
+from tests.nvidia import write_engine
 from tests.support import run_cli
 
 QUICK = ("--threads", "1", "--rounds", "2")
@@ -169,7 +170,7 @@ class Shaky(Engine):
 
     def __init__(self, graph: Path, model: VideoRecognizer) -> None:
         self._engine = load_engine(graph, operator_library=False, threads=1)
-        self.metadata = GraphMetadata.of(model)
+        self.metadata = metadata_of(model)
 
     def _infer(self, frames: np.ndarray) -> list[np.ndarray]:
         got = self._engine.run(frames + np.float32(0.01))

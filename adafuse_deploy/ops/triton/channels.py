@@ -12,11 +12,11 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from adafuse_deploy.core import prediction
+from adafuse_deploy.core import actions
 
-KEEP = tl.constexpr(prediction.KEEP)
-REUSE = tl.constexpr(prediction.REUSE)
-SKIP = tl.constexpr(prediction.SKIP)
+KEEP = tl.constexpr(actions.KEEP)
+REUSE = tl.constexpr(actions.REUSE)
+SKIP = tl.constexpr(actions.SKIP)
 
 
 @triton.jit
