@@ -61,6 +61,10 @@ class OnnxRuntimeEngine(Engine):
         options.enable_mem_pattern = False
         # A pool that spins after its run takes cores from whatever runs next.
         options.add_session_config_entry("session.force_spinning_stop", "1")
+        if self.metadata.precision == "int8":
+            # Without VNNI the runtime's faster kernels saturate sums of two products, which flips
+            # decisions; these are exact everywhere.
+            options.add_session_config_entry("session.x64quantprecision", "1")
         self.name = "onnxruntime"
         if operator_library is False and self.metadata.portable_name:
             raise IncompatibleArtifactError(

@@ -83,11 +83,12 @@ def test_every_runtime_gives_the_same(report: dict[str, Any]) -> None:
     clip = clips_for(report["path"], 1)[0][None]
     with adafuse_deploy.load_engine(report["path"], operator_library=False) as plain:
         expected = plain.run(clip)
-    for settings in ({"operator_library": True}, {"backend": "openvino"}):
+    # Without VNNI, OpenVINO saturates sums of two products and has no option against it.
+    for settings, least in (({"operator_library": True}, 0.98), ({"backend": "openvino"}, 0.96)):
         with adafuse_deploy.load_engine(report["path"], **settings) as engine:
             got = engine.run(clip)
         pairs = list(zip(got.policies, expected.policies, strict=True))
-        assert np.mean([np.mean(ours == theirs) for ours, theirs in pairs]) > 0.98
+        assert np.mean([np.mean(ours == theirs) for ours, theirs in pairs]) > least
         assert np.abs(got.logits - expected.logits).max() < 0.3 * expected.logits.std()
 
 
@@ -132,8 +133,7 @@ def test_fused_integers_are_the_quantised_graph(report: dict[str, Any], tmp_path
             results.append(engine.run(clip))
     np.testing.assert_array_equal(results[0].frame_logits, results[1].frame_logits)
     pairs = list(zip(results[0].policies, expected.policies, strict=True))
-    # Without VNNI, ONNX Runtime's own sums of pairs of products may saturate.
-    assert np.mean([np.mean(ours == theirs) for ours, theirs in pairs]) > 0.96
+    assert np.mean([np.mean(ours == theirs) for ours, theirs in pairs]) > 0.98
 
 
 def test_bottlenecks_in_integers(make_model: Any, tmp_path: Path) -> None:

@@ -65,6 +65,10 @@ Session::Session(const std::string& path, const EngineOptions& options)
   session_options.DisableMemPattern();
   // A pool that spins after its run takes cores from whatever runs next.
   session_options.AddConfigEntry("session.force_spinning_stop", "1");
+  if (metadata.precision == "int8") {
+    // Without VNNI the runtime's faster kernels saturate sums of two products.
+    session_options.AddConfigEntry("session.x64quantprecision", "1");
+  }
   if (with_library) {
     register_operators(session_options, find_operator_library(options.operator_library));
   }
