@@ -173,7 +173,7 @@ def _prepare(
         inputs = folder / "clips.npy"
         adaptive = _real(network, options, ours, inputs)
     else:
-        adaptive = _drawn(network, options, ours)
+        adaptive = draw_network(network, options, ours)
     dense_model = VideoRecognizer(dense_peer(config)).eval()
     dense = export(dense_model, folder / "dense.onnx")
     if options.precision == "int8":
@@ -205,8 +205,17 @@ def _quantize(graph: Path) -> None:
     quantize(float32, graph, [clip])
 
 
-def _drawn(config: ModelConfig, options: BenchmarkOptions, target: Path) -> float:
-    """Write a random network that obeys drawn policies; return its mean cost per clip."""
+def draw_network(config: ModelConfig, options: BenchmarkOptions, target: Path) -> float:
+    """Write our graph of a random network that obeys drawn policies.
+
+    Args:
+        config: a gated network's.
+        options: which mix, precision and number of clips.
+        target: the ``.onnx`` to write; the portable graph is left beside it.
+
+    Returns:
+        Its mean multiply-accumulates per clip.
+    """
     from adafuse_deploy.exporters.fused_exporter import NothingToFuse, lower
     from adafuse_deploy.exporters.onnx_exporter import export
     from adafuse_deploy.models.recognizer import VideoRecognizer

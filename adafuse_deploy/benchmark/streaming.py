@@ -140,23 +140,18 @@ def _prepare(
     import torch
 
     from adafuse_deploy.engines.loader import load_engine
-    from adafuse_deploy.exporters.fused_exporter import lower
     from adafuse_deploy.exporters.onnx_exporter import export
     from adafuse_deploy.models.recognizer import VideoRecognizer
     from adafuse_deploy.models.registry import dense_peer
 
     torch.manual_seed(0)
-    names = ("portable", "ours", "frame", "window")
-    portable, ours, frame, window = (folder / f"{name}.onnx" for name in names)
-    metadata = export(VideoRecognizer(config).eval(), portable, mode="stream")
-    lower(portable, ours, precision=options.precision)
-    policies = draw_policies(metadata.layers, options.mix, 1, DRAWN_FRAMES)
-    force_stream_policies(ours, [policy[0] for policy in policies], options.streams)
+    ours, frame, window = (folder / f"{name}.onnx" for name in ("ours", "frame", "window"))
+    adaptive = draw_stream(config, options, ours)
     dense = replace(dense_peer(config), num_segments=options.window)
     model = VideoRecognizer(dense).eval()
     layers = export(model, frame, mode="stream").layers
     export(model, window)
-    for path in (ours, frame, window):
+    for path in (frame, window):
         fix_batch(path, options.streams)
     jobs = [Job("ours", ours, "onnxruntime", options.threads, options.streams)]
     for kind, path in (("frame", frame), ("window", window)):
@@ -169,8 +164,31 @@ def _prepare(
         engine.stream(options.streams) as stream,
     ):
         state_bytes = stream.state_bytes
-    adaptive = clip_macs(metadata.layers, policies, DRAWN_FRAMES)[0] / DRAWN_FRAMES
-    return jobs, _Costs(dense_macs(layers, 1), float(adaptive), state_bytes)
+    return jobs, _Costs(dense_macs(layers, 1), adaptive, state_bytes)
+
+
+def draw_stream(config: ModelConfig, options: StreamBenchmarkOptions, target: Path) -> float:
+    """Write our stream graph of a random network that obeys drawn policies.
+
+    Args:
+        config: a gated network's.
+        options: which mix, precision and number of streams.
+        target: the ``.onnx`` to write; the portable graph is left beside it.
+
+    Returns:
+        Its mean multiply-accumulates per frame.
+    """
+    from adafuse_deploy.exporters.fused_exporter import lower
+    from adafuse_deploy.exporters.onnx_exporter import export
+    from adafuse_deploy.models.recognizer import VideoRecognizer
+
+    portable = target.with_name("portable.onnx")
+    metadata = export(VideoRecognizer(config).eval(), portable, mode="stream")
+    lower(portable, target, precision=options.precision)
+    policies = draw_policies(metadata.layers, options.mix, 1, DRAWN_FRAMES)
+    force_stream_policies(target, [policy[0] for policy in policies], options.streams)
+    fix_batch(target, options.streams)
+    return float(clip_macs(metadata.layers, policies, DRAWN_FRAMES)[0] / DRAWN_FRAMES)
 
 
 def _watch_memory(contender: Contender, frames: int) -> list[dict[str, float]]:
