@@ -1,12 +1,16 @@
 #include "base/processor.h"
 
-#if defined(__x86_64__)
 #include <cstdlib>
 #include <string_view>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
 #if defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
+#endif
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 namespace adafuse {
@@ -17,25 +21,90 @@ std::string_view limit() {
   return value == nullptr ? "" : value;
 }
 
-}  // namespace
-
-bool avx2_allowed() {
-  return limit() != "baseline";
+#if defined(__x86_64__)
+bool has_avx2() {
+  return limit() != "baseline" && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
-bool avx512_allowed() {
-  return avx2_allowed() && limit() != "avx2";
+bool has_avx512() {
+  return limit() != "baseline" && limit() != "avx2" && __builtin_cpu_supports("avx512f");
 }
 
-bool amx_allowed() {
+// With vectors of half the length and values of 8 and 16 bits.
+bool has_short_avx512() {
+  return has_avx512() && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+}
+
+// Features that compilers of our time do not know the names of, as bits of leaf 7.
+struct Leaf7 {
+  bool avx_vnni = false, amx_bf16 = false, amx_int8 = false;
+
+  Leaf7() {
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0) {
+      const bool amx = (edx >> 24 & 1) != 0;
+      amx_bf16 = amx && (edx >> 22 & 1) != 0;
+      amx_int8 = amx && (edx >> 25 & 1) != 0;
+    }
+    if (__get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0) {
+      avx_vnni = (eax >> 4 & 1) != 0;
+    }
+  }
+};
+
+// Kernels for AMX are compiled with all of AVX-512, and the system must keep room for the tiles of
+// a process that asks for it.
+bool has_amx() {
 #if defined(__linux__)
-  constexpr long kAskForState = 0x1023, kMatrices = 18;  // arch_prctl(ARCH_REQ_XCOMP_PERM, ...)
-  return avx512_allowed() && limit() != "avx512" &&
-         syscall(SYS_arch_prctl, kAskForState, kMatrices) == 0;
+  constexpr long kAskForState = 0x1023, kTiles = 18;  // arch_prctl(ARCH_REQ_XCOMP_PERM, ...)
+  return limit() != "avx512" && has_short_avx512() && __builtin_cpu_supports("avx512bf16") &&
+         __builtin_cpu_supports("avx512vnni") && syscall(SYS_arch_prctl, kAskForState, kTiles) == 0;
 #else
   return false;
 #endif
 }
+#endif
+
+}  // namespace
+
+const char* to_string(InstructionSet set) {
+  static constexpr const char* kNames[] = {
+#define INSTRUCTION_SET(name, shown) shown,
+#include "instruction_sets.inc"
+#undef INSTRUCTION_SET
+  };
+  return kNames[static_cast<int>(set)];
+}
+
+bool supports(InstructionSet set) {
+  switch (set) {
+#if defined(__x86_64__)
+    case InstructionSet::amx_bf16:
+      return Leaf7().amx_bf16 && has_amx();
+    case InstructionSet::amx_int8:
+      return Leaf7().amx_int8 && has_amx();
+    case InstructionSet::avx512_bf16:
+      return has_short_avx512() && __builtin_cpu_supports("avx512bf16");
+    case InstructionSet::avx512_vnni:
+      return has_short_avx512() && __builtin_cpu_supports("avx512vnni");
+    case InstructionSet::avx512:
+      return has_avx512();
+    case InstructionSet::avx_vnni:
+      return Leaf7().avx_vnni && has_avx2();
+    case InstructionSet::avx2:
+      return has_avx2();
+#elif defined(__aarch64__) && defined(__linux__)
+    case InstructionSet::neon_dotprod: {
+      constexpr unsigned long kDotProduct = 1UL << 20;  // HWCAP_ASIMDDP
+      return limit() != "baseline" && (getauxval(AT_HWCAP) & kDotProduct) != 0;
+    }
+    case InstructionSet::neon:
+      return limit() != "baseline";
+#endif
+    case InstructionSet::baseline:
+      return true;
+  }
+  return false;
+}
 
 }  // namespace adafuse
-#endif

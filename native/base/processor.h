@@ -1,15 +1,20 @@
-// Which instruction sets kernels may use here.
+// The instruction sets of this processor that micro-kernels may use.
 #pragma once
 
-#if defined(__x86_64__)
 namespace adafuse {
 
-// Whether ADAFUSE_MAX_ISA ("baseline", "avx2" or "avx512") leaves the sets; anything else, or
-// nothing, leaves all.  The processor must still support them.
-bool avx2_allowed();
-bool avx512_allowed();
-// Also asks the system for the room that it keeps the matrices of a process in.
-bool amx_allowed();
+// Those of the target's processors, the best first: see instruction_sets.cmake.
+enum class InstructionSet {
+#define INSTRUCTION_SET(name, shown) name,
+#include "instruction_sets.inc"
+#undef INSTRUCTION_SET
+};
+
+// The name for people, as "AVX-512 VNNI".
+const char* to_string(InstructionSet set);
+
+// Whether this processor and system have the set and ADAFUSE_MAX_ISA ("baseline", "avx2" or
+// "avx512"; anything else, or nothing, for no limit) allows it.
+bool supports(InstructionSet set);
 
 }  // namespace adafuse
-#endif

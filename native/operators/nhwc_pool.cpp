@@ -56,6 +56,7 @@ void pool_frames(const FramePool& pool, std::size_t rows, std::size_t height, st
   const auto copy = value == 4   ? copy_in_order<std::uint32_t>
                     : value == 2 ? copy_in_order<std::uint16_t>
                                  : copy_in_order<std::uint8_t>;
+  const Pool3x3Kernel& pool_kernel = pool3x3_kernel(precision, pool.kernel->instruction_set);
   Shared& shared = own_shared;
   const bool reorders = tensors.output_policy != nullptr;
   shared.input.assign(tensors.policy, rows, channels, {height, width, pool.input_border, 0});
@@ -138,7 +139,7 @@ void pool_frames(const FramePool& pool, std::size_t rows, std::size_t height, st
                                                  from.offset(static_cast<std::ptrdiff_t>(from_y), 0)
                                            : nullptr;
         }
-        pool.kernel->pool(pooled);
+        pool_kernel.run(pooled);
       }
       for (std::size_t x = 0; reorders && x < to.width; ++x) {
         copy(pixels + x * pixel_bytes, order, result + x * to.pitch);

@@ -10,6 +10,7 @@
 #include "base/parallel_for.h"
 #include "layout/nhwc_layout.h"
 #include "microkernels/igemm_nhwc/igemm.h"
+#include "microkernels/pool3x3/pool3x3.h"
 #include "policy/channel_selection.h"
 
 namespace adafuse {

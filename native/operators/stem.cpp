@@ -133,6 +133,7 @@ std::size_t StemPool::output_size(std::size_t input) const {
 Stem::Stem(const ConvWeights& conv, std::size_t stride, const StemPool& pool, std::size_t border,
            const TileKernel& kernel, const StemScales& scales)
     : kernel_(kernel),
+      pool_kernel_(pool3x3_kernel(kernel.precision, kernel.instruction_set)),
       in_channels_(validated(conv, stride, pool).inputs),
       out_channels_(conv.outputs),
       size_(kernel_size(conv)),
@@ -241,7 +242,7 @@ void Stem::pool_row(const Plane& plane, const std::array<const char*, kPoolWindo
               1,
               sums};
   std::copy(rows.begin(), rows.end(), row.rows);
-  kernel_.pool(row);
+  pool_kernel_.run(row);
 }
 
 void Stem::run(const float* input, std::size_t rows, std::size_t height, std::size_t width,

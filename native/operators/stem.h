@@ -9,6 +9,7 @@
 #include "layout/nhwc_layout.h"
 #include "microkernels/igemm_nhwc/igemm.h"
 #include "microkernels/igemm_nhwc/packed_b.h"
+#include "microkernels/pool3x3/pool3x3.h"
 
 namespace adafuse {
 
@@ -56,6 +57,7 @@ class Stem {
                 float* sums) const;
 
   const TileKernel& kernel_;
+  const Pool3x3Kernel& pool_kernel_;
   std::size_t in_channels_;
   std::size_t out_channels_;
   std::size_t size_;  // of the convolution's kernel

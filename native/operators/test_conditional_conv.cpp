@@ -262,7 +262,7 @@ void computes_only_what_is_needed(const MicroKernel& kernel) {
 
 int main() {
   for (const MicroKernel* kernel : microkernels()) {
-    std::printf("%s\n", kernel->name);
+    std::printf("%s\n", to_string(kernel->instruction_set));
     equals_the_definition(*kernel);
     handles_every_number_of_channels_and_pixels(*kernel);
     handles_uniform_policies(*kernel);

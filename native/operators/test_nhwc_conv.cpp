@@ -422,7 +422,8 @@ int main() {
   using namespace adafuse;
   for (const Precision precision : {Precision::kFloat32, Precision::kBFloat16, Precision::kInt8}) {
     for (const TileKernel* kernel : tile_kernels(precision)) {
-      std::printf("%s, %zu bytes a value\n", kernel->name, value_bytes(precision));
+      std::printf("%s, %zu bytes a value\n", to_string(kernel->instruction_set),
+                  value_bytes(precision));
       convolutions_equal_the_definition(*kernel);
       convolutions_handle_uniform_policies(*kernel);
       pooling_equals_the_definition(*kernel);

@@ -559,7 +559,8 @@ void computes_only_what_is_needed(const TileKernel& kernel, bool as_streams) {
 int main() {
   for (const Precision precision : {Precision::kFloat32, Precision::kBFloat16, Precision::kInt8}) {
     for (const TileKernel* kernel : tile_kernels(precision)) {
-      std::printf("%s, %zu bytes a value\n", kernel->name, value_bytes(precision));
+      std::printf("%s, %zu bytes a value\n", to_string(kernel->instruction_set),
+                  value_bytes(precision));
       equals_the_definition(*kernel);
       if (precision == Precision::kFloat32) {
         equals_the_definition_by_winograd(*kernel);

@@ -223,7 +223,7 @@ void handles_nothing(const MicroKernel& kernel) {
 
 int main() {
   for (const MicroKernel* kernel : microkernels()) {
-    std::printf("%s\n", kernel->name);
+    std::printf("%s\n", to_string(kernel->instruction_set));
     equals_one_clip_of_all_frames(*kernel);
     takes_the_work_of_one_clip(*kernel);
     does_not_depend_on_threads(*kernel);

@@ -5,14 +5,16 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/processor.h"
+
 namespace adafuse {
 
 // No implementation computes more output channels in one call.
 constexpr std::size_t kMaxMicroRows = 8;
 
-// One implementation per instruction set; the loops around it are the same for all.
+// One variant; the loops around it are the same for all.
 struct MicroKernel {
-  const char* name;
+  InstructionSet instruction_set;
   std::size_t rows;     // most output channels of one call, at most kMaxMicroRows
   std::size_t lanes;    // floats of one vector
   std::size_t vectors;  // most vectors of one call

@@ -1,17 +1,15 @@
-// The micro-kernel for one instruction set.  The including file is compiled with that instruction
-// set's flags and defines, in the namespace MICROKERNEL_NAMESPACE, the `kernel` that it describes
-// by the macros MICROKERNEL_NAME, _LANES, _ROWS and _VECTORS.
+// A variant of the GEMM micro-kernel on NCHW: compiled once per row of variants.cmake, see
+// microkernels/variants.cmake.
 //
-// Nothing of the C++ library may be used here: an inline function compiled with these flags could
-// be the copy that the linker keeps for the whole library, and fail on older processors.
+// Nothing of the C++ library may be used here, see igemm_simd.h.
 #include "microkernels/gemm_nchw/gemm.h"
 
-namespace adafuse::MICROKERNEL_NAMESPACE {
+namespace adafuse::VARIANT {
 namespace {
 
-constexpr int kLanes = MICROKERNEL_LANES;
-constexpr int kRows = MICROKERNEL_ROWS;
-constexpr int kVectors = MICROKERNEL_VECTORS;
+constexpr int kLanes = VARIANT_LANES;
+constexpr int kRows = VARIANT_MR;
+constexpr int kVectors = VARIANT_NR / VARIANT_LANES;
 static_assert(kRows <= static_cast<int>(kMaxMicroRows));
 
 using Vector [[gnu::vector_size(kLanes * sizeof(float)), gnu::may_alias]] = float;
@@ -84,6 +82,6 @@ void run(std::size_t rows, std::size_t width, std::size_t depth, const float* co
 }  // namespace
 
 extern const MicroKernel kernel;
-const MicroKernel kernel{MICROKERNEL_NAME, kRows, kLanes, kVectors, run};
+const MicroKernel kernel{InstructionSet::VARIANT_INSTRUCTION_SET, kRows, kLanes, kVectors, run};
 
-}  // namespace adafuse::MICROKERNEL_NAMESPACE
+}  // namespace adafuse::VARIANT

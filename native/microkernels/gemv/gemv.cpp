@@ -1,30 +1,40 @@
 #include "microkernels/gemv/gemv.h"
 
-#include "base/processor.h"
+#include "microkernels/variants.h"
 
 namespace adafuse {
+namespace gemv_types {
+using float32 = float;
+using bfloat16 = BFloat16;
+}  // namespace gemv_types
 
-#define DECLARE(name)            \
-  namespace name {               \
-  extern const RowKernel kernel; \
+#define VARIANT(name, type)                          \
+  namespace name {                                   \
+  extern const RowProducts<gemv_types::type> kernel; \
   }
-#if defined(__x86_64__)
-DECLARE(row_products_avx512)
-DECLARE(row_products_avx2)
-#endif
-DECLARE(row_products_baseline)
-#undef DECLARE
+#include "gemv_variants.inc"
+#undef VARIANT
 
-const RowKernel& row_kernel() {
-#if defined(__x86_64__)
-  if (avx512_allowed() && __builtin_cpu_supports("avx512f")) {
-    return row_products_avx512::kernel;
-  }
-  if (avx2_allowed() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    return row_products_avx2::kernel;
-  }
-#endif
-  return row_products_baseline::kernel;
+template <typename Weight>
+const RowProducts<Weight>& row_products() {
+  static const RowProducts<Weight>& best = [&]() -> const RowProducts<Weight>& {
+    const RowProducts<Weight>* first = nullptr;
+    const auto offer = [&](const auto& kernel) {
+      if constexpr (std::is_same_v<decltype(kernel), const RowProducts<Weight>&>) {
+        if (first == nullptr && supports(kernel.instruction_set)) {
+          first = &kernel;
+        }
+      }
+    };
+#define VARIANT(name, type) offer(name::kernel);
+#include "gemv_variants.inc"
+#undef VARIANT
+    return *first;
+  }();
+  return best;
 }
+
+template const RowProducts<float>& row_products();
+template const RowProducts<BFloat16>& row_products();
 
 }  // namespace adafuse

@@ -2,17 +2,20 @@
 #pragma once
 
 #include <cstddef>
-#include <type_traits>
 
 #include "base/precision.h"
+#include "base/processor.h"
 
 namespace adafuse {
 
 // Rows of weights that are read side by side.
 constexpr std::size_t kRowsAtOnce = 4;
 
+// One variant: a type of weights and an instruction set.
 template <typename Weight>  // float or BFloat16
 struct RowProducts {
+  InstructionSet instruction_set;
+
   // The products of `rows` rows of weights, at most kRowsAtOnce and `pitch` apart, with `count`
   // inputs, whose products are `product_pitch` apart.  Rows and inputs have `width` values; the
   // rows that follow are prefetched.  A product does not depend on what other ones are made with
@@ -27,23 +30,8 @@ struct RowProducts {
                      std::size_t width, float* sums);
 };
 
-// One implementation per instruction set.
-struct RowKernel {
-  const char* name;
-  RowProducts<float> float32;
-  RowProducts<BFloat16> bfloat16;
-};
-
-// The best one this processor can run.
-const RowKernel& row_kernel();
-
+// The best variant that this processor can run.
 template <typename Weight>
-const RowProducts<Weight>& row_products() {
-  if constexpr (std::is_same_v<Weight, float>) {
-    return row_kernel().float32;
-  } else {
-    return row_kernel().bfloat16;
-  }
-}
+const RowProducts<Weight>& row_products();
 
 }  // namespace adafuse

@@ -1,27 +1,26 @@
-// The products for one instruction set.  The including file is compiled with that instruction set's
-// flags and defines, in the namespace ROWS_NAMESPACE, the `kernel` that it describes by the macros
-// ROWS_NAME, _LANES and _INPUTS.
+// A variant of the gemv kernels: compiled once per row of variants.cmake, see
+// microkernels/variants.cmake.
 //
-// Nothing of the C++ library may be used here, see tile_kernel_impl.h.
+// Nothing of the C++ library may be used here, see igemm_simd.h.
 #if defined(__AVX512F__)
 #include <immintrin.h>
 #endif
 
 #include "microkernels/gemv/gemv.h"
 
-namespace adafuse::ROWS_NAMESPACE {
+namespace adafuse::VARIANT {
 namespace {
 
-constexpr std::size_t kLanes = ROWS_LANES;
-constexpr std::size_t kInputs = ROWS_INPUTS;  // that share rows once they are read
+constexpr std::size_t kLanes = VARIANT_LANES;
+constexpr std::size_t kInputs = VARIANT_INPUTS;  // that share rows once they are read
 using Vector
     [[gnu::vector_size(kLanes * sizeof(float)), gnu::aligned(sizeof(float)), gnu::may_alias]] =
         float;
 
-Vector load(const float* values) {
+inline Vector load(const float* values) {
   return *reinterpret_cast<const Vector*>(values);
 }
-Vector load(const BFloat16* values) {
+inline Vector load(const BFloat16* values) {
   using Wide [[gnu::vector_size(sizeof(Vector))]] = std::uint32_t;
 #if defined(__AVX512F__)  // which the compiler would do in halves
   const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(values));
@@ -32,10 +31,10 @@ Vector load(const BFloat16* values) {
   return (Vector)(__builtin_convertvector(*reinterpret_cast<const Narrow*>(values), Wide) << 16);
 #endif
 }
-float number(float value) {
+inline float number(float value) {
   return value;
 }
-float number(BFloat16 value) {
+inline float number(BFloat16 value) {
   const std::uint32_t bits = std::uint32_t{value.bits} << 16;
   float result;
   __builtin_memcpy(&result, &bits, sizeof(result));
@@ -149,7 +148,7 @@ void accumulate_few(const Weight* const* row, const float* factors, std::size_t 
 template <typename Weight>
 void accumulate(const Weight* const* rows, const float* factors, std::size_t count,
                 std::size_t width, float* sums) {
-  static_assert(kRowsAtOnce == 4);
+  static_assert(kRowsAtOnce == 4 && kRowsAtOnce == VARIANT_MR);
   for (; count > kRowsAtOnce; count -= kRowsAtOnce, rows += kRowsAtOnce, factors += kRowsAtOnce) {
     accumulate_few<4>(rows, factors, count - kRowsAtOnce, width, sums);
   }
@@ -167,8 +166,13 @@ void accumulate(const Weight* const* rows, const float* factors, std::size_t cou
 
 }  // namespace
 
-extern const RowKernel kernel;
-const RowKernel kernel{
-    ROWS_NAME, {multiply<float>, accumulate<float>}, {multiply<BFloat16>, accumulate<BFloat16>}};
+namespace types {
+using float32 = float;
+using bfloat16 = BFloat16;
+}  // namespace types
 
-}  // namespace adafuse::ROWS_NAMESPACE
+extern const RowProducts<types::VARIANT_TYPE> kernel;
+const RowProducts<types::VARIANT_TYPE> kernel{InstructionSet::VARIANT_INSTRUCTION_SET, multiply,
+                                              accumulate};
+
+}  // namespace adafuse::VARIANT

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/precision.h"
+#include "base/processor.h"
 
 namespace adafuse {
 
@@ -83,27 +84,9 @@ struct TileSize {
   std::size_t channels;  // of the panel; the kernel computes the next multiple of its granule
 };
 
-constexpr std::size_t kPoolWindow = 3;
-
-// A row of pooled pixels, each made of 3x3 that are not below zero.
-struct PoolRow {
-  bool mean;                      // of all nine, or the largest
-  std::size_t stride;             // 1 or 2
-  std::size_t pad;                // pixels in front of the row, as many as behind it are wanted
-  const char* rows[kPoolWindow];  // under the windows; null above and below the frame
-  std::ptrdiff_t pixel_stride;    // bytes
-  std::size_t width;              // pixels of a row; what lies around them counts as zeros
-  std::size_t values;             // of a pixel; whole vectors are read and written
-  char* output;
-  std::ptrdiff_t output_stride;  // bytes
-  std::size_t outputs;           // pixels
-  float share;                   // what the largest or the sum is multiplied by
-  float* sums;                   // per value, whole vectors: the pixels are added to it
-};
-
-// One implementation per precision and instruction set.
+// One variant: a data type and an instruction set.
 struct TileKernel {
-  const char* name;  // of the instruction set
+  InstructionSet instruction_set;
   Precision precision;
   std::size_t lanes;       // units of one vector
   std::size_t vectors;     // of a panel
@@ -130,8 +113,6 @@ struct TileKernel {
   // channel each, which lie at the next byte offsets from `channels`.
   void (*interleave)(const char* channels, const std::uint32_t* offsets, std::size_t depth,
                      std::uint32_t* panel);
-
-  void (*pool)(const PoolRow& row);
 
   std::size_t panel_width() const { return lanes * vectors; }
   std::size_t weight_row() const { return panel_width() * kUnit; }  // bytes

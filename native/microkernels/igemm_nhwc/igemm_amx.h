@@ -1,19 +1,25 @@
-// The tile kernel for one precision on AMX, which multiplies matrices: up to 16 pixels by 16 units
-// of input, by 16 output channels.  The including file is compiled with the flags of AMX and
-// AVX-512 and defines the macros that tile_kernel_impl.h names.
+// A variant of the indirect-GEMM micro-kernel on NHWC on AMX, which multiplies matrices: up to 16
+// pixels by 16 K groups, by 16 output channels.  Compiled once per row of variants.cmake, see
+// microkernels/variants.cmake.
 //
-// Nothing of the C++ library may be used here, see tile_kernel_impl.h.
+// Nothing of the C++ library may be used here, see igemm_simd.h.
 #include <immintrin.h>
 
 #include "microkernels/igemm_nhwc/igemm.h"
 
-namespace adafuse::TILE_NAMESPACE {
+namespace adafuse::VARIANT {
 namespace {
 
 #include "microkernels/simd/vectors.h"
 
+constexpr int kVectors = VARIANT_NR / kLanes;
+constexpr int kPanel = VARIANT_NR;
+constexpr int kMaxGroup = VARIANT_MR_GROUP;
+constexpr int kMaxPixels = VARIANT_MR;
+
 constexpr int kRows = 16;  // of a matrix; their length is a cache line
 
+static_assert(kPerUnit == VARIANT_KR && VARIANT_K_BLOCK == kRows && VARIANT_NR_STEP == kLanes);
 static_assert(kLanes == kRows && kVectors == 2 && kMaxGroup == kRows && kMaxPixels == 2 * kRows);
 
 // How many rows the matrices have: 0 to 3 are sums of (group, vector), 4 and 5 inputs of a group's
@@ -248,13 +254,21 @@ void end_runs() {
 }
 
 #include "microkernels/igemm_nhwc/pack_chosen.h"
-#include "microkernels/pool3x3/pool3x3_simd.h"
 
 }  // namespace
 
 extern const TileKernel kernel;
-const TileKernel kernel{TILE_NAME, kPrecision, kLanes,  kVectors, kLanes,
-                        kMaxGroup, kMaxPixels, kRows,   run,      end_runs,
-                        gather,    interleave, pool_row};
+const TileKernel kernel{InstructionSet::VARIANT_INSTRUCTION_SET,
+                        kPrecision,
+                        kLanes,
+                        kVectors,
+                        VARIANT_NR_STEP,
+                        kMaxGroup,
+                        kMaxPixels,
+                        VARIANT_K_BLOCK,
+                        run,
+                        end_runs,
+                        gather,
+                        interleave};
 
-}  // namespace adafuse::TILE_NAMESPACE
+}  // namespace adafuse::VARIANT

@@ -1,7 +1,5 @@
-// The tile kernel for one precision and instruction set.  The including file is compiled with that
-// instruction set's flags and defines, in the namespace TILE_NAMESPACE, the `kernel` that it
-// describes by the macros TILE_NAME, _VALUES (the file of the precision), _LANES, _VECTORS,
-// _GRANULE, _GROUP and _PIXELS.
+// A variant of the indirect-GEMM micro-kernel on NHWC in vectors: compiled once per row of
+// variants.cmake, see microkernels/variants.cmake.
 //
 // Nothing of the C++ library may be used here: an inline function compiled with these flags could
 // be the copy that the linker keeps for the whole library, and fail on older processors.
@@ -13,10 +11,19 @@
 
 #include "microkernels/igemm_nhwc/igemm.h"
 
-namespace adafuse::TILE_NAMESPACE {
+namespace adafuse::VARIANT {
 namespace {
 
 #include "microkernels/simd/vectors.h"
+
+constexpr int kVectors = VARIANT_NR / kLanes;
+constexpr int kPanel = VARIANT_NR;
+constexpr int kGranule = VARIANT_NR_STEP;
+constexpr int kMaxGroup = VARIANT_MR_GROUP;
+constexpr int kMaxPixels = VARIANT_MR;
+
+static_assert(kGranule == kHalf);
+static_assert(kPerUnit == VARIANT_KR && VARIANT_K_BLOCK == 1);
 
 // Where the pixels of a group lie, in few registers: what an address cannot express is kept.
 struct Strides {
@@ -209,13 +216,21 @@ void run(const TileSize& size, const Segment* segments, std::size_t count,
 void end_runs() {}
 
 #include "microkernels/igemm_nhwc/pack_chosen.h"
-#include "microkernels/pool3x3/pool3x3_simd.h"
 
 }  // namespace
 
 extern const TileKernel kernel;
-const TileKernel kernel{TILE_NAME, kPrecision, kLanes,  kVectors, kGranule,
-                        kMaxGroup, kMaxPixels, 1,       run,      end_runs,
-                        gather,    interleave, pool_row};
+const TileKernel kernel{InstructionSet::VARIANT_INSTRUCTION_SET,
+                        kPrecision,
+                        kLanes,
+                        kVectors,
+                        kGranule,
+                        kMaxGroup,
+                        kMaxPixels,
+                        VARIANT_K_BLOCK,
+                        run,
+                        end_runs,
+                        gather,
+                        interleave};
 
-}  // namespace adafuse::TILE_NAMESPACE
+}  // namespace adafuse::VARIANT

@@ -1,4 +1,5 @@
-// Included by the files that implement tile kernels, in their namespaces: panels of weights.
+// Included by the files that implement the micro-kernels, in their namespaces: packs B for chosen
+// outputs or inputs.
 using Indices [[gnu::vector_size(kLanes * sizeof(Unit))]] = Unit;
 
 // Swaps the off-diagonal halves of all blocks of 2 * distance rows and columns.
@@ -47,7 +48,7 @@ void interleave(const char* channels, const std::uint32_t* offsets, std::size_t 
     for (int i = 0; i < kPerUnit; ++i) {
       __builtin_prefetch(channels + offsets[static_cast<int>(kStepsAhead) * kPerUnit + i]);
     }
-    merge_channels(channels, offsets, panel);
+    merge_channels<kPanel>(channels, offsets, panel);
     offsets += kPerUnit;
     panel += kPanel;
   }

@@ -68,6 +68,6 @@ int main() {
   for (const auto& [name, precision] : precisions) {
     const TileKernel& kernel = *tile_kernels(precision).front();
     std::printf("{\"precision\": \"%s\", \"instructions\": \"%s\", \"gmacs\": %.1f}\n", name,
-                kernel.name, gmacs(kernel));
+                to_string(kernel.instruction_set), gmacs(kernel));
   }
 }

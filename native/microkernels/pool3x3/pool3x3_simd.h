@@ -1,4 +1,27 @@
-// Included by the files that implement tile kernels, in their namespaces: pooling.
+// A variant of 3x3 pooling: compiled once per row of variants.cmake, see
+// microkernels/variants.cmake.
+//
+// Nothing of the C++ library may be used here, see igemm_simd.h.
+#if defined(__SSE2__)
+#include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+#include "microkernels/pool3x3/pool3x3.h"
+
+namespace adafuse::VARIANT {
+namespace {
+
+// Constants of an epilogue, which the values of int8 name; pooling has none.
+struct PerChannel {
+  const float* bias;
+  const float* scale;
+};
+
+#include "microkernels/simd/vectors.h"
+
+static_assert(kLanes == VARIANT_CHANNELS_STEP);
 
 // Of two neighbours the larger one, or what they add up to.
 template <bool mean>
@@ -53,3 +76,10 @@ void pool_row(const PoolRow& row) {
                                                       {pool<true, 1>, pool<true, 2>}};
   kPools[row.mean ? 1 : 0][row.stride - 1](row);
 }
+
+}  // namespace
+
+extern const Pool3x3Kernel kernel;
+const Pool3x3Kernel kernel{InstructionSet::VARIANT_INSTRUCTION_SET, kPrecision, pool_row};
+
+}  // namespace adafuse::VARIANT

@@ -1,4 +1,4 @@
-// Included by tile_values_*.h: sums in float32, which begin with the bias.
+// Included by values_*.h: sums in float32, which begin with the bias.
 using Sum = Vector;
 using SumHalf = Half;
 using Total = Vector;  // of stored values

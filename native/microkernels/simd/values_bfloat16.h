@@ -1,4 +1,4 @@
-// Included by tile_kernel_impl.h: bfloat16 frames and weights, pairs of channels, sums in float32.
+// Included by vectors.h: bfloat16 frames and weights, pairs of channels, sums in float32.
 #include "microkernels/simd/accumulators_float32.h"
 
 using Input = std::uint32_t;
@@ -81,9 +81,10 @@ inline Vector load_values(const char* from) {
 inline Half load_values_half(const char* from) {
   return (Half)(__builtin_convertvector(*reinterpret_cast<const ShortHalf*>(from), UnitHalf) << 16);
 }
+template <int width>
 inline void merge_channels(const char* channels, const std::uint32_t* offsets, Unit* row) {
 #pragma GCC unroll 16
-  for (int i = 0; i < kPanel; i += kLanes) {
+  for (int i = 0; i < width; i += kLanes) {
     *reinterpret_cast<UnitVector*>(row + i) =
         widen(channels + offsets[0] + i * kValue) | widen(channels + offsets[1] + i * kValue) << 16;
   }

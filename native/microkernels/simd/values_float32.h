@@ -1,4 +1,4 @@
-// Included by tile_kernel_impl.h: float32 frames and weights.
+// Included by vectors.h: float32 frames and weights.
 #include "microkernels/simd/accumulators_float32.h"
 
 using Input = float;
@@ -36,6 +36,7 @@ inline TotalHalf store_values_half(char* to, Half v) {
   store_half(to, v);
   return v;
 }
+template <int width>
 inline void merge_channels(const char* channels, const std::uint32_t* offsets, Unit* row) {
-  __builtin_memcpy(row, channels + offsets[0], kPanel * kUnit);
+  __builtin_memcpy(row, channels + offsets[0], width * kUnit);
 }

@@ -1,4 +1,4 @@
-// Included by tile_kernel_impl.h: unsigned activations, signed weights, four channels a unit, exact
+// Included by vectors.h: unsigned activations, signed weights, four channels a unit, exact
 // sums in 32 bits.
 using Input = Unit;
 using Sum = IntVector;
@@ -172,9 +172,10 @@ inline TotalHalf store_values_half(char* to, Half v) {
 
 #if defined(__AVX2__)
 // Sixteen bytes of four rows at a time, interleaved by bytes and then by pairs of bytes.
+template <int width>
 inline void merge_channels(const char* channels, const std::uint32_t* offsets, Unit* row) {
 #pragma GCC unroll 16
-  for (int i = 0; i < kPanel; i += 16) {
+  for (int i = 0; i < width; i += 16) {
     __m128i from[4];
 #pragma GCC unroll 16
     for (int k = 0; k < 4; ++k) {
@@ -191,8 +192,9 @@ inline void merge_channels(const char* channels, const std::uint32_t* offsets, U
   }
 }
 #else
+template <int width>
 inline void merge_channels(const char* channels, const std::uint32_t* offsets, Unit* row) {
-  for (int i = 0; i < kPanel; i += kLanes) {
+  for (int i = 0; i < width; i += kLanes) {
     UnitVector units{};
     for (int k = 0; k < 4; ++k) {
       units |= widen(channels + offsets[k] + i) << 8 * k;

@@ -1,13 +1,7 @@
-// Included by the files that implement tile kernels, in their namespaces: vectors of the
-// instruction set, and what the values of a precision are.
-constexpr int kLanes = TILE_LANES;
-constexpr int kVectors = TILE_VECTORS;
-constexpr int kGranule = TILE_GRANULE;  // a vector or half of one
-constexpr int kMaxGroup = TILE_GROUP;
-constexpr int kMaxPixels = TILE_PIXELS;
-constexpr int kPanel = kLanes * kVectors;
-
-static_assert(kGranule == kLanes || 2 * kGranule == kLanes);
+// Included by the files that implement micro-kernels, in their namespaces: vectors of the
+// instruction set, and the values of the data type in VARIANT_VALUES.
+constexpr int kLanes = VARIANT_LANES;
+constexpr int kHalf = kLanes == 16 ? 8 : kLanes;  // half of a vector, where there is such a vector
 
 using Unit = std::uint32_t;
 
@@ -16,15 +10,15 @@ using Unit = std::uint32_t;
 #define VECTOR_OF(type, count) \
   [[gnu::vector_size((count) * sizeof(type)), gnu::may_alias, gnu::aligned(sizeof(type))]] = type
 using Vector VECTOR_OF(float, kLanes);
-using Half VECTOR_OF(float, kGranule);
+using Half VECTOR_OF(float, kHalf);
 using UnitVector VECTOR_OF(Unit, kLanes);
-using UnitHalf VECTOR_OF(Unit, kGranule);
+using UnitHalf VECTOR_OF(Unit, kHalf);
 using IntVector VECTOR_OF(std::int32_t, kLanes);
-using IntHalf VECTOR_OF(std::int32_t, kGranule);
+using IntHalf VECTOR_OF(std::int32_t, kHalf);
 using ByteVector VECTOR_OF(std::uint8_t, kLanes);
-using ByteHalf VECTOR_OF(std::uint8_t, kGranule);
+using ByteHalf VECTOR_OF(std::uint8_t, kHalf);
 using ShortVector VECTOR_OF(std::uint16_t, kLanes);
-using ShortHalf VECTOR_OF(std::uint16_t, kGranule);
+using ShortHalf VECTOR_OF(std::uint16_t, kHalf);
 #undef VECTOR_OF
 
 inline Vector load(const void* from) {
@@ -60,7 +54,7 @@ inline Half at_least_half(Half lowest, Half v) {
 }
 #endif
 
-#include TILE_VALUES
+#include VARIANT_VALUES
 
 constexpr int kValueBytes = static_cast<int>(value_bytes(kPrecision));
 constexpr int kPerUnit = static_cast<int>(per_unit(kPrecision));

@@ -1,29 +1,23 @@
 #include "microkernels/winograd/transforms.h"
 
-#include <string_view>
+#include "microkernels/variants.h"
 
 namespace adafuse {
 
-#define DECLARE(name)                 \
+#define VARIANT(name, type)           \
   namespace name {                    \
   extern const WinogradKernel kernel; \
   }
-#if defined(__x86_64__)
-DECLARE(winograd_avx512)
-DECLARE(winograd_avx2)
-#endif
-DECLARE(winograd_baseline)
-#undef DECLARE
+#include "winograd_variants.inc"
+#undef VARIANT
 
-const WinogradKernel& winograd_kernel(const TileKernel& kernel) {
-#if defined(__x86_64__)
-  for (const WinogradKernel* candidate : {&winograd_avx512::kernel, &winograd_avx2::kernel}) {
-    if (std::string_view(candidate->name) == kernel.name) {
-      return *candidate;
-    }
-  }
-#endif
-  return winograd_baseline::kernel;
+const WinogradKernel& winograd_kernel(InstructionSet most) {
+  static const std::vector<const WinogradKernel*> kernels = usable<WinogradKernel>({
+#define VARIANT(name, type) &name::kernel,
+#include "winograd_variants.inc"
+#undef VARIANT
+  });
+  return best_within(most, kernels);
 }
 
 }  // namespace adafuse

@@ -10,7 +10,7 @@
 
 #include <cstddef>
 
-#include "microkernels/igemm_nhwc/igemm.h"
+#include "base/processor.h"
 
 namespace adafuse {
 
@@ -40,9 +40,9 @@ struct PatchOutput {
   float* sums;  // null, or per channel: the pixels are added to it
 };
 
-// One implementation per instruction set, for float32.
+// One variant, for float32.
 struct WinogradKernel {
-  const char* name;  // of the instruction set
+  InstructionSet instruction_set;
 
   // Position p of `channels` channels goes to `positions` + p * position_pitch bytes; up to a
   // vector's width may be written there.
@@ -54,7 +54,7 @@ struct WinogradKernel {
                            std::size_t channels, const PatchOutput& output);
 };
 
-// The one for the instruction set of a float32 tile kernel.
-const WinogradKernel& winograd_kernel(const TileKernel& kernel);
+// The best variant that needs nothing beyond `most`, a set of this processor.
+const WinogradKernel& winograd_kernel(InstructionSet most);
 
 }  // namespace adafuse

@@ -1,16 +1,16 @@
-// The transforms for one instruction set.  The including file is compiled with that instruction
-// set's flags and defines, in the namespace WINOGRAD_NAMESPACE, the `kernel` that it describes by
-// the macros WINOGRAD_NAME and _LANES.
+// A variant of the Winograd transforms: compiled once per row of variants.cmake, see
+// microkernels/variants.cmake.
 //
-// Nothing of the C++ library may be used here, see tile_kernel_impl.h.
+// Nothing of the C++ library may be used here, see igemm_simd.h.
 #include "microkernels/winograd/transforms.h"
 
-namespace adafuse::WINOGRAD_NAMESPACE {
+namespace adafuse::VARIANT {
 namespace {
 
-constexpr int kLanes = WINOGRAD_LANES;
-constexpr int kSize = static_cast<int>(kPatchSize);
-constexpr int kStep = static_cast<int>(kPatchStep);
+constexpr int kLanes = VARIANT_LANES;
+constexpr int kSize = VARIANT_TILE;
+constexpr int kStep = VARIANT_OUTPUT;
+static_assert(kSize == kPatchSize && kStep == kPatchStep);
 
 using Vector
     [[gnu::vector_size(kLanes * sizeof(float)), gnu::may_alias, gnu::aligned(sizeof(float))]] =
@@ -177,6 +177,7 @@ void transform_output(const char* positions, std::ptrdiff_t position_pitch, std:
 }  // namespace
 
 extern const WinogradKernel kernel;
-const WinogradKernel kernel{WINOGRAD_NAME, transform_input, transform_output};
+const WinogradKernel kernel{InstructionSet::VARIANT_INSTRUCTION_SET, transform_input,
+                            transform_output};
 
-}  // namespace adafuse::WINOGRAD_NAMESPACE
+}  // namespace adafuse::VARIANT

@@ -131,7 +131,7 @@ void PatchReads::add(const char* frame, const InputShape& input, const CompactCh
 Patches::Patches(const TileKernel& kernel, const PatchReads& reads, RowRange rows,
                  std::size_t height, std::size_t width)
     : kernel_(kernel),
-      transforms_(winograd_kernel(kernel)),
+      transforms_(winograd_kernel(kernel.instruction_set)),
       reads_(reads),
       rows_(rows),
       height_(height),
