@@ -12,8 +12,8 @@ namespace adafuse {
 // kInt8 means unsigned activations and signed weights, each in units of some scale.
 enum class Precision { kFloat32, kBFloat16, kInt8 };
 
-constexpr std::size_t kUnit = 4;   // bytes
-constexpr std::size_t kLine = 64;  // bytes of a cache line, which is also the widest vector
+constexpr std::size_t kGroupBytes = 4;  // bytes
+constexpr std::size_t kLine = 64;       // bytes of a cache line, which is also the widest vector
 
 struct BFloat16 {
   std::uint16_t bits;
@@ -29,8 +29,8 @@ constexpr std::size_t value_bytes(Precision precision) {
       return 1;
   }
 }
-constexpr std::size_t per_unit(Precision precision) {
-  return kUnit / value_bytes(precision);
+constexpr std::size_t kr(Precision precision) {
+  return kGroupBytes / value_bytes(precision);
 }
 
 // The nearest bfloat16, ties to even; not a number stays that.

@@ -1,4 +1,4 @@
-// Channels that a convolution reads from one place.
+// Runs of channels, and the temporal shift, which reads three of them.
 #pragma once
 
 #include <array>
@@ -9,16 +9,14 @@
 
 namespace adafuse {
 
-// Channels or places begin ... end - 1, read as whole units; what else lies in the first and the
+// Channels or places begin ... end - 1, read as whole k_groups; what else lies in the first and the
 // last unit meets weights of zero.
 struct ChannelRun {
   std::size_t begin, end;
 
-  std::size_t first_unit(Precision precision) const { return begin / per_unit(precision); }
-  std::size_t units(Precision precision) const {
-    return begin == end
-               ? 0
-               : (end + per_unit(precision) - 1) / per_unit(precision) - first_unit(precision);
+  std::size_t first_k_group(Precision precision) const { return begin / kr(precision); }
+  std::size_t k_groups(Precision precision) const {
+    return begin == end ? 0 : (end + kr(precision) - 1) / kr(precision) - first_k_group(precision);
   }
 };
 

@@ -4,50 +4,50 @@
 
 namespace adafuse {
 
-void CompactFrames::assign(const Policy* policy, std::size_t rows, std::size_t channels,
-                           const FrameLayout& plane) {
+void CompactNhwc::assign(const Policy* policy, std::size_t frames, std::size_t channels,
+                         const NhwcLayout& plane) {
   policy_ = policy;
-  rows_ = rows;
-  frames_ = policy == nullptr ? 1 : policy->frames();
+  frames_ = frames;
+  frames_per_clip_ = policy == nullptr ? 1 : policy->frames_per_clip();
   channels_ = channels;
   layout_ = plane;
-  order_.resize(std::max(order_.size(), rows));
+  order_.resize(std::max(order_.size(), frames));
 }
 
-void CompactFrames::order(const std::vector<CompactFrames*>& all, Precision precision,
-                          const ParallelFor& parallel_for) {
+void CompactNhwc::order(const std::vector<CompactNhwc*>& all, Precision precision,
+                        const ParallelFor& parallel_for) {
   std::size_t tasks = 0;
-  for (const CompactFrames* frames : all) {
-    tasks = std::max(tasks, frames->rows_);
+  for (const CompactNhwc* planes : all) {
+    tasks = std::max(tasks, planes->frames_);
   }
-  parallel_for(tasks, [&](std::size_t row) {
-    for (CompactFrames* frames : all) {
-      if (row < frames->rows_) {
-        frames->order_[row].assign(frames->policy_, row, frames->channels_);
+  parallel_for(tasks, [&](std::size_t frame) {
+    for (CompactNhwc* planes : all) {
+      if (frame < planes->frames_) {
+        planes->order_[frame].assign(planes->policy_, frame, planes->channels_);
       }
     }
   });
-  for (CompactFrames* frames : all) {
+  for (CompactNhwc* planes : all) {
     std::size_t most = 0;
-    for (std::size_t row = 0; row < frames->rows_; ++row) {
-      most = std::max(most, frames->order_[row].size());
+    for (std::size_t frame = 0; frame < planes->frames_; ++frame) {
+      most = std::max(most, planes->order_[frame].size());
     }
-    frames->layout_.pitch = channel_pitch(most, precision);
+    planes->layout_.pitch = channel_pitch(most, precision);
   }
 }
 
-void CompactFrames::fuse_means(
-    const std::function<float(std::size_t row, std::size_t place)>& stored, float* means) const {
-  std::fill_n(means, rows_ * channels_, 0.0f);
-  for (std::size_t row = 0; row < rows_; ++row) {
-    const CompactChannels& own = order_[row];
+void CompactNhwc::fuse_means(
+    const std::function<float(std::size_t frame, std::size_t place)>& stored, float* means) const {
+  std::fill_n(means, frames_ * channels_, 0.0f);
+  for (std::size_t frame = 0; frame < frames_; ++frame) {
+    const ChannelOrder& own = order_[frame];
     for (std::size_t place = 0; place < own.kept(); ++place) {
-      means[row * channels_ + own[place]] = stored(row, place);
+      means[frame * channels_ + own[place]] = stored(frame, place);
     }
-    const CompactChannels* const lender = previous(row);
+    const ChannelOrder* const lender = previous(frame);
     for (std::size_t place = lender == nullptr ? 0 : lender->lent_begin();
          lender != nullptr && place < lender->size(); ++place) {
-      means[row * channels_ + (*lender)[place]] = stored(row - 1, place);
+      means[frame * channels_ + (*lender)[place]] = stored(frame - 1, place);
     }
   }
 }

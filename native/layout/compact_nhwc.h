@@ -1,4 +1,4 @@
-// Frames that hold only computed channels, in the order of CompactChannels.
+// Compact NHWC frames: they hold only computed channels, in the order of ChannelOrder.
 #pragma once
 
 #include <cstddef>
@@ -11,39 +11,39 @@
 
 namespace adafuse {
 
-class CompactFrames {
+class CompactNhwc {
  public:
-  // Begins with `rows` frames of planes that have `channels` channels, of which, unless there is no
-  // policy, only what is computed is stored; order() does the rest.
-  void assign(const Policy* policy, std::size_t rows, std::size_t channels,
-              const FrameLayout& plane);
+  // Begins with `frames` frames of planes that have `channels` channels, of which, unless there is
+  // no policy, only what is computed is stored; order() does the rest.
+  void assign(const Policy* policy, std::size_t frames, std::size_t channels,
+              const NhwcLayout& plane);
 
   // Orders the channels of all these frames.  Pixels lie as close as the frame with the most
   // channels allows, so writers and readers agree on the layout by the policy alone and the memory
   // for all channels is enough.
-  static void order(const std::vector<CompactFrames*>& all, Precision precision,
+  static void order(const std::vector<CompactNhwc*>& all, Precision precision,
                     const ParallelFor& parallel_for);
 
-  const CompactChannels& operator[](std::size_t row) const { return order_[row]; }
-  // Those of the previous frame where that may lend channels, or null.
-  const CompactChannels* previous(std::size_t row) const {
-    return row % frames_ == 0 ? nullptr : &order_[row - 1];
+  const ChannelOrder& operator[](std::size_t frame) const { return order_[frame]; }
+  // The previous frame's order where that may lend channels, or null.
+  const ChannelOrder* previous(std::size_t frame) const {
+    return frame % frames_per_clip_ == 0 ? nullptr : &order_[frame - 1];
   }
-  const FrameLayout& layout() const { return layout_; }
-  std::size_t offset(std::size_t row) const { return row * layout_.frame_pitch(); }
+  const NhwcLayout& layout() const { return layout_; }
+  std::size_t offset(std::size_t frame) const { return frame * layout_.frame_pitch(); }
 
-  // Means as the next layer sees them, (rows, channels), from those of what is stored: kept
+  // Means as the next layer sees them, (frames, channels), from those of what is stored: kept
   // channels have their own, reused ones those of the previous frame, others 0.
-  void fuse_means(const std::function<float(std::size_t row, std::size_t place)>& stored,
+  void fuse_means(const std::function<float(std::size_t frame, std::size_t place)>& stored,
                   float* means) const;
 
  private:
   const Policy* policy_ = nullptr;  // while they are ordered
-  std::size_t rows_ = 0;
-  std::size_t frames_ = 1;
+  std::size_t frames_ = 0;
+  std::size_t frames_per_clip_ = 1;
   std::size_t channels_ = 0;
-  FrameLayout layout_;
-  std::vector<CompactChannels> order_;
+  NhwcLayout layout_;
+  std::vector<ChannelOrder> order_;
 };
 
 }  // namespace adafuse

@@ -6,7 +6,7 @@
 namespace adafuse {
 
 struct ConvShape {
-  std::size_t rows = 0;  // frames of all clips
+  std::size_t frames = 0;  // of all clips
   std::size_t in_channels = 0;
   std::size_t in_height = 0;
   std::size_t in_width = 0;

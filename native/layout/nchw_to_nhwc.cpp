@@ -17,7 +17,7 @@ void rewrite(const float* planes, std::size_t plane, std::size_t channels, std::
       encode(precision, from[pixel] / scale, output + pixel * pitch, channel);
     }
   }
-  for (std::size_t place = channels; place % per_unit(precision) != 0; ++place) {
+  for (std::size_t place = channels; place % kr(precision) != 0; ++place) {
     for (std::size_t pixel = 0; pixel < pixels; ++pixel) {
       encode(precision, 0, output + pixel * pitch, place);
     }
@@ -26,20 +26,20 @@ void rewrite(const float* planes, std::size_t plane, std::size_t channels, std::
 
 }  // namespace
 
-void to_channels_last(const float* input, std::size_t rows, std::size_t channels,
-                      const FrameLayout& layout, Precision precision, float scale, char* output,
-                      float* pooled, const ParallelFor& parallel_for) {
+void nchw_to_nhwc(const float* input, std::size_t frames, std::size_t channels,
+                  const NhwcLayout& layout, Precision precision, float scale, char* output,
+                  float* pooled, const ParallelFor& parallel_for) {
   const std::size_t plane = layout.height * layout.width;
-  parallel_for(rows, [&](std::size_t row) {
-    const float* const planes = input + row * channels * plane;
-    char* const frame = output + row * layout.frame_pitch();
-    layout.clear_border(frame, 0, layout.height);
+  parallel_for(frames, [&](std::size_t frame) {
+    const float* const planes = input + frame * channels * plane;
+    char* const pixels_of_frame = output + frame * layout.frame_pitch();
+    layout.clear_border(pixels_of_frame, 0, layout.height);
     for (std::size_t y = 0; y < layout.height; ++y) {
       for (std::size_t x = 0; x < layout.width; x += kPixels) {
-        rewrite(
-            planes + y * layout.width + x, plane, channels, std::min(kPixels, layout.width - x),
-            precision, scale, layout.pitch,
-            frame + layout.offset(static_cast<std::ptrdiff_t>(y), static_cast<std::ptrdiff_t>(x)));
+        rewrite(planes + y * layout.width + x, plane, channels, std::min(kPixels, layout.width - x),
+                precision, scale, layout.pitch,
+                pixels_of_frame +
+                    layout.offset(static_cast<std::ptrdiff_t>(y), static_cast<std::ptrdiff_t>(x)));
       }
     }
     for (std::size_t channel = 0; channel < channels; ++channel) {
@@ -58,7 +58,7 @@ void to_channels_last(const float* input, std::size_t rows, std::size_t channels
       for (const float part : partial) {
         sum += part;
       }
-      pooled[row * channels + channel] = sum / static_cast<float>(plane);
+      pooled[frame * channels + channel] = sum / static_cast<float>(plane);
     }
   });
 }

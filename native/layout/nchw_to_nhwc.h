@@ -1,4 +1,4 @@
-// The way into the fused blocks' layout.
+// NCHW tensors to NHWC frames.
 #pragma once
 
 #include <cstddef>
@@ -8,10 +8,11 @@
 
 namespace adafuse {
 
-// Rewrites `rows` frames (channels, height, width) with channels innermost and gives the means over
-// each frame, (rows, channels).  In kInt8 a stored value of one stands for `scale`.
-void to_channels_last(const float* input, std::size_t rows, std::size_t channels,
-                      const FrameLayout& layout, Precision precision, float scale, char* output,
-                      float* pooled, const ParallelFor& parallel_for);
+// Rewrites `frames` frames (channels, height, width) with channels innermost and gives the means
+// over each pixels_of_frame, (frames, channels).  In kInt8 a stored value of one stands for
+// `scale`.
+void nchw_to_nhwc(const float* input, std::size_t frames, std::size_t channels,
+                  const NhwcLayout& layout, Precision precision, float scale, char* output,
+                  float* pooled, const ParallelFor& parallel_for);
 
 }  // namespace adafuse

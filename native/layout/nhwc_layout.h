@@ -1,4 +1,11 @@
-// How the fused blocks hand frames to each other: channels innermost.
+// The NHWC layout of frames between fused operators: rows, pixels, channels.
+//
+//   frame:  border rows | rows | border rows
+//   row:    border pixels | pixels | border pixels
+//   pixel:  |<----------------------- pitch ----------------------->|
+//           channels, 4, 2 or 1 bytes each | zeros to a K group | undefined
+//
+// This file and history_layout() of the residual block are the layout of version kLayoutVersion.
 #pragma once
 
 #include <cstddef>
@@ -8,12 +15,16 @@
 
 namespace adafuse {
 
+// Goes up when frames of one version no longer mean the same to another.
+constexpr int kLayoutVersion = 1;
+
 constexpr std::size_t round_up(std::size_t value, std::size_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-// Bytes from one pixel to the next where each takes so many.  Whole vectors may be written, and
-// neighbouring pixels must not share cache sets, as they would at a power of two.
+// The pitch, bytes from one pixel to the next, where each holds so many: whole cache lines, as
+// whole vectors are written, and no multiple of four, as neighbouring pixels must not share cache
+// sets.
 constexpr std::size_t pixel_pitch(std::size_t bytes) {
   const std::size_t whole = round_up(bytes, kLine);
   return whole % (4 * kLine) == 0 ? whole + kLine : whole;
@@ -23,14 +34,13 @@ constexpr std::size_t channel_pitch(std::size_t channels, Precision precision) {
   return pixel_pitch(channels * value_bytes(precision));
 }
 
-// What a stored value of one stands for in the frames that are read and made, in kInt8.
-struct FrameScales {
+// The values of a stored one in the frames that an operator reads and makes, in kInt8.
+struct ActivationScales {
   float input = 1, output = 1;
 };
 
-// Frame rows x columns x pitch bytes, with `border` pixels of zeros on every side.  The last
-// channel's unit is filled up with zeros; what lies between it and the next pixel is undefined.
-struct FrameLayout {
+// Sizes of a frame: pixels inside, pixels of zeros on every side, bytes from pixel to pixel.
+struct NhwcLayout {
   std::size_t height = 0;
   std::size_t width = 0;
   std::size_t border = 0;
@@ -39,7 +49,7 @@ struct FrameLayout {
   std::size_t row_pitch() const { return (width + 2 * border) * pitch; }
   std::size_t frame_pitch() const { return (height + 2 * border) * row_pitch(); }
 
-  // Where a pixel begins; positions in the border are negative.
+  // Bytes from the frame to a pixel; those in the border have negative positions or lie beyond.
   std::size_t offset(std::ptrdiff_t y, std::ptrdiff_t x) const {
     const std::ptrdiff_t edge = static_cast<std::ptrdiff_t>(border);
     return static_cast<std::size_t>(y + edge) * row_pitch() +

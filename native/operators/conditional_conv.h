@@ -12,10 +12,10 @@ namespace adafuse {
 
 // Dense float32 tensors; the sizes are those of the ConvShape.
 struct ConvTensors {
-  const float* input;   // (rows, in_channels, in_height, in_width)
+  const float* input;   // (frames, in_channels, in_height, in_width)
   const float* weight;  // (out_channels, in_channels, kernel_height, kernel_width)
   const float* bias;    // (out_channels)
-  float* output;        // (rows, out_channels, out_height, out_width)
+  float* output;        // (frames, out_channels, out_height, out_width)
 };
 
 // Let R be the convolution of the input.  With `policy` (channels = out_channels) an output channel
@@ -29,6 +29,6 @@ struct ConvTensors {
 // The result does not depend on how `parallel_for` spreads the work.
 void conditional_conv(const ConvShape& shape, const ConvTensors& tensors, const Policy* policy,
                       const Policy* input_policy, const ParallelFor& parallel_for,
-                      const MicroKernel& kernel = *microkernels().front());
+                      const GemmKernel& kernel = *gemm_kernels().front());
 
 }  // namespace adafuse

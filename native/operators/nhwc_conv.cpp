@@ -20,10 +20,10 @@ std::vector<float> slice_inputs(const ConvWeights& conv, std::size_t first, std:
 }
 
 // A 1x1 convolution of one tensor reads two runs, or one.
-bool pays_gathering(const std::vector<FrameSourceSpec>& sources, std::size_t size) {
+bool pays_merging(const std::vector<NhwcSourceSpec>& sources, std::size_t size) {
   return (sources.size() > 1 || size > 1) &&
          std::all_of(sources.begin(), sources.end(),
-                     [](const FrameSourceSpec& source) { return source.compact; });
+                     [](const NhwcSourceSpec& source) { return source.compact; });
 }
 
 std::size_t ceil_div(std::size_t a, std::size_t b) {
@@ -37,7 +37,7 @@ void require(bool condition, const char* rule) {
 }
 
 // Returns the specification if its parts fit each other, before anything is packed.
-const FrameConvSpec& validated(const FrameConvSpec& spec) {
+const NhwcConvSpec& validated(const NhwcConvSpec& spec) {
   require(spec.conv.taps == 1 || spec.conv.taps == 9, "the kernel must be 1x1 or 3x3");
   require(spec.conv.weight != nullptr, "the weights must be (outputs, inputs, k, k)");
   require(spec.conv.inputs > 0 && spec.conv.outputs > 0, "there must be inputs and outputs");
@@ -47,7 +47,7 @@ const FrameConvSpec& validated(const FrameConvSpec& spec) {
   require(!spec.sources.empty() && spec.sources.size() <= kMaxSources,
           "the input must lie in 1 to 6 tensors");
   std::size_t inputs = 0;
-  for (const FrameSourceSpec& source : spec.sources) {
+  for (const NhwcSourceSpec& source : spec.sources) {
     require(source.channels > 0 && source.channels <= spec.conv.inputs,
             "channels must name as many as the weights have inputs, some for each tensor");
     inputs += source.channels;
@@ -59,7 +59,7 @@ const FrameConvSpec& validated(const FrameConvSpec& spec) {
 
 }  // namespace
 
-FrameConv::FrameConv(const FrameConvSpec& spec, const TileKernel& kernel)
+NhwcConv::NhwcConv(const NhwcConvSpec& spec, const IgemmKernel& kernel)
     : kernel_(kernel),
       outputs_(validated(spec).conv.outputs),
       size_(spec.conv.taps == 9 ? 3 : 1),
@@ -70,13 +70,13 @@ FrameConv::FrameConv(const FrameConvSpec& spec, const TileKernel& kernel)
       winograd_(spec.winograd && size_ == 3 && stride_ == 1 &&
                 kernel.precision == Precision::kFloat32),
       output_scale_(spec.scales.output),
-      constants_(kernel, spec.conv, spec.scales.input, spec.scales.output),
+      epilogue_(kernel, spec.conv, spec.scales.input, spec.scales.output),
       sources_(spec.sources),
-      gathers_(kernel.chunk > 1 && pays_gathering(spec.sources, size_)) {
-  const std::vector<FrameSourceSpec> terms =
-      gathers_ ? std::vector<FrameSourceSpec>{{spec.conv.inputs, true}} : sources_;
+      merges_(kernel.k_block > 1 && pays_merging(spec.sources, size_)) {
+  const std::vector<NhwcSourceSpec> terms =
+      merges_ ? std::vector<NhwcSourceSpec>{{spec.conv.inputs, true}} : sources_;
   std::size_t first = 0;
-  for (const FrameSourceSpec& term : terms) {
+  for (const NhwcSourceSpec& term : terms) {
     const std::vector<float> weights = slice_inputs(spec.conv, first, term.channels);
     const ConvWeights plain{weights.data(), spec.conv.bias, outputs_, term.channels,
                             spec.conv.taps};
@@ -86,31 +86,30 @@ FrameConv::FrameConv(const FrameConvSpec& spec, const TileKernel& kernel)
     Term& packed = terms_.emplace_back(
         Term{term.channels, term.compact, std::nullopt, std::nullopt, std::nullopt});
     if (spec.compact) {
-      packed.by_output.emplace(kernel, part, TemporalShift{});
+      packed.chosen_n.emplace(kernel, part, TemporalShift{});
     } else if (term.compact) {
-      packed.by_input.emplace(kernel, part);
+      packed.chosen_k.emplace(kernel, part);
     } else {
-      packed.all.emplace(kernel, part, TemporalShift{});
+      packed.dense.emplace(kernel, part, TemporalShift{});
     }
     first += term.channels;
   }
 }
 
-FrameLayout FrameConv::input_layout(std::size_t source, std::size_t height,
-                                    std::size_t width) const {
+NhwcLayout NhwcConv::input_layout(std::size_t source, std::size_t height, std::size_t width) const {
   return {height, width, input_border_,
           channel_pitch(sources_[source].channels, kernel_.precision)};
 }
 
-FrameLayout FrameConv::output_layout(std::size_t height, std::size_t width) const {
+NhwcLayout NhwcConv::output_layout(std::size_t height, std::size_t width) const {
   return {ceil_div(height, stride_), ceil_div(width, stride_), border_,
           channel_pitch(outputs_, kernel_.precision)};
 }
 
-void FrameConv::run(std::size_t rows, std::size_t height, std::size_t width,
-                    const FrameConvTensors& tensors, const ParallelFor& parallel_for) const {
-  if (checked_product({rows, height, width}) > 0) {
-    FrameConvPass(*this, rows, height, width, tensors, parallel_for).run();
+void NhwcConv::run(std::size_t frames, std::size_t height, std::size_t width,
+                   const NhwcConvTensors& tensors, const ParallelFor& parallel_for) const {
+  if (checked_product({frames, height, width}) > 0) {
+    NhwcConvRun(*this, frames, height, width, tensors, parallel_for).run();
   }
 }
 

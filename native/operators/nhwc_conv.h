@@ -18,49 +18,49 @@
 namespace adafuse {
 
 // Some of the input's channels, in a tensor of their own.
-struct FrameSourceSpec {
+struct NhwcSourceSpec {
   std::size_t channels;
   bool compact;  // stored under a policy
 };
 
-struct FrameConvSpec {
+struct NhwcConvSpec {
   ConvWeights conv;  // 1x1 or 3x3, padded by half
-  std::vector<FrameSourceSpec> sources;
+  std::vector<NhwcSourceSpec> sources;
   bool compact;  // the output is stored under a policy
   std::size_t stride;
   std::size_t input_border;
   std::size_t border;     // of the output
-  bool winograd = false;  // a 3x3 convolution of stride 1 by minimal filtering, in kFloat32
-  FrameScales scales = {};
+  bool winograd = false;  // a 3x3 convolution of stride 1 by Winograd, in kFloat32
+  ActivationScales scales = {};
 };
 
-struct FrameSource {
-  const char* frames;    // (rows), see CompactFrames
+struct NhwcSource {
+  const char* frames;    // (frames), see CompactNhwc
   const Policy* policy;  // of a compact source, else null
 };
 
-struct FrameConvTensors {
-  const FrameSource* sources;
+struct NhwcConvTensors {
+  const NhwcSource* sources;
   const Policy* policy;  // of a compact output, else null
-  char* output;          // (rows) frames, see CompactFrames
-  float* pooled;         // (rows, outputs): means over each frame as the next layer sees it
+  char* output;          // (frames), see CompactNhwc
+  float* pooled;         // (frames, outputs): means over each frame as the next layer sees it
 };
 
-class FrameConv {
+class NhwcConv {
  public:
   // Packs the weights, which need not outlive the call.  Throws std::invalid_argument when they do
   // not fit the sources.
-  FrameConv(const FrameConvSpec& spec, const TileKernel& kernel);
+  NhwcConv(const NhwcConvSpec& spec, const IgemmKernel& kernel);
 
   std::size_t outputs() const { return outputs_; }
   // The sizes of a dense output; a compact one has room there.
-  FrameLayout input_layout(std::size_t source, std::size_t height, std::size_t width) const;
-  FrameLayout output_layout(std::size_t height, std::size_t width) const;
+  NhwcLayout input_layout(std::size_t source, std::size_t height, std::size_t width) const;
+  NhwcLayout output_layout(std::size_t height, std::size_t width) const;
 
   // Runs frames of height x width.  The result does not depend on how `parallel_for` spreads the
   // work.
-  void run(std::size_t rows, std::size_t height, std::size_t width, const FrameConvTensors& tensors,
-           const ParallelFor& parallel_for) const;
+  void run(std::size_t frames, std::size_t height, std::size_t width,
+           const NhwcConvTensors& tensors, const ParallelFor& parallel_for) const;
 
  private:
   // The weights for a source, or for all of them if what is read is gathered; packed for what is
@@ -68,14 +68,14 @@ class FrameConv {
   struct Term {
     std::size_t channels;
     bool compact;
-    std::optional<PanelWeights> all;
-    std::optional<ChannelWeights> by_input;
-    std::optional<OutputWeights> by_output;
+    std::optional<PackedB> dense;
+    std::optional<PackedBForChosenK> chosen_k;
+    std::optional<PackedBForChosenN> chosen_n;
   };
 
-  friend class FrameConvPass;
+  friend class NhwcConvRun;
 
-  const TileKernel& kernel_;
+  const IgemmKernel& kernel_;
   std::size_t outputs_;
   std::size_t size_;  // of the kernel
   std::size_t stride_;
@@ -84,9 +84,9 @@ class FrameConv {
   bool compact_;
   bool winograd_;
   float output_scale_;
-  SumConstants constants_;
-  std::vector<FrameSourceSpec> sources_;
-  bool gathers_;
+  EpilogueConstants epilogue_;
+  std::vector<NhwcSourceSpec> sources_;
+  bool merges_;
   std::vector<Term> terms_;
 };
 

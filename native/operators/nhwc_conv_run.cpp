@@ -9,14 +9,14 @@
 namespace adafuse {
 
 // What a run shares between threads, kept by the thread that runs it.
-struct FrameConvScratch {
-  CompactFrames output;
-  std::array<CompactFrames, kMaxSources> inputs;
+struct NhwcConvScratch {
+  CompactNhwc output;
+  std::array<CompactNhwc, kMaxSources> inputs;
   std::array<InputShape, kMaxSources> shapes;
-  std::array<CompactReads, kMaxSources> reads;  // of compact terms
-  std::array<StepList, kMaxSources> steps;      // of others
-  PatchedFrames patches;
-  AlignedArray<float> sums;
+  std::array<CompactInputs, kMaxSources> reads;   // of compact terms
+  std::array<KIndirection, kMaxSources> entries;  // of others
+  WinogradFrames winograd;
+  AlignedArray<float> partials;
 };
 
 namespace {
@@ -30,31 +30,31 @@ constexpr std::size_t kEnoughTasks = 32;
 struct TaskScratch {
   std::array<AlignedArray<std::uint32_t>, kMaxSources> panels, channels;
   AlignedArray<float> bias, scale;
-  std::vector<const std::uint32_t*> gathered;
-  std::vector<ConvSource> terms;
-  std::vector<PixelTile> tiles;
-  std::vector<PatchFrame> frames;
-  PatchScratch patches;
+  std::vector<const std::uint32_t*> chosen;
+  std::vector<ConvTerm> terms;
+  std::vector<OutputTile> tiles;
+  std::vector<WinogradFrame> frames;
+  WinogradScratch winograd;
 };
-thread_local FrameConvScratch own_scratch;
+thread_local NhwcConvScratch own_scratch;
 thread_local TaskScratch task_scratch;
 
 std::size_t ceil_div(std::size_t a, std::size_t b) {
   return (a + b - 1) / b;
 }
 
-// A panel's units of several channels each as rows of one channel each, as ChannelWeights holds
-// them.
+// A panel's k_groups of several channels each as rows of one channel each, as PackedBForChosenK
+// holds them.
 template <typename Value>
-void split_units(const std::uint32_t* units, std::size_t taps, std::size_t inputs,
-                 std::size_t width, char* to) {
-  constexpr std::size_t kGroup = kUnit / sizeof(Value);
+void split_k_groups(const std::uint32_t* k_groups, std::size_t taps, std::size_t inputs,
+                    std::size_t width, char* to) {
+  constexpr std::size_t kKr = kGroupBytes / sizeof(Value);
   Value* rows = reinterpret_cast<Value*>(to);
   for (std::size_t tap = 0; tap < taps; ++tap) {
     for (std::size_t input = 0; input < inputs; ++input) {
       const std::uint32_t* const from =
-          units + (tap * ceil_div(inputs, kGroup) + input / kGroup) * width;
-      const unsigned shift = input % kGroup * 8 * sizeof(Value);
+          k_groups + (tap * ceil_div(inputs, kKr) + input / kKr) * width;
+      const unsigned shift = input % kKr * 8 * sizeof(Value);
       for (std::size_t i = 0; i < width; ++i) {
         rows[i] = static_cast<Value>(from[i] >> shift);
       }
@@ -66,24 +66,24 @@ void split_units(const std::uint32_t* units, std::size_t taps, std::size_t input
 
 }  // namespace
 
-FrameConvPass::FrameConvPass(const FrameConv& conv, std::size_t rows, std::size_t height,
-                             std::size_t width, const FrameConvTensors& tensors,
-                             const ParallelFor& parallel_for)
+NhwcConvRun::NhwcConvRun(const NhwcConv& conv, std::size_t frames, std::size_t height,
+                         std::size_t width, const NhwcConvTensors& tensors,
+                         const ParallelFor& parallel_for)
     : conv_(conv),
       kernel_(conv.kernel_),
-      rows_(rows),
+      frames_(frames),
       height_(height),
       width_(width),
       tensors_(tensors),
       parallel_for_(parallel_for),
       scratch_(own_scratch),
-      panels_(ceil_div(conv.outputs_, kernel_.panel_width())),
+      panels_(ceil_div(conv.outputs_, kernel_.nr)),
       // A cache line apart: threads write neighbouring ones.
-      sums_pitch_(panels_ * kernel_.panel_width() + kLine / sizeof(float)) {}
+      partials_pitch_(panels_ * kernel_.nr + kLine / sizeof(float)) {}
 
-void FrameConvPass::run() {
+void NhwcConvRun::run() {
   prepare();
-  const FrameLayout& layout = scratch_.output.layout();
+  const NhwcLayout& layout = scratch_.output.layout();
   if (layout.height * layout.width < kSmallPlane) {
     run_panels();
   } else {
@@ -91,137 +91,138 @@ void FrameConvPass::run() {
   }
 }
 
-const char* FrameConvPass::frame(std::size_t source, std::size_t row) const {
-  return tensors_.sources[source].frames + scratch_.inputs[source].offset(row);
+const char* NhwcConvRun::source_data(std::size_t source, std::size_t frame) const {
+  return tensors_.sources[source].frames + scratch_.inputs[source].offset(frame);
 }
 
-void FrameConvPass::prepare() {
-  scratch_.output.assign(tensors_.policy, rows_, conv_.outputs_,
+void NhwcConvRun::prepare() {
+  scratch_.output.assign(tensors_.policy, frames_, conv_.outputs_,
                          conv_.output_layout(height_, width_));
-  std::vector<CompactFrames*> all{&scratch_.output};
+  std::vector<CompactNhwc*> all{&scratch_.output};
   for (std::size_t i = 0; i < conv_.sources_.size(); ++i) {
-    scratch_.inputs[i].assign(tensors_.sources[i].policy, rows_, conv_.sources_[i].channels,
+    scratch_.inputs[i].assign(tensors_.sources[i].policy, frames_, conv_.sources_[i].channels,
                               conv_.input_layout(i, height_, width_));
     all.push_back(&scratch_.inputs[i]);
   }
-  CompactFrames::order(all, kernel_.precision, parallel_for_);
+  CompactNhwc::order(all, kernel_.precision, parallel_for_);
   for (std::size_t i = 0; i < conv_.sources_.size(); ++i) {
     scratch_.shapes[i] = {scratch_.inputs[i].layout(), conv_.sources_[i].channels, conv_.size_,
                           conv_.stride_};
   }
   if (conv_.winograd_) {
-    prepare_patches();
+    prepare_winograd();
   } else {
     prepare_reads();
   }
 }
 
-void FrameConvPass::prepare_patches() {
-  scratch_.patches.resize(rows_);
-  parallel_for_(rows_, [&](std::size_t row) {
-    PatchReads& reads = scratch_.patches.reads(row);
+void NhwcConvRun::prepare_winograd() {
+  scratch_.winograd.resize(frames_);
+  parallel_for_(frames_, [&](std::size_t frame) {
+    WinogradInput& reads = scratch_.winograd.reads(frame);
     reads.clear();
     for (std::size_t i = 0; i < conv_.sources_.size(); ++i) {
-      const CompactFrames& input = scratch_.inputs[i];
+      const CompactNhwc& input = scratch_.inputs[i];
       if (conv_.sources_[i].compact) {
-        reads.add(frame(i, row), scratch_.shapes[i], input[row], input.previous(row), kernel_);
+        reads.add(source_data(i, frame), scratch_.shapes[i], input[frame], input.previous(frame),
+                  kernel_);
       } else {
-        reads.add(frame(i, row), scratch_.shapes[i], {}, {false, false}, kernel_);
+        reads.add(source_data(i, frame), scratch_.shapes[i], {}, {false, false}, kernel_);
       }
     }
   });
 }
 
-void FrameConvPass::prepare_reads() {
+void NhwcConvRun::prepare_reads() {
   for (std::size_t i = 0; i < conv_.terms_.size(); ++i) {
-    CompactReads& reads = scratch_.reads[i];
+    CompactInputs& reads = scratch_.reads[i];
     if (!conv_.terms_[i].compact) {
-      scratch_.steps[i].assign(scratch_.shapes[i], kernel_, TemporalShift{}, {false, false});
+      scratch_.entries[i].assign(scratch_.shapes[i], kernel_, TemporalShift{}, {false, false});
       continue;
     }
-    reads.reset(rows_, conv_.gathers_);
-    for (std::size_t row = 0; row < rows_; ++row) {
-      for (std::size_t k = i; k < (conv_.gathers_ ? conv_.sources_.size() : i + 1); ++k) {
+    reads.reset(frames_, conv_.merges_);
+    for (std::size_t frame = 0; frame < frames_; ++frame) {
+      for (std::size_t k = i; k < (conv_.merges_ ? conv_.sources_.size() : i + 1); ++k) {
         const InputShape& shape = scratch_.shapes[k];
-        const CompactFrames& input = scratch_.inputs[k];
-        reads.add(row, {frame(k, row), shape, input[row], input.previous(row),
-                        -static_cast<std::ptrdiff_t>(shape.layout.frame_pitch())});
+        const CompactNhwc& input = scratch_.inputs[k];
+        reads.add(frame, {source_data(k, frame), shape, input[frame], input.previous(frame),
+                          -static_cast<std::ptrdiff_t>(shape.layout.frame_pitch())});
       }
     }
     reads.finish(kernel_, parallel_for_);
   }
 }
 
-std::size_t FrameConvPass::panels_of(std::size_t row) const {
-  return ceil_div(scratch_.output[row].size(), kernel_.panel_width());
+std::size_t NhwcConvRun::panels_of(std::size_t frame) const {
+  return ceil_div(scratch_.output[frame].size(), kernel_.nr);
 }
 
-// The weights of the stored outputs, a row per unit of a dense source or per channel of a compact
-// one.
-Panels FrameConvPass::gather(std::size_t index, std::size_t row, std::size_t begin,
-                             std::size_t end) const {
-  const FrameConv::Term& term = conv_.terms_[index];
-  const OutputWeights& weights = *term.by_output;
-  const CompactChannels& outputs = scratch_.output[row];
-  const std::size_t width = kernel_.panel_width();
-  const std::size_t units = weights.units() * width;
-  // A gather writes whole cache lines of units.
+// The weights of the stored outputs, a row per K group of a dense source or per channel of a
+// compact one.
+BPanels NhwcConvRun::pack_chosen_n(std::size_t index, std::size_t frame, std::size_t begin,
+                                   std::size_t end) const {
+  const NhwcConv::Term& term = conv_.terms_[index];
+  const PackedBForChosenN& weights = *term.chosen_n;
+  const ChannelOrder& outputs = scratch_.output[frame];
+  const std::size_t width = kernel_.nr;
+  const std::size_t k_groups = weights.k_groups() * width;
+  // A pack_chosen_n writes whole cache lines of k_groups.
   std::uint32_t* const panels =
-      task_scratch.panels[index].reserve((end - begin) * units + kLine / kUnit * width);
-  task_scratch.gathered.resize(width);
+      task_scratch.panels[index].reserve((end - begin) * k_groups + kLine / kGroupBytes * width);
+  task_scratch.chosen.resize(width);
   for (std::size_t panel = begin; panel < end; ++panel) {
     const std::size_t first = panel * width;
     const std::size_t count = std::min(width, outputs.size() - first);
     for (std::size_t i = 0; i < width; ++i) {
-      task_scratch.gathered[i] = i < count ? weights.row(outputs[first + i]) : weights.zeros();
+      task_scratch.chosen[i] = i < count ? weights.row(outputs[first + i]) : weights.zeros();
     }
-    kernel_.gather(task_scratch.gathered.data(), count, weights.depth(),
-                   panels + (panel - begin) * units);
+    kernel_.pack_chosen_n(task_scratch.chosen.data(), count, weights.depth(),
+                          panels + (panel - begin) * k_groups);
   }
-  if (!term.compact || per_unit(kernel_.precision) == 1) {
-    return {reinterpret_cast<const char*>(panels), units * kUnit, begin, end};
+  if (!term.compact || kr(kernel_.precision) == 1) {
+    return {reinterpret_cast<const char*>(panels), k_groups * kGroupBytes, begin, end};
   }
-  const auto split = kernel_.precision == Precision::kInt8 ? split_units<std::uint8_t>
-                                                           : split_units<std::uint16_t>;
+  const auto split = kernel_.precision == Precision::kInt8 ? split_k_groups<std::uint8_t>
+                                                           : split_k_groups<std::uint16_t>;
   const std::size_t taps = conv_.size_ * conv_.size_;
-  const std::size_t bytes = (taps * term.channels + 1) * kernel_.channel_row();
-  char* const rows =
-      reinterpret_cast<char*>(task_scratch.channels[index].reserve((end - begin) * bytes / kUnit));
+  const std::size_t bytes = (taps * term.channels + 1) * kernel_.b_channel_row_bytes();
+  char* const rows = reinterpret_cast<char*>(
+      task_scratch.channels[index].reserve((end - begin) * bytes / kGroupBytes));
   for (std::size_t panel = begin; panel < end; ++panel) {
-    split(panels + (panel - begin) * units, taps, term.channels, width,
+    split(panels + (panel - begin) * k_groups, taps, term.channels, width,
           rows + (panel - begin) * bytes);
   }
   return {rows, bytes, begin, end};
 }
 
-Panels FrameConvPass::weights(std::size_t index, std::size_t row, std::size_t begin,
-                              std::size_t end) const {
-  const FrameConv::Term& term = conv_.terms_[index];
-  const Panels panels = conv_.compact_ ? gather(index, row, begin, end)
-                        : term.compact ? term.by_input->panels()
-                                       : term.all->panels();
+BPanels NhwcConvRun::weights(std::size_t index, std::size_t frame, std::size_t begin,
+                             std::size_t end) const {
+  const NhwcConv::Term& term = conv_.terms_[index];
+  const BPanels panels = conv_.compact_ ? pack_chosen_n(index, frame, begin, end)
+                         : term.compact ? term.chosen_k->panels()
+                                        : term.dense->panels();
   return term.compact && !conv_.winograd_
-             ? scratch_.reads[index].read_panels(row, kernel_, panels, begin, end,
+             ? scratch_.reads[index].read_panels(frame, kernel_, panels, begin, end,
                                                  task_scratch.panels[index])
              : panels;
 }
 
-ConvTarget FrameConvPass::target(std::size_t row, std::size_t begin, std::size_t end,
-                                 float* total) const {
-  const std::size_t width = kernel_.panel_width();
-  PerChannel channels = conv_.constants_.channels();
+ConvTarget NhwcConvRun::target(std::size_t frame, std::size_t begin, std::size_t end,
+                               float* total) const {
+  const std::size_t width = kernel_.nr;
+  EpiloguePerChannel channels = conv_.epilogue_.channels();
   if (conv_.compact_) {
-    const CompactChannels& stored = scratch_.output[row];
+    const ChannelOrder& stored = scratch_.output[frame];
     float* const bias = task_scratch.bias.reserve(panels_ * width);
     float* const scale = task_scratch.scale.reserve(panels_ * width);
     for (std::size_t i = begin * width; i < end * width; ++i) {
-      bias[i] = i < stored.size() ? conv_.constants_.bias(stored[i]) : 0.0f;
-      scale[i] = i < stored.size() ? conv_.constants_.scale(stored[i]) : 0.0f;
+      bias[i] = i < stored.size() ? conv_.epilogue_.bias(stored[i]) : 0.0f;
+      scale[i] = i < stored.size() ? conv_.epilogue_.scale(stored[i]) : 0.0f;
     }
     channels = {bias, scale};
   }
   std::fill_n(total + begin * width, (end - begin) * width, 0.0f);
-  return {tensors_.output + scratch_.output.offset(row),
+  return {tensors_.output + scratch_.output.offset(frame),
           scratch_.output.layout(),
           channels,
           nullptr,
@@ -229,109 +230,109 @@ ConvTarget FrameConvPass::target(std::size_t row, std::size_t begin, std::size_t
           total};
 }
 
-void FrameConvPass::convolve_rows(std::size_t row, RowRange range, std::size_t begin,
+void NhwcConvRun::convolve_panels(std::size_t frame, ImageRows range, std::size_t begin,
                                   std::size_t end, float* total) const {
-  const FrameLayout& layout = scratch_.output.layout();
+  const NhwcLayout& layout = scratch_.output.layout();
   if (begin == 0) {
-    layout.clear_border(tensors_.output + scratch_.output.offset(row), range.begin, range.end);
+    layout.clear_border(tensors_.output + scratch_.output.offset(frame), range.begin, range.end);
   }
-  end = std::min(end, panels_of(row));
+  end = std::min(end, panels_of(frame));
   if (begin >= end) {
     return;
   }
-  const ConvTarget to = target(row, begin, end, total);
-  const std::size_t stored = scratch_.output[row].size();
+  const ConvTarget to = target(frame, begin, end, total);
+  const std::size_t stored = scratch_.output[frame].size();
   if (conv_.winograd_) {
-    Panels panels[kMaxSources];
+    BPanels panels[kMaxSources];
     for (std::size_t i = 0; i < conv_.terms_.size(); ++i) {
-      panels[i] = weights(i, row, begin, end);
+      panels[i] = weights(i, frame, begin, end);
     }
-    convolve_patches(kernel_, scratch_.patches.reads(row), panels, to, true, range, layout.height,
-                     layout.width, stored, begin, end, task_scratch.patches);
+    convolve_winograd(kernel_, scratch_.winograd.reads(frame), panels, to, true, range,
+                      layout.height, layout.width, stored, begin, end, task_scratch.winograd);
     return;
   }
-  std::vector<ConvSource>& terms = task_scratch.terms;
+  std::vector<ConvTerm>& terms = task_scratch.terms;
   terms.clear();
   for (std::size_t i = 0; i < conv_.terms_.size(); ++i) {
-    const Panels panels = weights(i, row, begin, end);
-    terms.push_back(conv_.terms_[i].compact
-                        ? scratch_.reads[i].source(row, panels)
-                        : ConvSource{frame(i, row), scratch_.shapes[i], scratch_.steps[i], panels});
+    const BPanels panels = weights(i, frame, begin, end);
+    terms.push_back(conv_.terms_[i].compact ? scratch_.reads[i].source(frame, panels)
+                                            : ConvTerm{source_data(i, frame), scratch_.shapes[i],
+                                                       scratch_.entries[i], panels});
     terms.back().prefetches = conv_.size_ == 1;
   }
   convolve(kernel_, terms.data(), terms.size(), to, range, stored, begin, end, task_scratch.tiles);
 }
 
-void FrameConvPass::convolve_frames(std::size_t first, std::size_t last, std::size_t panel) const {
-  const FrameLayout& layout = scratch_.output.layout();
-  const std::size_t width = kernel_.panel_width();
-  std::vector<PatchFrame>& frames = task_scratch.frames;
+void NhwcConvRun::convolve_frames(std::size_t first, std::size_t last, std::size_t panel) const {
+  const NhwcLayout& layout = scratch_.output.layout();
+  const std::size_t width = kernel_.nr;
+  std::vector<WinogradFrame>& frames = task_scratch.frames;
   frames.clear();
-  Panels panels[kMaxSources];
-  for (std::size_t row = first; row < last; ++row) {
+  BPanels panels[kMaxSources];
+  for (std::size_t frame = first; frame < last; ++frame) {
     if (panel == 0) {
-      layout.clear_border(tensors_.output + scratch_.output.offset(row), 0, layout.height);
+      layout.clear_border(tensors_.output + scratch_.output.offset(frame), 0, layout.height);
     }
-    if (panel < panels_of(row)) {
+    if (panel < panels_of(frame)) {
       for (std::size_t i = 0; i < conv_.terms_.size(); ++i) {
-        panels[i] = weights(i, row, panel, panel + 1);
+        panels[i] = weights(i, frame, panel, panel + 1);
       }
-      frames.push_back(
-          scratch_.patches.frame(row, panels, target(row, panel, panel + 1, sums(row, 0, 1))));
+      frames.push_back(scratch_.winograd.frame(
+          frame, panels, target(frame, panel, panel + 1, partials(frame, 0, 1))));
     }
   }
   if (!frames.empty()) {
-    // Where rows store different channels, there is one row.
+    // Where frames store different channels, there is one.
     const std::size_t left = scratch_.output[first].size() - panel * width;
-    convolve_patches(frames.data(), frames.size(), true, panel, std::min(left, width),
-                     task_scratch.patches);
+    convolve_winograd(frames.data(), frames.size(), true, panel, std::min(left, width),
+                      task_scratch.winograd);
   }
 }
 
-void FrameConvPass::run_panels() {
-  sums_ = scratch_.sums.reserve(rows_ * sums_pitch_);
-  const RowRange whole{0, scratch_.output.layout().height};
+void NhwcConvRun::run_panels() {
+  partials_ = scratch_.partials.reserve(frames_ * partials_pitch_);
+  const ImageRows whole{0, scratch_.output.layout().height};
   if (!conv_.winograd_) {
     // Tasks that follow each other read the same panel's weights.
-    parallel_for_(panels_ * rows_, [&](std::size_t task) {
-      const std::size_t row = task % rows_, panel = task / rows_;
-      convolve_rows(row, whole, panel, panel + 1, sums(row, 0, 1));
+    parallel_for_(panels_ * frames_, [&](std::size_t task) {
+      const std::size_t frame = task % frames_, panel = task / frames_;
+      convolve_panels(frame, whole, panel, panel + 1, partials(frame, 0, 1));
     });
   } else {
-    scratch_.patches.transform(kernel_, whole.end, scratch_.output.layout().width, parallel_for_);
+    scratch_.winograd.transform(kernel_, whole.end, scratch_.output.layout().width, parallel_for_);
     const std::size_t chunks =
-        conv_.compact_ ? rows_ : std::min(rows_, ceil_div(kEnoughTasks / 2, panels_));
+        conv_.compact_ ? frames_ : std::min(frames_, ceil_div(kEnoughTasks / 2, panels_));
     parallel_for_(panels_ * chunks, [&](std::size_t task) {
       const std::size_t panel = task / chunks, chunk = task % chunks;
-      convolve_frames(rows_ * chunk / chunks, rows_ * (chunk + 1) / chunks, panel);
+      convolve_frames(frames_ * chunk / chunks, frames_ * (chunk + 1) / chunks, panel);
     });
   }
-  pool(1);
+  reduce_means(1);
 }
 
-void FrameConvPass::run_strips() {
+void NhwcConvRun::run_strips() {
   const std::size_t height = scratch_.output.layout().height;
-  const std::size_t step = conv_.winograd_ ? kPatchStep : 1;
+  const std::size_t step = conv_.winograd_ ? kWinogradOutput : 1;
   const std::size_t steps = ceil_div(height, step);
-  const std::size_t parts = std::clamp(ceil_div(kEnoughTasks, rows_), std::size_t{1}, steps);
-  sums_ = scratch_.sums.reserve(rows_ * parts * sums_pitch_);
-  parallel_for_(rows_ * parts, [&](std::size_t task) {
-    const std::size_t row = task / parts, part = task % parts;
-    const RowRange range{std::min(height, steps * part / parts * step),
-                         std::min(height, steps * (part + 1) / parts * step)};
-    convolve_rows(row, range, 0, panels_, sums(row, part, parts));
+  const std::size_t parts = std::clamp(ceil_div(kEnoughTasks, frames_), std::size_t{1}, steps);
+  partials_ = scratch_.partials.reserve(frames_ * parts * partials_pitch_);
+  parallel_for_(frames_ * parts, [&](std::size_t task) {
+    const std::size_t frame = task / parts, part = task % parts;
+    const ImageRows range{std::min(height, steps * part / parts * step),
+                          std::min(height, steps * (part + 1) / parts * step)};
+    convolve_panels(frame, range, 0, panels_, partials(frame, part, parts));
   });
-  pool(parts);
+  reduce_means(parts);
 }
 
-void FrameConvPass::pool(std::size_t parts) {
-  const FrameLayout& layout = scratch_.output.layout();
+void NhwcConvRun::reduce_means(std::size_t parts) {
+  const NhwcLayout& layout = scratch_.output.layout();
   const float scale = conv_.output_scale_ / static_cast<float>(layout.height * layout.width);
   scratch_.output.fuse_means(
-      [&](std::size_t row, std::size_t place) {
+      [&](std::size_t frame, std::size_t place) {
         float total = 0;
         for (std::size_t part = 0; part < parts; ++part) {
-          total += sums(row, part, parts)[place];
+          total += partials(frame, part, parts)[place];
         }
         return total * scale;
       },

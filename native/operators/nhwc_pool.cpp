@@ -13,19 +13,19 @@ namespace {
 // Enough tasks for the threads of a usual machine to finish together.
 constexpr std::size_t kEnoughTasks = 32;
 
-// Places [begin, begin + count) of a frame, whole units, and where they come to lie.
+// Places [begin, begin + count) of a frame, whole k_groups, and where they come to lie.
 struct Run {
   const char* frame;
   std::size_t begin, count, place;
 };
 
 struct Shared {
-  CompactFrames input, output;
-  AlignedArray<float> sums;
+  CompactNhwc input, output;
+  AlignedArray<float> partials;
 };
 struct TaskScratch {
   AlignedArray<char> pixels;
-  AlignedArray<float> sums;
+  AlignedArray<float> partials;
   std::vector<std::uint32_t> order;     // of a pooled pixel's values in the output
   std::vector<std::uint32_t> position;  // of a channel in the pooled pixel
 };
@@ -41,59 +41,61 @@ void copy_in_order(const char* from, const std::vector<std::uint32_t>& order, ch
 
 }  // namespace
 
-std::size_t FramePool::output_size(std::size_t input) const {
+std::size_t NhwcPool::output_size(std::size_t input) const {
   return stride == 1 ? input + 2 * pad - std::min(input + 2 * pad, kPoolWindow - 1)
                      : StemPool{pad, ceil}.output_size(input);
 }
 
-void pool_frames(const FramePool& pool, std::size_t rows, std::size_t height, std::size_t width,
-                 std::size_t channels, const FramePoolTensors& tensors,
-                 const ParallelFor& parallel_for) {
+void pool_nhwc(const NhwcPool& pool, std::size_t frames, std::size_t height, std::size_t width,
+               std::size_t channels, const NhwcPoolTensors& tensors,
+               const ParallelFor& parallel_for) {
   const Precision precision = pool.kernel->precision;
-  const std::size_t value = value_bytes(precision), group = per_unit(precision);
+  const std::size_t value = value_bytes(precision), k_values = kr(precision);
   const float factor = pool.scales.input / pool.scales.output;
-  const bool mean = pool.kind == FramePool::Kind::kMean;
+  const bool mean = pool.kind == NhwcPool::Kind::kMean;
   const auto copy = value == 4   ? copy_in_order<std::uint32_t>
                     : value == 2 ? copy_in_order<std::uint16_t>
                                  : copy_in_order<std::uint8_t>;
   const Pool3x3Kernel& pool_kernel = pool3x3_kernel(precision, pool.kernel->instruction_set);
   Shared& shared = own_shared;
   const bool reorders = tensors.output_policy != nullptr;
-  shared.input.assign(tensors.policy, rows, channels, {height, width, pool.input_border, 0});
-  shared.output.assign(reorders ? tensors.output_policy : tensors.policy, rows, channels,
+  shared.input.assign(tensors.policy, frames, channels, {height, width, pool.input_border, 0});
+  shared.output.assign(reorders ? tensors.output_policy : tensors.policy, frames, channels,
                        {pool.output_size(height), pool.output_size(width), pool.border, 0});
-  CompactFrames::order({&shared.input, &shared.output}, precision, parallel_for);
-  const FrameLayout& from = shared.input.layout();
-  const FrameLayout& to = shared.output.layout();
-  if (checked_product({rows, to.height, to.width}) == 0) {
+  CompactNhwc::order({&shared.input, &shared.output}, precision, parallel_for);
+  const NhwcLayout& from = shared.input.layout();
+  const NhwcLayout& to = shared.output.layout();
+  if (checked_product({frames, to.height, to.width}) == 0) {
     return;
   }
-  const std::size_t parts = std::clamp((kEnoughTasks + rows - 1) / rows, std::size_t{1}, to.height);
-  const std::size_t pitch = round_up(channels, group) + kLine / sizeof(float);
-  float* const sums = shared.sums.reserve(rows * parts * pitch);
-  parallel_for(rows * parts, [&](std::size_t task) {
-    const std::size_t row = task / parts, part = task % parts;
+  const std::size_t parts =
+      std::clamp((kEnoughTasks + frames - 1) / frames, std::size_t{1}, to.height);
+  const std::size_t pitch = round_up(channels, k_values) + kLine / sizeof(float);
+  float* const partials = shared.partials.reserve(frames * parts * pitch);
+  parallel_for(frames * parts, [&](std::size_t task) {
+    const std::size_t frame = task / parts, part = task % parts;
     const std::size_t begin = to.height * part / parts, end = to.height * (part + 1) / parts;
-    char* const frame = tensors.output + shared.output.offset(row);
-    to.clear_border(frame, begin, end);
+    char* const to_frame = tensors.output + shared.output.offset(frame);
+    to.clear_border(to_frame, begin, end);
 
     // What is pooled: all stored channels in their order, or what this frame sees of them.
-    const CompactChannels& own = shared.input[row];
-    const CompactChannels* const lender = reorders ? shared.input.previous(row) : nullptr;
+    const ChannelOrder& own = shared.input[frame];
+    const ChannelOrder* const lender = reorders ? shared.input.previous(frame) : nullptr;
     const std::size_t stored = reorders ? own.kept() : own.size();
-    const std::size_t lent = lender == nullptr ? 0 : lender->lent_begin() / group * group;
-    const char* const source = tensors.input + shared.input.offset(row);
+    const std::size_t lent = lender == nullptr ? 0 : lender->lent_begin() / k_values * k_values;
+    const char* const source = tensors.input + shared.input.offset(frame);
     // Pooling writes whole vectors, of cache lines at most.
     const std::size_t second = round_up(stored, kLine);
-    const Run runs[2] = {{source, 0, round_up(stored, group), 0},
-                         {source - from.frame_pitch(), lent,
-                          lender == nullptr ? 0 : round_up(lender->size() - lent, group), second}};
+    const Run runs[2] = {
+        {source, 0, round_up(stored, k_values), 0},
+        {source - from.frame_pitch(), lent,
+         lender == nullptr ? 0 : round_up(lender->size() - lent, k_values), second}};
     const std::size_t zero = second + round_up(runs[1].count, kLine);  // behind all others
-    const CompactChannels& wanted = shared.output[row];
+    const ChannelOrder& wanted = shared.output[frame];
     std::vector<std::uint32_t>& order = task_scratch.order;
-    float* const total = sums + task * pitch;
-    float* seen = total;  // sums of what is pooled
-    const std::size_t pixel_bytes = round_up((zero + 1) * value, kUnit);
+    float* const total = partials + task * pitch;
+    float* seen = total;  // partials of what is pooled
+    const std::size_t pixel_bytes = round_up((zero + 1) * value, kGroupBytes);
     char* pixels = nullptr;  // a row of them
     order.clear();
     if (reorders) {
@@ -109,8 +111,8 @@ void pool_frames(const FramePool& pool, std::size_t rows, std::size_t height, st
       for (std::size_t place = 0; place < wanted.size(); ++place) {
         order.push_back(position[wanted[place]]);
       }
-      order.resize(round_up(order.size(), group), static_cast<std::uint32_t>(zero));
-      seen = task_scratch.sums.reserve(zero + 1);
+      order.resize(round_up(order.size(), k_values), static_cast<std::uint32_t>(zero));
+      seen = task_scratch.partials.reserve(zero + 1);
       pixels = task_scratch.pixels.reserve(to.width * pixel_bytes);
       for (std::size_t x = 0; x < to.width; ++x) {
         std::memset(pixels + x * pixel_bytes + zero * value, 0, value);
@@ -119,7 +121,7 @@ void pool_frames(const FramePool& pool, std::size_t rows, std::size_t height, st
     std::fill_n(seen, reorders ? zero + 1 : pitch, 0.0f);
 
     for (std::size_t y = begin; y < end; ++y) {
-      char* const result = frame + to.offset(static_cast<std::ptrdiff_t>(y), 0);
+      char* const result = to_frame + to.offset(static_cast<std::ptrdiff_t>(y), 0);
       for (const Run& run : runs) {
         PoolRow pooled{mean,
                        pool.stride,
@@ -151,10 +153,10 @@ void pool_frames(const FramePool& pool, std::size_t rows, std::size_t height, st
   });
   const float scale = pool.scales.output / static_cast<float>(to.height * to.width);
   shared.output.fuse_means(
-      [&](std::size_t row, std::size_t place) {
+      [&](std::size_t frame, std::size_t place) {
         float total = 0;
         for (std::size_t part = 0; part < parts; ++part) {
-          total += sums[(row * parts + part) * pitch + place];
+          total += partials[(frame * parts + part) * pitch + place];
         }
         return total * scale;
       },

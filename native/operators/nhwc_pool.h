@@ -15,7 +15,7 @@
 
 namespace adafuse {
 
-struct FramePool {
+struct NhwcPool {
   enum class Kind { kMax, kMean };
 
   Kind kind;
@@ -24,22 +24,22 @@ struct FramePool {
   bool ceil;           // a last window may reach beyond the plane
   std::size_t input_border;
   std::size_t border;  // of the output
-  const TileKernel* kernel;
-  FrameScales scales = {};
+  const IgemmKernel* kernel;
+  ActivationScales scales = {};
 
   std::size_t output_size(std::size_t input) const;
 };
 
-struct FramePoolTensors {
-  const char* input;            // (rows) frames, see CompactFrames
+struct NhwcPoolTensors {
+  const char* input;            // (frames) frames, see CompactNhwc
   const Policy* policy;         // that the input is stored under, or null
   const Policy* output_policy;  // the output's own decisions; null to go on with the input's
-  char* output;                 // (rows) frames
-  float* pooled;                // (rows, channels): means as the next layer sees them
+  char* output;                 // (frames) frames
+  float* pooled;                // (frames, channels): means as the next layer sees them
 };
 
-void pool_frames(const FramePool& pool, std::size_t rows, std::size_t height, std::size_t width,
-                 std::size_t channels, const FramePoolTensors& tensors,
-                 const ParallelFor& parallel_for);
+void pool_nhwc(const NhwcPool& pool, std::size_t frames, std::size_t height, std::size_t width,
+               std::size_t channels, const NhwcPoolTensors& tensors,
+               const ParallelFor& parallel_for);
 
 }  // namespace adafuse

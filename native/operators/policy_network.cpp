@@ -10,9 +10,9 @@ namespace adafuse {
 namespace {
 
 // Enough parts for the threads of a usual machine to finish together, and few enough for the
-// logits that each part of the hidden units gives to be added up soon.
+// logits that each part of the hidden k_groups gives to be added up soon.
 constexpr std::size_t kMostParts = 16;
-// Hidden units whose rows of weights stay in the nearest caches for all inputs.
+// Hidden k_groups whose rows of weights stay in the nearest caches for all inputs.
 constexpr std::size_t kUnitsAtOnce = 32;
 // Logits that are added up faster than threads begin.
 constexpr std::size_t kFewLogits = 1 << 15;
@@ -30,23 +30,24 @@ void in_parts(std::size_t count, const ParallelFor& parallel_for, const Body& bo
   });
 }
 
-// The first layer for the units from `begin` to `end`: (rows, hidden) in `units`.
+// The first layer for the k_groups from `begin` to `end`: (rows, hidden) in `k_groups`.
 template <typename Weight>
 void find_units(const PolicyNetwork<Weight>& network, const PolicyHistory& history,
                 const float* features, std::size_t rows, std::size_t begin, std::size_t end,
-                float* weighed, float* units) {
-  const RowProducts<Weight>& kernel = row_products<Weight>();
+                float* weighed, float* k_groups) {
+  const GemvKernel<Weight>& kernel = *gemv_kernels<Weight>().front();
   const std::size_t width = network.features, hidden = network.hidden;
   const std::size_t skipped = history.exists() ? width : 0;  // weights of the previous features
   const std::size_t pitch = skipped + width;
-  for (std::size_t first = begin; first < end; first += kRowsAtOnce) {
-    const std::size_t count = std::min(kRowsAtOnce, end - first);
+  for (std::size_t first = begin; first < end; first += kGemvRows) {
+    const std::size_t count = std::min(kGemvRows, end - first);
     const Weight* const weights = network.weight0 + first * pitch;
     if (history.features != nullptr) {
       kernel.multiply(weights, pitch, count, history.features, rows, width, weighed + first,
                       hidden);
     }
-    kernel.multiply(weights + skipped, pitch, count, features, rows, width, units + first, hidden);
+    kernel.multiply(weights + skipped, pitch, count, features, rows, width, k_groups + first,
+                    hidden);
   }
   const float* const before = history.weighed != nullptr ? history.weighed : weighed;
   const float lowest = network.rectifies ? 0.0f : -std::numeric_limits<float>::infinity();
@@ -55,16 +56,16 @@ void find_units(const PolicyNetwork<Weight>& network, const PolicyHistory& histo
       std::fill(weighed + row * hidden + begin, weighed + row * hidden + end, 0.0f);
     }
     for (std::size_t i = begin; i < end; ++i) {
-      float& unit = units[row * hidden + i];
-      unit = std::max(lowest,
-                      network.scale0[i] * (before[row * hidden + i] + unit) + network.bias0[i]);
+      float& k_group = k_groups[row * hidden + i];
+      k_group = std::max(
+          lowest, network.scale0[i] * (before[row * hidden + i] + k_group) + network.bias0[i]);
     }
   }
 }
 
-// Adds what at most kUnitsAtOnce units from `begin` to `end` weigh to the logits of a row.
+// Adds what at most kUnitsAtOnce k_groups from `begin` to `end` weigh to the logits of a row.
 template <typename Weight>
-void add_logits(const PolicyNetwork<Weight>& network, const float* units, std::size_t begin,
+void add_logits(const PolicyNetwork<Weight>& network, const float* k_groups, std::size_t begin,
                 std::size_t end, float* logits) {
   const std::size_t outputs = network.actions.count * network.channels;
   const Weight* weights[kUnitsAtOnce];
@@ -72,10 +73,10 @@ void add_logits(const PolicyNetwork<Weight>& network, const float* units, std::s
   std::size_t active = 0;
   for (std::size_t i = begin; i < end; ++i) {
     weights[active] = network.weight1 + i * outputs;
-    factors[active] = units[i];
-    active += units[i] != 0;
+    factors[active] = k_groups[i];
+    active += k_groups[i] != 0;
   }
-  row_products<Weight>().accumulate(weights, factors, active, outputs, logits);
+  gemv_kernels<Weight>().front()->accumulate(weights, factors, active, outputs, logits);
 }
 
 // The actions of the channels from `begin` to `end` of a row, whose logits are in `parts` matrices
@@ -94,7 +95,7 @@ void choose(const PolicyNetwork<Weight>& network, const float* partial, std::siz
   }
   float* const sums = logits + row * outputs;
   std::copy(network.bias1 + first, network.bias1 + last, sums + first);
-  row_products<float>().accumulate(weights, factors, parts, last - first, sums + first);
+  gemv_kernels<float>().front()->accumulate(weights, factors, parts, last - first, sums + first);
   for (std::size_t channel = begin; channel < end; ++channel) {
     const float* const of = sums + channel * kActions;
     actions[row * network.channels + channel] =
@@ -112,9 +113,9 @@ void decide(const PolicyNetwork<Weight>& network, const PolicyHistory& history,
             const ParallelFor& parallel_for) {
   const std::size_t hidden = network.hidden, outputs = network.actions.count * network.channels;
   const std::size_t parts = parts_of(hidden);
-  float* const units =
+  float* const k_groups =
       shared_values.reserve(checked_product({rows, 2 * hidden + (parts + 1) * outputs}));
-  float* const weighed = units + rows * hidden;
+  float* const weighed = k_groups + rows * hidden;
   float* const logits = weighed + rows * hidden;
   float* const partial = logits + rows * outputs;  // (parts, rows, outputs)
   in_parts(hidden, parallel_for, [&](std::size_t part, std::size_t begin, std::size_t end) {
@@ -122,9 +123,9 @@ void decide(const PolicyNetwork<Weight>& network, const PolicyHistory& history,
     std::fill_n(sums, rows * outputs, 0.0f);
     for (std::size_t first = begin; first < end; first += kUnitsAtOnce) {
       const std::size_t last = std::min(first + kUnitsAtOnce, end);
-      find_units(network, history, features, rows, first, last, weighed, units);
+      find_units(network, history, features, rows, first, last, weighed, k_groups);
       for (std::size_t row = 0; row < rows; ++row) {
-        add_logits(network, units + row * hidden, first, last, sums + row * outputs);
+        add_logits(network, k_groups + row * hidden, first, last, sums + row * outputs);
       }
     }
   });
@@ -145,11 +146,11 @@ template <typename Weight>
 void weigh_history(std::size_t features, std::size_t hidden, const Weight* weight0,
                    const float* previous, std::size_t rows, float* weighed,
                    const ParallelFor& parallel_for) {
-  const RowProducts<Weight>& kernel = row_products<Weight>();
+  const GemvKernel<Weight>& kernel = *gemv_kernels<Weight>().front();
   in_parts(hidden, parallel_for, [&](std::size_t /*part*/, std::size_t begin, std::size_t end) {
-    for (std::size_t first = begin; first < end; first += kRowsAtOnce) {
+    for (std::size_t first = begin; first < end; first += kGemvRows) {
       kernel.multiply(weight0 + first * 2 * features, 2 * features,
-                      std::min(kRowsAtOnce, end - first), previous, rows, features, weighed + first,
+                      std::min(kGemvRows, end - first), previous, rows, features, weighed + first,
                       hidden);
     }
   });

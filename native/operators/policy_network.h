@@ -2,7 +2,7 @@
 //
 // So few frames use every weight seldom, so memory is what it waits for: all threads read, whole
 // rows one after another, and networks that share weights name the same memory.  What need not be
-// read is left: rows of hidden units that ReLU sets to zero, and the weights of the previous
+// read is left: rows of hidden k_groups that ReLU sets to zero, and the weights of the previous
 // features where networks that share them weighed theirs together.
 #pragma once
 
@@ -33,7 +33,7 @@ struct PolicyNetwork {
       weight1;         // (hidden, actions.count * channels): the logits of a channel side by side
   const float* bias1;  // (actions.count * channels)
   PolicyActions actions = {};
-  bool rectifies = true;  // ReLU stands behind the hidden units
+  bool rectifies = true;  // ReLU stands behind the hidden k_groups
 };
 
 // The previous frames' pooled features (rows, features), or their share (rows, hidden) of the sums

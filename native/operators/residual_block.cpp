@@ -17,7 +17,7 @@ float last_input_scale(const ResidualBlockSpec& spec) {
   return spec.conv3 ? spec.scales.conv2 : spec.scales.conv1;
 }
 
-bool by_winograd(const ResidualBlockSpec& spec, const TileKernel& kernel, const ConvWeights& conv,
+bool by_winograd(const ResidualBlockSpec& spec, const IgemmKernel& kernel, const ConvWeights& conv,
                  std::size_t stride) {
   return spec.winograd && kernel.precision == Precision::kFloat32 && conv.panels == nullptr &&
          conv.taps == 9 && stride == 1;
@@ -29,7 +29,7 @@ std::size_t conv2_stride(const ResidualBlockSpec& spec) {
 
 // Weights in the order `Packed`, at 36 positions where `winograd`.
 template <typename Packed, typename... Arguments>
-Packed pack(bool winograd, const TileKernel& kernel, const ConvWeights& conv,
+Packed pack(bool winograd, const IgemmKernel& kernel, const ConvWeights& conv,
             const Arguments&... arguments) {
   return winograd ? Packed(kernel, WinogradWeights(conv).conv(), arguments...)
                   : Packed(kernel, conv, arguments...);
@@ -72,7 +72,7 @@ const ResidualBlockSpec& validated(const ResidualBlockSpec& spec) {
 
 }  // namespace
 
-ResidualBlock::ResidualBlock(const ResidualBlockSpec& spec, const TileKernel& kernel)
+ResidualBlock::ResidualBlock(const ResidualBlockSpec& spec, const IgemmKernel& kernel)
     : kernel_(kernel),
       in_channels_(validated(spec).conv1.inputs),
       mid_channels_(spec.conv1.outputs),
@@ -82,13 +82,13 @@ ResidualBlock::ResidualBlock(const ResidualBlockSpec& spec, const TileKernel& ke
       shortcut_shift_(spec.shift_shortcut ? spec.shift : TemporalShift{}),
       winograd1_(by_winograd(spec, kernel, spec.conv1, spec.stride)),
       winograd2_(by_winograd(spec, kernel, spec.conv2, conv2_stride(spec))),
-      conv1_(pack<OutputWeights>(winograd1_, kernel, spec.conv1, spec.shift)),
-      conv2_(pack<ChannelWeights>(winograd2_, kernel, spec.conv2)),
+      conv1_(pack<PackedBForChosenN>(winograd1_, kernel, spec.conv1, spec.shift)),
+      conv2_(pack<PackedBForChosenK>(winograd2_, kernel, spec.conv2)),
       scales_(spec.scales),
-      sums1_(kernel, spec.conv1, scales_.input, scales_.conv1),
-      sums2_(kernel, spec.conv2, scales_.conv1, scales_.conv2),
-      last_sums_(kernel, spec.shortcut ? *spec.shortcut : last(spec),
-                 spec.shortcut ? scales_.input : last_input_scale(spec), scales_.output) {
+      epilogue1_(kernel, spec.conv1, scales_.input, scales_.conv1),
+      epilogue2_(kernel, spec.conv2, scales_.conv1, scales_.conv2),
+      last_epilogue_(kernel, spec.shortcut ? *spec.shortcut : last(spec),
+                     spec.shortcut ? scales_.input : last_input_scale(spec), scales_.output) {
   if (spec.conv3) {
     conv3_.emplace(kernel, *spec.conv3, TemporalShift{});
   }
@@ -96,28 +96,28 @@ ResidualBlock::ResidualBlock(const ResidualBlockSpec& spec, const TileKernel& ke
     shortcut_.emplace(kernel, *spec.shortcut, shortcut_shift_);
   }
   if (spec.shortcut) {
-    const SumConstants path(kernel, last(spec), last_input_scale(spec), scales_.output);
-    last_sums_.add_bias(path);
-    rescale_.reserve(round_up(out_channels_, kernel.panel_width()));
-    std::fill_n(rescale_.data(), round_up(out_channels_, kernel.panel_width()), 0.0f);
+    const EpilogueConstants path(kernel, last(spec), last_input_scale(spec), scales_.output);
+    last_epilogue_.add_bias(path);
+    rescale_.reserve(round_up(out_channels_, kernel.nr));
+    std::fill_n(rescale_.data(), round_up(out_channels_, kernel.nr), 0.0f);
     for (std::size_t i = 0; i < out_channels_; ++i) {
-      rescale_.data()[i] = path.scale(i) / last_sums_.scale(i);
+      rescale_.data()[i] = path.scale(i) / last_epilogue_.scale(i);
     }
   }
 }
 
-FrameLayout ResidualBlock::input_layout(std::size_t height, std::size_t width) const {
+NhwcLayout ResidualBlock::input_layout(std::size_t height, std::size_t width) const {
   return {height, width, border(), channel_pitch(in_channels_, kernel_.precision)};
 }
 
-FrameLayout ResidualBlock::output_layout(std::size_t height, std::size_t width) const {
+NhwcLayout ResidualBlock::output_layout(std::size_t height, std::size_t width) const {
   const auto strided = [&](std::size_t size) { return (size + stride_ - 1) / stride_; };
   return {strided(height), strided(width), border(),
           channel_pitch(out_channels_, kernel_.precision)};
 }
 
-FrameLayout ResidualBlock::history_layout(std::size_t height, std::size_t width) const {
-  const FrameLayout plane =
+NhwcLayout ResidualBlock::history_layout(std::size_t height, std::size_t width) const {
+  const NhwcLayout plane =
       is_bottleneck() ? input_layout(height, width) : output_layout(height, width);
   // What is reused begins on a cache line of its own.
   const std::size_t line = kLine / value_bytes(kernel_.precision);
@@ -128,7 +128,7 @@ void ResidualBlock::run(std::size_t clips, std::size_t frames, std::size_t heigh
                         std::size_t width, const ResidualBlockTensors& tensors,
                         const Policy* policy, const ParallelFor& parallel_for) const {
   if (checked_product({clips, frames, height, width}) > 0) {
-    ResidualPass(*this, clips * frames, frames, height, width, tensors, policy, nullptr)
+    ResidualRun(*this, clips * frames, frames, height, width, tensors, policy, nullptr)
         .run(parallel_for);
   }
 }
@@ -139,7 +139,7 @@ void ResidualBlock::run_streams(std::size_t streams, std::size_t height, std::si
                                 const ParallelFor& parallel_for) const {
   require(shift_.from_next + shift_.from_previous == 0, "streams need blocks without shift");
   if (checked_product({streams, height, width}) > 0) {
-    ResidualPass(*this, streams, 1, height, width, tensors, &policy, &history).run(parallel_for);
+    ResidualRun(*this, streams, 1, height, width, tensors, &policy, &history).run(parallel_for);
   }
 }
 

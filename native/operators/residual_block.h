@@ -35,14 +35,14 @@ struct ResidualBlockSpec {
   std::size_t stride = 1;               // of the 3x3 convolution that comes first
   TemporalShift shift;
   ResidualBlockScales scales;
-  bool winograd = false;       // 3x3 convolutions of stride 1 by minimal filtering, in kFloat32
+  bool winograd = false;       // 3x3 convolutions of stride 1 by Winograd, in kFloat32
   bool shift_shortcut = true;  // a shortcut convolution reads the shifted input
 };
 
 struct ResidualBlockTensors {
-  const char* input;  // (rows) frames of the input layout
-  char* output;       // (rows) frames of the output layout; the input itself if layouts are equal
-  float* pooled;      // (rows, out_channels): means of the output over each frame
+  const char* input;  // (frames) frames of the input layout
+  char* output;       // (frames) frames of the output layout; the input itself if layouts are equal
+  float* pooled;      // (frames, out_channels): means of the output over each frame
 };
 
 // What streams hand from frame to frame; all zeros begin a stream.
@@ -58,7 +58,7 @@ class ResidualBlock {
  public:
   // Packs the weights, which need not outlive the call unless they are lasting.  Throws
   // std::invalid_argument when they do not fit each other.
-  ResidualBlock(const ResidualBlockSpec& spec, const TileKernel& kernel);
+  ResidualBlock(const ResidualBlockSpec& spec, const IgemmKernel& kernel);
 
   bool is_bottleneck() const { return conv3_.has_value(); }
   bool has_identity() const { return !shortcut_.has_value(); }
@@ -68,12 +68,12 @@ class ResidualBlock {
 
   // A 3x3 convolution reads the zeros around its input, so basic blocks pass frames with a border.
   std::size_t border() const { return is_bottleneck() ? 0 : 1; }
-  FrameLayout input_layout(std::size_t height, std::size_t width) const;
-  FrameLayout output_layout(std::size_t height, std::size_t width) const;
+  NhwcLayout input_layout(std::size_t height, std::size_t width) const;
+  NhwcLayout output_layout(std::size_t height, std::size_t width) const;
   // Of conv1's result between frames: the channels that are not missing, side by side, and behind
   // them what the frame reused.  Pixels lie as close as these channels allow; the layout has room
   // for any number.
-  FrameLayout history_layout(std::size_t height, std::size_t width) const;
+  NhwcLayout history_layout(std::size_t height, std::size_t width) const;
 
   // Runs `clips * frames` frames of height x width; `policy` (channels = mid_channels) may be null,
   // which keeps everything.  The result does not depend on how `parallel_for` spreads the work.
@@ -88,21 +88,21 @@ class ResidualBlock {
                    const Policy& policy, const ParallelFor& parallel_for) const;
 
  private:
-  friend class ResidualPass;
+  friend class ResidualRun;
 
-  const TileKernel& kernel_;
+  const IgemmKernel& kernel_;
   std::size_t in_channels_;
   std::size_t mid_channels_;
   std::size_t out_channels_;
   std::size_t stride_;
   TemporalShift shift_, shortcut_shift_;
-  bool winograd1_, winograd2_;  // conv1 and conv2 are done by minimal filtering
-  OutputWeights conv1_;
-  ChannelWeights conv2_;
-  std::optional<PanelWeights> conv3_;
-  std::optional<PanelWeights> shortcut_;
+  bool winograd1_, winograd2_;  // conv1 and conv2 are done by Winograd
+  PackedBForChosenN conv1_;
+  PackedBForChosenK conv2_;
+  std::optional<PackedB> conv3_;
+  std::optional<PackedB> shortcut_;
   ResidualBlockScales scales_;
-  SumConstants sums1_, sums2_, last_sums_;
+  EpilogueConstants epilogue1_, epilogue2_, last_epilogue_;
   AlignedArray<float> rescale_;  // from conv3's or conv2's sums to those of the shortcut
 };
 

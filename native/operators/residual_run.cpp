@@ -7,20 +7,20 @@
 namespace adafuse {
 
 // What a pass shares between threads, kept by the thread that runs it from block to block.
-struct OriginPanel {
+struct FramePanel {
   std::size_t origin, panel;
 };
 struct Scratch {
   AlignedArray<char> y, z, input;
-  AlignedArray<float> sums;
-  std::vector<CompactChannels> channels;            // per origin
-  std::vector<InputShape> mids;                     // of conv2, per row
-  std::vector<OriginPanel> first_panels;            // of conv1
-  CompactReads reads;                               // of conv2, per row
-  std::array<StepList, 4> first_steps, skip_steps;  // by the neighbours of a frame
-  StepList narrow_steps;
-  // What conv1 and conv2 read by minimal filtering, per origin and per row.
-  PatchedFrames first_patches, second_patches;
+  AlignedArray<float> partials;
+  std::vector<ChannelOrder> channels;                   // per origin
+  std::vector<InputShape> mids;                         // of conv2, per frame
+  std::vector<FramePanel> first_panels;                 // of conv1
+  CompactInputs reads;                                  // of conv2, per frame
+  std::array<KIndirection, 4> first_steps, skip_steps;  // by the neighbours of a frame
+  KIndirection narrow_steps;
+  // What conv1 and conv2 read by Winograd, per origin and per frame.
+  WinogradFrames conv1_winograd, conv2_winograd;
 };
 
 namespace {
@@ -30,11 +30,11 @@ struct TaskScratch {
   AlignedArray<std::uint32_t> panels;
   AlignedArray<float> bias, scale, zeros;
   AlignedArray<char> z;
-  std::vector<const std::uint32_t*> gathered;
-  std::vector<ConvSource> terms;
-  std::vector<PixelTile> tiles;
-  PatchScratch patches;
-  std::vector<PatchFrame> frames;
+  std::vector<const std::uint32_t*> chosen;
+  std::vector<ConvTerm> terms;
+  std::vector<OutputTile> tiles;
+  WinogradScratch winograd;
+  std::vector<WinogradFrame> frames;
   std::vector<std::size_t> places;
 };
 thread_local Scratch pass_scratch;
@@ -69,27 +69,27 @@ void copy_values(const char* from, const std::vector<std::size_t>& places, char*
 
 }  // namespace
 
-ResidualPass::ResidualPass(const ResidualBlock& block, std::size_t rows, std::size_t frames,
-                           std::size_t height, std::size_t width,
-                           const ResidualBlockTensors& tensors, const Policy* policy,
-                           const ResidualBlockHistory* history)
+ResidualRun::ResidualRun(const ResidualBlock& block, std::size_t frames,
+                         std::size_t frames_per_clip, std::size_t height, std::size_t width,
+                         const ResidualBlockTensors& tensors, const Policy* policy,
+                         const ResidualBlockHistory* history)
     : block_(block),
       kernel_(block.kernel_),
-      rows_(rows),
       frames_(frames),
+      frames_per_clip_(frames_per_clip),
       tensors_(tensors),
       policy_(policy),
       history_(history),
       output_(block.output_layout(height, width)),
       scratch_(pass_scratch),
       x_(tensors.input),
-      sums_pitch_(round_up(block.out_channels_, kernel_.panel_width()) + kLine / sizeof(float)) {
+      partials_pitch_(round_up(block.out_channels_, kernel_.nr) + kLine / sizeof(float)) {
   const bool bottleneck = block.is_bottleneck();
   const std::size_t first_stride = bottleneck ? 1 : block.stride_;
-  const FrameLayout in = block.input_layout(height, width);
+  const NhwcLayout in = block.input_layout(height, width);
   input_ = {in, block.in_channels_, bottleneck ? std::size_t{1} : std::size_t{3}, first_stride};
   skipped_ = {in, block.in_channels_, 1, block.stride_};
-  const FrameLayout middle = bottleneck ? in : output_;
+  const NhwcLayout middle = bottleneck ? in : output_;
   mid_ = {{middle.height, middle.width, 1, 0},
           block.mid_channels_,
           3,
@@ -101,34 +101,35 @@ ResidualPass::ResidualPass(const ResidualBlock& block, std::size_t rows, std::si
       1};
 }
 
-Neighbours ResidualPass::neighbours(std::size_t row) const {
-  return {row % frames_ != 0, (row + 1) % frames_ != 0};
+Neighbours ResidualRun::neighbours(std::size_t frame) const {
+  return {frame % frames_per_clip_ != 0, (frame + 1) % frames_per_clip_ != 0};
 }
 
-const StepList& ResidualPass::shifted(const std::array<StepList, 4>& lists, std::size_t row) const {
+const KIndirection& ResidualRun::shifted(const std::array<KIndirection, 4>& lists,
+                                         std::size_t frame) const {
   if (!shifts()) {
     return lists[0];
   }
-  const Neighbours near = neighbours(row);
+  const Neighbours near = neighbours(frame);
   return lists[(near.previous ? 1 : 0) + (near.next ? 2 : 0)];
 }
 
-void ResidualPass::prepare() {
+void ResidualRun::prepare() {
   scratch_.channels.resize(std::max(scratch_.channels.size(), origins()));
-  scratch_.mids.assign(rows_, mid_);
-  scratch_.reads.reset(rows_, kernel_.chunk > 1);
-  scratch_.first_patches.resize(origins());
-  scratch_.second_patches.resize(rows_);
+  scratch_.mids.assign(frames_, mid_);
+  scratch_.reads.reset(frames_, kernel_.k_block > 1);
+  scratch_.conv1_winograd.resize(origins());
+  scratch_.conv2_winograd.resize(frames_);
   if (streams()) {
     prepare_streams();
   } else {
     prepare_clips();
   }
   for (std::size_t origin = 0; block_.winograd1_ && origin < origins(); ++origin) {
-    PatchReads& reads = scratch_.first_patches.reads(origin);
+    WinogradInput& reads = scratch_.conv1_winograd.reads(origin);
     reads.clear();
     if (scratch_.channels[origin].computed() > 0) {
-      reads.add(origin_input(origin), input_, block_.shift_, neighbours(origin % rows_), kernel_);
+      reads.add(origin_input(origin), input_, block_.shift_, neighbours(origin % frames_), kernel_);
     }
   }
   for (std::size_t i = 0; i < (shifts() ? scratch_.first_steps.size() : 1); ++i) {
@@ -141,86 +142,87 @@ void ResidualPass::prepare() {
   scratch_.narrow_steps.assign(narrow_, kernel_, {}, {false, false});
 }
 
-const InputShape& ResidualPass::mid(std::size_t row) const {
-  return scratch_.mids[row];
+const InputShape& ResidualRun::mid(std::size_t frame) const {
+  return scratch_.mids[frame];
 }
 
 // Pixels lie as close as their channels allow.
-FrameLayout ResidualPass::mid_layout(std::size_t own, std::size_t reused) const {
+NhwcLayout ResidualRun::mid_layout(std::size_t own, std::size_t reused) const {
   const std::size_t bytes = value_bytes(kernel_.precision);
-  FrameLayout layout = mid_.layout;
+  NhwcLayout layout = mid_.layout;
   layout.pitch = pixel_pitch(reused_offset(own) + reused * bytes);
   return layout;
 }
 
-void ResidualPass::prepare_clips() {
+void ResidualRun::prepare_clips() {
   std::size_t most = 0;
-  for (std::size_t row = 0; row < rows_; ++row) {
-    scratch_.channels[row].assign(policy_, row, block_.mid_channels_);
-    most = std::max(most, scratch_.channels[row].size());
+  for (std::size_t frame = 0; frame < frames_; ++frame) {
+    scratch_.channels[frame].assign(policy_, frame, block_.mid_channels_);
+    most = std::max(most, scratch_.channels[frame].size());
   }
-  const FrameLayout layout = mid_layout(most, 0);
+  const NhwcLayout layout = mid_layout(most, 0);
   y_pitch_ = layout.frame_pitch();
-  y_ = scratch_.y.reserve(rows_ * y_pitch_ + kLine);
-  for (std::size_t row = 0; row < rows_; ++row) {
-    scratch_.mids[row].layout = layout;
-    const CompactChannels* previous =
-        neighbours(row).previous ? &scratch_.channels[row - 1] : nullptr;
-    prepare_reads(row, previous, -static_cast<std::ptrdiff_t>(y_pitch_));
+  y_ = scratch_.y.reserve(frames_ * y_pitch_ + kLine);
+  for (std::size_t frame = 0; frame < frames_; ++frame) {
+    scratch_.mids[frame].layout = layout;
+    const ChannelOrder* previous =
+        neighbours(frame).previous ? &scratch_.channels[frame - 1] : nullptr;
+    prepare_reads(frame, previous, -static_cast<std::ptrdiff_t>(y_pitch_));
   }
 }
 
-void ResidualPass::prepare_streams() {
+void ResidualRun::prepare_streams() {
   const std::size_t channels = block_.mid_channels_;
   y_pitch_ = block_.history_layout(input_.layout.height, input_.layout.width).frame_pitch();
   y_ = history_->next_convolution;
-  for (std::size_t row = 0; row < rows_; ++row) {
-    CompactChannels& reused = scratch_.channels[rows_ + row];
-    scratch_.channels[row].assign(policy_, row, channels);
-    reused.assign_reused(*policy_, row, history_->missing + row * channels);
-    const std::size_t own = scratch_.channels[row].size();
-    scratch_.mids[row].layout = mid_layout(own, reused.size());
-    prepare_reads(row, &reused, static_cast<std::ptrdiff_t>(reused_offset(own)));
+  for (std::size_t frame = 0; frame < frames_; ++frame) {
+    ChannelOrder& reused = scratch_.channels[frames_ + frame];
+    scratch_.channels[frame].assign(policy_, frame, channels);
+    reused.assign_reused(*policy_, frame, history_->missing + frame * channels);
+    const std::size_t own = scratch_.channels[frame].size();
+    scratch_.mids[frame].layout = mid_layout(own, reused.size());
+    prepare_reads(frame, &reused, static_cast<std::ptrdiff_t>(reused_offset(own)));
     for (std::size_t channel = 0; channel < channels; ++channel) {
-      history_->next_missing[row * channels + channel] = policy_->keeps(row, channel)    ? kStored
-                                                         : policy_->reuses(row, channel) ? kReused
-                                                                                         : kSkipped;
+      history_->next_missing[frame * channels + channel] = policy_->keeps(frame, channel) ? kStored
+                                                           : policy_->reuses(frame, channel)
+                                                               ? kReused
+                                                               : kSkipped;
     }
   }
 }
 
-void ResidualPass::prepare_reads(std::size_t row, const CompactChannels* previous,
-                                 std::ptrdiff_t distance) {
-  const CompactChannels& own = scratch_.channels[row];
+void ResidualRun::prepare_reads(std::size_t frame, const ChannelOrder* previous,
+                                std::ptrdiff_t distance) {
+  const ChannelOrder& own = scratch_.channels[frame];
   if (block_.winograd2_) {
-    PatchReads& reads = scratch_.second_patches.reads(row);
+    WinogradInput& reads = scratch_.conv2_winograd.reads(frame);
     reads.clear();
-    reads.add(y(row), mid(row), own, previous, distance, kernel_);
+    reads.add(y(frame), mid(frame), own, previous, distance, kernel_);
   } else {
-    scratch_.reads.add(row, {y(row), mid(row), own, previous, distance});
+    scratch_.reads.add(frame, {y(frame), mid(frame), own, previous, distance});
   }
 }
 
-void ResidualPass::finish_reads(const ParallelFor& parallel_for) const {
+void ResidualRun::finish_reads(const ParallelFor& parallel_for) const {
   if (!block_.winograd2_) {
     scratch_.reads.finish(kernel_, parallel_for);
   }
 }
 
 // Where in a pixel lies what is reused.
-std::size_t ResidualPass::reused_offset(std::size_t own) const {
+std::size_t ResidualRun::reused_offset(std::size_t own) const {
   return round_up(own * value_bytes(kernel_.precision), kLine);
 }
 
-const char* ResidualPass::origin_input(std::size_t origin) const {
-  return is_late(origin) ? history_->input + (origin - rows_) * input_.layout.frame_pitch()
-                         : x(origin);
+const char* ResidualRun::origin_input(std::size_t origin) const {
+  return is_deferred(origin) ? history_->input + (origin - frames_) * input_.layout.frame_pitch()
+                             : x(origin);
 }
 
-void ResidualPass::copy_reused(std::size_t row, RowRange rows) const {
-  const CompactChannels& reused = scratch_.channels[rows_ + row];
+void ResidualRun::copy_reused(std::size_t frame, ImageRows rows) const {
+  const ChannelOrder& reused = scratch_.channels[frames_ + frame];
   const std::size_t bytes = value_bytes(kernel_.precision);
-  const std::int32_t* const missing = history_->missing + row * block_.mid_channels_;
+  const std::int32_t* const missing = history_->missing + frame * block_.mid_channels_;
   std::vector<std::size_t>& places = task_scratch.places;
   places.clear();
   std::size_t place = 0, next = reused.computed();
@@ -236,19 +238,19 @@ void ResidualPass::copy_reused(std::size_t row, RowRange rows) const {
   const auto copy = bytes == 4   ? copy_values<std::uint32_t>
                     : bytes == 2 ? copy_values<std::uint16_t>
                                  : copy_values<std::uint8_t>;
-  // The rest of the last unit meets weights of zero, and must be numbers.
-  const std::size_t filling = round_up(reused.size(), per_unit(kernel_.precision)) - reused.size();
+  // The rest of the last k_group meets weights of zero, and must be numbers.
+  const std::size_t filling = round_up(reused.size(), kr(kernel_.precision)) - reused.size();
   if (places.size() + filling == 0) {
     return;
   }
   const auto count = [&](std::int32_t state) {
     return static_cast<std::size_t>(std::count(missing, missing + block_.mid_channels_, state));
   };
-  const FrameLayout from_layout = mid_layout(count(kStored), count(kReused));
-  const FrameLayout& to_layout = mid(row).layout;
-  const char* const from = history_->convolution + row * y_pitch_;
+  const NhwcLayout from_layout = mid_layout(count(kStored), count(kReused));
+  const NhwcLayout& to_layout = mid(frame).layout;
+  const char* const from = history_->convolution + frame * y_pitch_;
   char* const to =
-      y(row) + reused_offset(scratch_.channels[row].size()) + reused.computed() * bytes;
+      y(frame) + reused_offset(scratch_.channels[frame].size()) + reused.computed() * bytes;
   for (std::size_t y = rows.begin; y < rows.end; ++y) {
     const std::ptrdiff_t line = static_cast<std::ptrdiff_t>(y);
     for (std::size_t x = 0; x < mid_.layout.width; ++x) {
@@ -259,10 +261,10 @@ void ResidualPass::copy_reused(std::size_t row, RowRange rows) const {
   }
 }
 
-void ResidualPass::first_stage(std::size_t origin, RowRange rows, std::size_t panel_begin,
-                               std::size_t panel_end) const {
-  const std::size_t panels = ceil_div(scratch_.channels[origin].computed(), kernel_.panel_width());
-  if (panel_begin == 0 && !is_late(origin)) {
+void ResidualRun::first_stage(std::size_t origin, ImageRows rows, std::size_t panel_begin,
+                              std::size_t panel_end) const {
+  const std::size_t panels = ceil_div(scratch_.channels[origin].computed(), kernel_.nr);
+  if (panel_begin == 0 && !is_deferred(origin)) {
     mid(origin).layout.clear_border(y(origin), rows.begin, rows.end);
   }
   if (panel_begin < std::min(panel_end, panels)) {
@@ -270,101 +272,101 @@ void ResidualPass::first_stage(std::size_t origin, RowRange rows, std::size_t pa
   }
   // The last panel writes whole vectors, so what stands behind it comes after it.
   const std::size_t last = panels == 0 ? 0 : panels - 1;
-  if (is_late(origin) && panel_begin <= last && last < panel_end) {
-    copy_reused(origin - rows_, rows);
+  if (is_deferred(origin) && panel_begin <= last && last < panel_end) {
+    copy_reused(origin - frames_, rows);
   }
 }
 
-void ResidualPass::compute_channels(std::size_t origin, RowRange rows, std::size_t panel_begin,
-                                    std::size_t panel_end) const {
-  const std::size_t row = origin % rows_;
-  const CompactChannels& channels = scratch_.channels[origin];
+void ResidualRun::compute_channels(std::size_t origin, ImageRows rows, std::size_t panel_begin,
+                                   std::size_t panel_end) const {
+  const std::size_t frame = origin % frames_;
+  const ChannelOrder& channels = scratch_.channels[origin];
   const std::size_t computed = channels.computed();
-  const std::size_t width = kernel_.panel_width();
-  const OutputWeights& weights = block_.conv1_;
-  const std::size_t panel_units = weights.units() * width;
-  // A gather writes whole cache lines of units.
-  std::uint32_t* const panels =
-      task_scratch.panels.reserve((panel_end - panel_begin) * panel_units + kLine / kUnit * width);
+  const std::size_t width = kernel_.nr;
+  const PackedBForChosenN& weights = block_.conv1_;
+  const std::size_t panel_groups = weights.k_groups() * width;
+  // A pack_chosen_n writes whole cache lines of k_groups.
+  std::uint32_t* const panels = task_scratch.panels.reserve(
+      (panel_end - panel_begin) * panel_groups + kLine / kGroupBytes * width);
   float* const bias = task_scratch.bias.reserve(panel_end * width);
   float* const scale = task_scratch.scale.reserve(panel_end * width);
-  task_scratch.gathered.assign(width, weights.zeros());
+  task_scratch.chosen.assign(width, weights.zeros());
   for (std::size_t panel = panel_begin; panel < panel_end; ++panel) {
     const std::size_t first = panel * width;
     const std::size_t count = std::min(width, computed - first);
     for (std::size_t i = 0; i < width; ++i) {
       const bool used = i < count;
-      task_scratch.gathered[i] = used ? weights.row(channels[first + i]) : weights.zeros();
-      bias[first + i] = used ? block_.sums1_.bias(channels[first + i]) : 0.0f;
-      scale[first + i] = used ? block_.sums1_.scale(channels[first + i]) : 0.0f;
+      task_scratch.chosen[i] = used ? weights.row(channels[first + i]) : weights.zeros();
+      bias[first + i] = used ? block_.epilogue1_.bias(channels[first + i]) : 0.0f;
+      scale[first + i] = used ? block_.epilogue1_.scale(channels[first + i]) : 0.0f;
     }
-    kernel_.gather(task_scratch.gathered.data(), count, weights.depth(),
-                   panels + (panel - panel_begin) * panel_units);
+    kernel_.pack_chosen_n(task_scratch.chosen.data(), count, weights.depth(),
+                          panels + (panel - panel_begin) * panel_groups);
   }
-  const Panels gathered{reinterpret_cast<const char*>(panels), panel_units * kUnit, panel_begin,
-                        panel_end};
+  const BPanels chosen{reinterpret_cast<const char*>(panels), panel_groups * kGroupBytes,
+                       panel_begin, panel_end};
   const ConvTarget target{
-      y(row) + (is_late(origin) ? reused_offset(scratch_.channels[row].size()) : 0),
-      mid(row).layout,
+      y(frame) + (is_deferred(origin) ? reused_offset(scratch_.channels[frame].size()) : 0),
+      mid(frame).layout,
       {bias, scale}};
   if (block_.winograd1_ && by_panels_) {
-    const PatchFrame frame = scratch_.first_patches.frame(origin, &gathered, target);
+    const WinogradFrame whole = scratch_.conv1_winograd.frame(origin, &chosen, target);
     const std::size_t left = computed - panel_begin * width;
-    convolve_patches(&frame, 1, true, panel_begin, std::min(left, width), task_scratch.patches);
+    convolve_winograd(&whole, 1, true, panel_begin, std::min(left, width), task_scratch.winograd);
     return;
   }
   if (block_.winograd1_) {
-    convolve_patches(kernel_, scratch_.first_patches.reads(origin), &gathered, target, true, rows,
-                     mid_.layout.height, mid_.layout.width, computed, panel_begin, panel_end,
-                     task_scratch.patches);
+    convolve_winograd(kernel_, scratch_.conv1_winograd.reads(origin), &chosen, target, true, rows,
+                      mid_.layout.height, mid_.layout.width, computed, panel_begin, panel_end,
+                      task_scratch.winograd);
     return;
   }
-  const ConvSource source{
-      origin_input(origin), input_, shifted(scratch_.first_steps, row), gathered, 0,
+  const ConvTerm source{
+      origin_input(origin), input_, shifted(scratch_.first_steps, frame), chosen, 0,
       input_.kernel == 1};
   convolve(kernel_, &source, 1, target, rows, computed, panel_begin, panel_end, task_scratch.tiles);
 }
 
-Panels ResidualPass::read_panels(std::size_t row, std::size_t panel_begin,
+BPanels ResidualRun::read_panels(std::size_t frame, std::size_t panel_begin,
                                  std::size_t panel_end) const {
-  return scratch_.reads.read_panels(row, kernel_, block_.conv2_.panels(), panel_begin, panel_end,
+  return scratch_.reads.read_panels(frame, kernel_, block_.conv2_.panels(), panel_begin, panel_end,
                                     task_scratch.panels);
 }
 
-ConvTarget ResidualPass::second_target(char* z, std::size_t z_first_row) const {
-  return {z, narrow_.layout, block_.sums2_.channels(), nullptr, 1, nullptr, z_first_row};
+ConvTarget ResidualRun::second_target(char* z, std::size_t z_first_row) const {
+  return {z, narrow_.layout, block_.epilogue2_.channels(), nullptr, 1, nullptr, z_first_row};
 }
 
-void ResidualPass::second_stage(std::size_t row, const Panels& conv2, RowRange rows,
-                                std::size_t panel_begin, std::size_t panel_end, char* z,
-                                std::size_t z_first_row) const {
+void ResidualRun::second_stage(std::size_t frame, const BPanels& conv2, ImageRows rows,
+                               std::size_t panel_begin, std::size_t panel_end, char* z,
+                               std::size_t z_first_row) const {
   const ConvTarget target = second_target(z, z_first_row);
   if (block_.winograd2_) {
-    convolve_patches(kernel_, scratch_.second_patches.reads(row), &conv2, target, true, rows,
-                     output_.height, output_.width, block_.mid_channels_, panel_begin, panel_end,
-                     task_scratch.patches);
+    convolve_winograd(kernel_, scratch_.conv2_winograd.reads(frame), &conv2, target, true, rows,
+                      output_.height, output_.width, block_.mid_channels_, panel_begin, panel_end,
+                      task_scratch.winograd);
     return;
   }
-  const ConvSource source = scratch_.reads.source(row, conv2);
+  const ConvTerm source = scratch_.reads.source(frame, conv2);
   convolve(kernel_, &source, 1, target, rows, block_.mid_channels_, panel_begin, panel_end,
            task_scratch.tiles);
 }
 
-ConvTarget ResidualPass::last_target(std::size_t row, float* sums) const {
-  char* const output = tensors_.output + row * output_.frame_pitch();
+ConvTarget ResidualRun::last_target(std::size_t frame, float* partials) const {
+  char* const output = tensors_.output + frame * output_.frame_pitch();
   return {output,
           output_,
-          block_.last_sums_.channels(),
-          block_.shortcut_ ? nullptr : x(row),
+          block_.last_epilogue_.channels(),
+          block_.shortcut_ ? nullptr : x(frame),
           block_.scales_.input / block_.scales_.output,
-          sums};
+          partials};
 }
 
-// What a basic block's conv2 gives by minimal filtering; a shortcut convolution is yet to be added.
-ConvTarget ResidualPass::patched_target(std::size_t row, float* sums) const {
-  ConvTarget target = last_target(row, block_.shortcut_ ? nullptr : sums);
+// What a basic block's conv2 gives by Winograd; a shortcut convolution is yet to be added.
+ConvTarget ResidualRun::winograd_target(std::size_t frame, float* partials) const {
+  ConvTarget target = last_target(frame, block_.shortcut_ ? nullptr : partials);
   if (block_.shortcut_) {
-    const std::size_t size = round_up(block_.out_channels_, kernel_.panel_width());
+    const std::size_t size = round_up(block_.out_channels_, kernel_.nr);
     float* const zeros = task_scratch.zeros.reserve(size);
     std::fill_n(zeros, size, 0.0f);
     target.channels = {zeros, zeros};
@@ -372,30 +374,30 @@ ConvTarget ResidualPass::patched_target(std::size_t row, float* sums) const {
   return target;
 }
 
-void ResidualPass::last_stage(std::size_t row, const Panels& conv2, RowRange rows,
-                              std::size_t panel_begin, std::size_t panel_end, const char* z,
-                              std::size_t z_first_row, float* sums) const {
-  ConvTarget target = last_target(row, sums);
+void ResidualRun::last_stage(std::size_t frame, const BPanels& conv2, ImageRows rows,
+                             std::size_t panel_begin, std::size_t panel_end, const char* z,
+                             std::size_t z_first_row, float* partials) const {
+  ConvTarget target = last_target(frame, partials);
   if (panel_begin == 0) {
     output_.clear_border(target.frame, rows.begin, rows.end);
   }
-  std::vector<ConvSource>& terms = task_scratch.terms;
+  std::vector<ConvTerm>& terms = task_scratch.terms;
   terms.clear();
   if (block_.is_bottleneck()) {
     terms.push_back({z, narrow_, scratch_.narrow_steps, block_.conv3_->panels(), z_first_row});
   } else if (!block_.winograd2_) {
-    terms.push_back(scratch_.reads.source(row, conv2));
+    terms.push_back(scratch_.reads.source(frame, conv2));
   } else {
     if (!by_panels_) {
-      convolve_patches(kernel_, scratch_.second_patches.reads(row), &conv2,
-                       patched_target(row, sums), !block_.shortcut_, rows, output_.height,
-                       output_.width, block_.out_channels_, panel_begin, panel_end,
-                       task_scratch.patches);
+      convolve_winograd(kernel_, scratch_.conv2_winograd.reads(frame), &conv2,
+                        winograd_target(frame, partials), !block_.shortcut_, rows, output_.height,
+                        output_.width, block_.out_channels_, panel_begin, panel_end,
+                        task_scratch.winograd);
     }
     target.residual = target.frame;
   }
   if (block_.shortcut_) {
-    terms.push_back({x(row), skipped_, shifted(scratch_.skip_steps, row),
+    terms.push_back({x(frame), skipped_, shifted(scratch_.skip_steps, frame),
                      block_.shortcut_->panels(), 0, false, block_.rescale_.data()});
   }
   if (!terms.empty()) {
@@ -404,19 +406,19 @@ void ResidualPass::last_stage(std::size_t row, const Panels& conv2, RowRange row
   }
 }
 
-std::size_t ResidualPass::strip_step() const {
-  return block_.winograd1_ || block_.winograd2_ ? kPatchStep : 1;
+std::size_t ResidualRun::strip_step() const {
+  return block_.winograd1_ || block_.winograd2_ ? kWinogradOutput : 1;
 }
 
-void ResidualPass::run_strips(const ParallelFor& parallel_for) {
+void ResidualRun::run_strips(const ParallelFor& parallel_for) {
   const std::size_t step = strip_step();
   const std::size_t parts =
       std::clamp(ceil_div(kEnoughTasks, origins()), std::size_t{1}, ceil_div(output_.height, step));
-  sums_ = scratch_.sums.reserve(parts * rows_ * sums_pitch_);
+  partials_ = scratch_.partials.reserve(parts * frames_ * partials_pitch_);
   const auto part_of = [parts, step](std::size_t height, std::size_t part) {
     const std::size_t steps = ceil_div(height, step);
-    return RowRange{std::min(height, steps * part / parts * step),
-                    std::min(height, steps * (part + 1) / parts * step)};
+    return ImageRows{std::min(height, steps * part / parts * step),
+                     std::min(height, steps * (part + 1) / parts * step)};
   };
   const std::size_t all = static_cast<std::size_t>(-1);
   parallel_for(origins() * parts, [&](std::size_t task) {
@@ -426,51 +428,51 @@ void ResidualPass::run_strips(const ParallelFor& parallel_for) {
   const std::size_t z_row = narrow_.layout.row_pitch();
   // Backwards, to begin with what is still in cache; the next block then begins with what ends
   // here.
-  parallel_for(rows_ * parts, [&](std::size_t index) {
-    const std::size_t task = rows_ * parts - 1 - index;
-    const std::size_t row = task / parts;
-    const RowRange part = part_of(output_.height, task % parts);
-    float* const total = sums(task % parts, row);
-    std::fill_n(total, sums_pitch_, 0.0f);
-    const Panels conv2 = read_panels(row, 0, block_.conv2_.count());
+  parallel_for(frames_ * parts, [&](std::size_t index) {
+    const std::size_t task = frames_ * parts - 1 - index;
+    const std::size_t frame = task / parts;
+    const ImageRows part = part_of(output_.height, task % parts);
+    float* const total = partials(task % parts, frame);
+    std::fill_n(total, partials_pitch_, 0.0f);
+    const BPanels conv2 = read_panels(frame, 0, block_.conv2_.count());
     if (!block_.is_bottleneck()) {
-      last_stage(row, conv2, part, 0, block_.conv2_.count(), nullptr, 0, total);
+      last_stage(frame, conv2, part, 0, block_.conv2_.count(), nullptr, 0, total);
       return;
     }
-    const std::size_t strip = block_.winograd2_
-                                  ? patch_strip(scratch_.second_patches.reads(row), output_.width)
-                                  : std::max<std::size_t>(1, kNarrowStrip / z_row);
+    const std::size_t strip =
+        block_.winograd2_ ? winograd_strip(scratch_.conv2_winograd.reads(frame), output_.width)
+                          : std::max<std::size_t>(1, kNarrowStrip / z_row);
     char* const z = task_scratch.z.reserve(std::min(strip, output_.height) * z_row + kLine);
     for (std::size_t begin = part.begin; begin < part.end; begin += strip) {
-      const RowRange rows{begin, std::min(begin + strip, part.end)};
-      second_stage(row, conv2, rows, 0, block_.conv2_.count(), z, begin);
-      last_stage(row, conv2, rows, 0, block_.conv3_->count(), z, begin, total);
+      const ImageRows rows{begin, std::min(begin + strip, part.end)};
+      second_stage(frame, conv2, rows, 0, block_.conv2_.count(), z, begin);
+      last_stage(frame, conv2, rows, 0, block_.conv3_->count(), z, begin, total);
     }
   });
-  pool(parts);
+  reduce_means(parts);
 }
 
 template <typename Target>
-void ResidualPass::run_patches(std::size_t begin, std::size_t end, std::size_t panel, bool rectify,
+void ResidualRun::run_winograd(std::size_t begin, std::size_t end, std::size_t panel, bool rectify,
                                std::size_t channels, const Target& target) const {
-  const Panels weights = block_.conv2_.panels();
-  std::vector<PatchFrame>& frames = task_scratch.frames;
+  const BPanels weights = block_.conv2_.panels();
+  std::vector<WinogradFrame>& frames = task_scratch.frames;
   frames.clear();
-  for (std::size_t row = begin; row < end; ++row) {
-    frames.push_back(scratch_.second_patches.frame(row, &weights, target(row)));
+  for (std::size_t frame = begin; frame < end; ++frame) {
+    frames.push_back(scratch_.conv2_winograd.frame(frame, &weights, target(frame)));
   }
-  const std::size_t width = kernel_.panel_width();
-  convolve_patches(frames.data(), frames.size(), rectify, panel,
-                   std::min(channels - panel * width, width), task_scratch.patches);
+  const std::size_t width = kernel_.nr;
+  convolve_winograd(frames.data(), frames.size(), rectify, panel,
+                    std::min(channels - panel * width, width), task_scratch.winograd);
 }
 
-void ResidualPass::run_panels(const ParallelFor& parallel_for) {
+void ResidualRun::run_panels(const ParallelFor& parallel_for) {
   by_panels_ = true;
-  sums_ = scratch_.sums.reserve(rows_ * sums_pitch_);
-  std::vector<OriginPanel>& panels = scratch_.first_panels;
+  partials_ = scratch_.partials.reserve(frames_ * partials_pitch_);
+  std::vector<FramePanel>& panels = scratch_.first_panels;
   panels.clear();
   for (std::size_t origin = 0; origin < origins(); ++origin) {
-    const std::size_t count = ceil_div(scratch_.channels[origin].computed(), kernel_.panel_width());
+    const std::size_t count = ceil_div(scratch_.channels[origin].computed(), kernel_.nr);
     for (std::size_t panel = 0; panel < std::max<std::size_t>(1, count); ++panel) {
       panels.push_back({origin, panel});
     }
@@ -480,7 +482,7 @@ void ResidualPass::run_panels(const ParallelFor& parallel_for) {
   std::size_t parts = std::clamp(ceil_div(kFewTasks, panels.size()), std::size_t{1}, height);
   if (block_.winograd1_) {
     parts = 1;
-    scratch_.first_patches.transform(kernel_, height, mid_.layout.width, parallel_for);
+    scratch_.conv1_winograd.transform(kernel_, height, mid_.layout.width, parallel_for);
   }
   parallel_for(panels.size() * parts, [&](std::size_t task) {
     const auto [origin, panel] = panels[task / parts];
@@ -489,78 +491,79 @@ void ResidualPass::run_panels(const ParallelFor& parallel_for) {
   });
   finish_reads(parallel_for);
   if (block_.winograd2_) {
-    scratch_.second_patches.transform(kernel_, output_.height, output_.width, parallel_for);
+    scratch_.conv2_winograd.transform(kernel_, output_.height, output_.width, parallel_for);
   }
   // A task runs one panel over some rows, so that its weights stay in cache.
-  const auto over_panels = [&](std::size_t panels, const auto& stage) {
+  const auto over_panels = [&](std::size_t count, const auto& stage) {
     const std::size_t chunks =
-        std::clamp(ceil_div(kEnoughTasks / 2, panels), std::size_t{1}, rows_);
-    parallel_for(panels * chunks, [&](std::size_t task) {
+        std::clamp(ceil_div(kEnoughTasks / 2, count), std::size_t{1}, frames_);
+    parallel_for(count * chunks, [&](std::size_t task) {
       const std::size_t panel = task / chunks, chunk = task % chunks;
-      stage(rows_ * chunk / chunks, rows_ * (chunk + 1) / chunks, panel);
+      stage(frames_ * chunk / chunks, frames_ * (chunk + 1) / chunks, panel);
     });
   };
-  const RowRange whole{0, output_.height};
-  const std::size_t frame = narrow_.layout.frame_pitch();
+  const ImageRows whole{0, output_.height};
+  const std::size_t z_frame = narrow_.layout.frame_pitch();
   const bool bottleneck = block_.is_bottleneck();
-  char* const z = bottleneck ? scratch_.z.reserve(rows_ * frame + kLine) : nullptr;
+  char* const z = bottleneck ? scratch_.z.reserve(frames_ * z_frame + kLine) : nullptr;
   if (bottleneck) {
     over_panels(block_.conv2_.count(), [&](std::size_t begin, std::size_t end, std::size_t panel) {
       if (block_.winograd2_) {
-        run_patches(begin, end, panel, true, block_.mid_channels_,
-                    [&](std::size_t row) { return second_target(z + row * frame, 0); });
+        run_winograd(begin, end, panel, true, block_.mid_channels_,
+                     [&](std::size_t frame) { return second_target(z + frame * z_frame, 0); });
         return;
       }
-      for (std::size_t row = begin; row < end; ++row) {
-        second_stage(row, read_panels(row, panel, panel + 1), whole, panel, panel + 1,
-                     z + row * frame, 0);
+      for (std::size_t frame = begin; frame < end; ++frame) {
+        second_stage(frame, read_panels(frame, panel, panel + 1), whole, panel, panel + 1,
+                     z + frame * z_frame, 0);
       }
     });
   }
-  const bool patched = block_.winograd2_ && !bottleneck;
-  const std::size_t width = kernel_.panel_width();
-  over_panels(bottleneck ? block_.conv3_->count() : block_.conv2_.count(),
-              [&](std::size_t begin, std::size_t end, std::size_t panel) {
-                for (std::size_t row = begin; row < end; ++row) {
-                  std::fill_n(sums(0, row) + panel * width, width, 0.0f);
-                }
-                if (patched) {
-                  run_patches(begin, end, panel, !block_.shortcut_, block_.out_channels_,
-                              [&](std::size_t row) { return patched_target(row, sums(0, row)); });
-                }
-                for (std::size_t row = begin; row < end; ++row) {
-                  const Panels conv2 =
-                      bottleneck || patched ? Panels{} : read_panels(row, panel, panel + 1);
-                  last_stage(row, conv2, whole, panel, panel + 1, z + row * frame, 0, sums(0, row));
-                }
-              });
-  pool(1);
+  const bool by_winograd = block_.winograd2_ && !bottleneck;
+  const std::size_t width = kernel_.nr;
+  over_panels(bottleneck ? block_.conv3_->count() : block_.conv2_.count(), [&](std::size_t begin,
+                                                                               std::size_t end,
+                                                                               std::size_t panel) {
+    for (std::size_t frame = begin; frame < end; ++frame) {
+      std::fill_n(partials(0, frame) + panel * width, width, 0.0f);
+    }
+    if (by_winograd) {
+      run_winograd(begin, end, panel, !block_.shortcut_, block_.out_channels_,
+                   [&](std::size_t frame) { return winograd_target(frame, partials(0, frame)); });
+    }
+    for (std::size_t frame = begin; frame < end; ++frame) {
+      const BPanels conv2 =
+          bottleneck || by_winograd ? BPanels{} : read_panels(frame, panel, panel + 1);
+      last_stage(frame, conv2, whole, panel, panel + 1, z + frame * z_frame, 0, partials(0, frame));
+    }
+  });
+  reduce_means(1);
 }
 
-void ResidualPass::pool(std::size_t slots) const {
+void ResidualRun::reduce_means(std::size_t slots) const {
   const float scale = block_.scales_.output / static_cast<float>(output_.height * output_.width);
-  for (std::size_t row = 0; row < rows_; ++row) {
+  for (std::size_t frame = 0; frame < frames_; ++frame) {
     for (std::size_t channel = 0; channel < block_.out_channels_; ++channel) {
       float total = 0;
       for (std::size_t slot = 0; slot < slots; ++slot) {
-        total += sums(slot, row)[channel];
+        total += partials(slot, frame)[channel];
       }
-      tensors_.pooled[row * block_.out_channels_ + channel] = total * scale;
+      tensors_.pooled[frame * block_.out_channels_ + channel] = total * scale;
     }
   }
 }
 
-void ResidualPass::run(const ParallelFor& parallel_for) {
+void ResidualRun::run(const ParallelFor& parallel_for) {
   if (block_.shortcut_ && tensors_.input == tensors_.output) {
     // A shortcut convolution reads neighbouring frames after the output is begun.
-    const std::size_t size = rows_ * input_.layout.frame_pitch();
+    const std::size_t size = frames_ * input_.layout.frame_pitch();
     char* const copy = scratch_.input.reserve(size);
     std::copy_n(tensors_.input, size, copy);
     x_ = copy;
   }
   prepare();
   // A single frame may come to very few strips.
-  const bool few = rows_ * ceil_div(output_.height, strip_step()) < kFewTasks;
+  const bool few = frames_ * ceil_div(output_.height, strip_step()) < kFewTasks;
   if (few || output_.height * output_.width < kSmallPlane) {
     run_panels(parallel_for);
   } else {

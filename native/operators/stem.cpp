@@ -17,10 +17,10 @@ constexpr std::size_t kEnoughTasks = 32;
 // Rows of a task at least: one of the convolved rows under them is convolved for two tasks.
 constexpr std::size_t kLeastRows = 7;
 
-// Values of a row of the kernel, up to the steps that are taken at once: those behind it meet
+// Values of a row of the kernel, up to the entries that are taken at once: those behind it meet
 // weights of zero.
-std::size_t row_values(const TileKernel& kernel, std::size_t inputs, std::size_t size) {
-  return round_up(size * inputs, kernel.chunk * per_unit(kernel.precision));
+std::size_t row_values(const IgemmKernel& kernel, std::size_t inputs, std::size_t size) {
+  return round_up(size * inputs, kernel.k_block * kr(kernel.precision));
 }
 
 // A kernel's row over neighbouring pixels is one run of values: its pixels become channels.
@@ -68,7 +68,7 @@ const ConvWeights& validated(const ConvWeights& conv, std::size_t stride, const 
   return conv;
 }
 
-PanelWeights pack(const TileKernel& kernel, const ConvWeights& conv) {
+PackedB pack(const IgemmKernel& kernel, const ConvWeights& conv) {
   const std::size_t size = kernel_size(conv);
   const std::size_t values = row_values(kernel, conv.inputs, size);
   const std::vector<float> weights = rows_as_taps(conv, size, values);
@@ -103,10 +103,10 @@ FOR_WIDE_VECTORS void spread_integers(const float* line, std::size_t count, floa
 
 struct TaskScratch {
   AlignedArray<char> pixels, rows;
-  std::vector<PixelTile> tiles;
+  std::vector<OutputTile> tiles;
 };
 thread_local TaskScratch task_scratch;
-thread_local AlignedArray<float> shared_sums;
+thread_local AlignedArray<float> shared_partials;
 
 }  // namespace
 
@@ -116,8 +116,8 @@ struct Stem::Plane {
   std::size_t conv_height, conv_width;  // of what is pooled
   std::size_t pixel_row;                // bytes of a padded row of input pixels
   std::size_t pitch;                    // bytes of a convolved pixel
-  FrameLayout output;
-  std::vector<Step> steps;  // of the convolution
+  NhwcLayout output;
+  std::vector<KEntry> entries;  // of the convolution
 };
 
 std::size_t StemPool::output_size(std::size_t input) const {
@@ -131,7 +131,7 @@ std::size_t StemPool::output_size(std::size_t input) const {
 }
 
 Stem::Stem(const ConvWeights& conv, std::size_t stride, const StemPool& pool, std::size_t border,
-           const TileKernel& kernel, const StemScales& scales)
+           const IgemmKernel& kernel, const StemScales& scales)
     : kernel_(kernel),
       pool_kernel_(pool3x3_kernel(kernel.precision, kernel.instruction_set)),
       in_channels_(validated(conv, stride, pool).inputs),
@@ -142,34 +142,34 @@ Stem::Stem(const ConvWeights& conv, std::size_t stride, const StemPool& pool, st
       border_(border),
       weights_(pack(kernel, conv)),
       scales_(scales),
-      sums_(kernel, conv, scales.input, scales.output) {
+      epilogue_(kernel, conv, scales.input, scales.output) {
   if (kernel.precision == Precision::kInt8) {
-    sums_.take_offset(conv, kPictureOffset);
+    epilogue_.take_offset(conv, kPictureOffset);
   }
 }
 
-FrameLayout stem_layout(const FrameLayout& picture, std::size_t stride, const StemPool& pool) {
+NhwcLayout stem_layout(const NhwcLayout& picture, std::size_t stride, const StemPool& pool) {
   const auto size = [&](std::size_t input) {
     return pool.output_size((input + stride - 1) / stride);
   };
   return {size(picture.height), size(picture.width), picture.border, picture.pitch};
 }
 
-FrameLayout Stem::output_layout(std::size_t height, std::size_t width) const {
+NhwcLayout Stem::output_layout(std::size_t height, std::size_t width) const {
   return stem_layout({height, width, border_, channel_pitch(out_channels_, kernel_.precision)},
                      stride_, pool_);
 }
 
-std::vector<Step> Stem::steps(std::size_t pixel_row) const {
-  const std::size_t units = row_values(kernel_, in_channels_, size_) / per_unit(kernel_.precision);
-  std::vector<Step> steps;
+std::vector<KEntry> Stem::entries(std::size_t pixel_row) const {
+  const std::size_t k_groups = row_values(kernel_, in_channels_, size_) / kr(kernel_.precision);
+  std::vector<KEntry> entries;
   for (std::size_t ky = 0; ky < size_; ++ky) {
-    for (std::size_t unit = 0; unit < units; ++unit) {
-      steps.push_back({step_offset(ky * pixel_row + unit * kUnit),
-                       step_offset((ky * units + unit) * kernel_.weight_row())});
+    for (std::size_t k_group = 0; k_group < k_groups; ++k_group) {
+      entries.push_back({k_offset(ky * pixel_row + k_group * kGroupBytes),
+                         k_offset((ky * k_groups + k_group) * kernel_.b_row_bytes())});
     }
   }
-  return steps;
+  return entries;
 }
 
 // Rows [first, first + count) of a padded picture with channels innermost.
@@ -202,77 +202,78 @@ char* Stem::pad_rows(const Plane& plane, const float* input, std::size_t first,
 void Stem::convolve_row(const Plane& plane, const char* pixels, char* row) const {
   const std::size_t value = value_bytes(kernel_.precision);
   const std::size_t step = stride_ * in_channels_ * value;
-  std::vector<PixelTile>& tiles = task_scratch.tiles;
+  std::vector<OutputTile>& tiles = task_scratch.tiles;
   tiles.clear();
   append_tiles(tiles, kernel_, 0, 1, plane.conv_width);
-  const Panels panels = weights_.panels();
+  const BPanels panels = weights_.panels();
   for (std::size_t panel = 0; panel < weights_.count(); ++panel) {
-    const std::size_t first = panel * kernel_.panel_width();
-    for (const PixelTile& tile : tiles) {
-      Segment segment{{},
-                      static_cast<std::ptrdiff_t>(step),
-                      panels[panel],
-                      plane.steps.data(),
-                      plane.steps.size() - kStepsAhead};
+    const std::size_t first = panel * kernel_.nr;
+    for (const OutputTile& tile : tiles) {
+      GemmTerm term{{},
+                    static_cast<std::ptrdiff_t>(step),
+                    panels[panel],
+                    plane.entries.data(),
+                    plane.entries.size() - kPrefetchEntries};
       TileOutput output{};
       output.pixel_stride = static_cast<std::ptrdiff_t>(plane.pitch);
       for (std::size_t g = 0; g < kMaxGroups; ++g) {
-        segment.groups[g] = pixels + tile.at[g].x * step;
+        term.groups[g] = pixels + tile.at[g].x * step;
         output.groups[g] = row + tile.at[g].x * plane.pitch + first * value;
       }
-      const std::size_t left = std::min(out_channels_ - first, kernel_.panel_width());
-      kernel_.run({tile.pixels, tile.groups, left}, &segment, 1, sums_.channels().from(first),
+      const std::size_t left = std::min(out_channels_ - first, kernel_.nr);
+      kernel_.run({tile.pixels, tile.groups, left}, &term, 1, epilogue_.channels().from(first),
                   output);
     }
   }
 }
 
 void Stem::pool_row(const Plane& plane, const std::array<const char*, kPoolWindow>& rows,
-                    char* output, float* sums) const {
+                    char* output, float* partials) const {
   PoolRow row{false,
               kPoolStride,
               pool_.pad,
               {},
               static_cast<std::ptrdiff_t>(plane.pitch),
               plane.conv_width,
-              round_up(out_channels_, per_unit(kernel_.precision)),
+              round_up(out_channels_, kr(kernel_.precision)),
               output,
               static_cast<std::ptrdiff_t>(plane.output.pitch),
               plane.output.width,
               1,
-              sums};
+              partials};
   std::copy(rows.begin(), rows.end(), row.rows);
   pool_kernel_.run(row);
 }
 
-void Stem::run(const float* input, std::size_t rows, std::size_t height, std::size_t width,
+void Stem::run(const float* input, std::size_t frames, std::size_t height, std::size_t width,
                char* output, float* pooled, const ParallelFor& parallel_for) const {
   const std::size_t value = value_bytes(kernel_.precision);
   Plane plane{height,
               width,
               (height + stride_ - 1) / stride_,
               (width + stride_ - 1) / stride_,
-              round_up((width + 2 * (size_ / 2)) * in_channels_ * value, kUnit),
+              round_up((width + 2 * (size_ / 2)) * in_channels_ * value, kGroupBytes),
               channel_pitch(out_channels_, kernel_.precision),
               output_layout(height, width),
               {}};
-  plane.steps = steps(plane.pixel_row);
-  plane.steps.insert(plane.steps.end(), kStepsAhead, plane.steps.back());  // only prefetched
-  const FrameLayout& layout = plane.output;
-  if (checked_product({rows, layout.height, layout.width}) == 0) {
+  plane.entries = entries(plane.pixel_row);
+  plane.entries.insert(plane.entries.end(), kPrefetchEntries,
+                       plane.entries.back());  // only prefetched
+  const NhwcLayout& layout = plane.output;
+  if (checked_product({frames, layout.height, layout.width}) == 0) {
     return;
   }
-  const std::size_t parts = std::clamp((kEnoughTasks + rows - 1) / rows, std::size_t{1},
+  const std::size_t parts = std::clamp((kEnoughTasks + frames - 1) / frames, std::size_t{1},
                                        (layout.height + kLeastRows - 1) / kLeastRows);
   const std::size_t stored = round_up(out_channels_, kLine / sizeof(float));  // whole vectors
-  float* const sums = shared_sums.reserve(rows * parts * stored);
-  parallel_for(rows * parts, [&](std::size_t task) {
+  float* const partials = shared_partials.reserve(frames * parts * stored);
+  parallel_for(frames * parts, [&](std::size_t task) {
     const std::size_t row = task / parts, part = task % parts;
     const std::size_t begin = layout.height * part / parts;
     const std::size_t end = layout.height * (part + 1) / parts;
     char* const frame = output + row * layout.frame_pitch();
     layout.clear_border(frame, begin, end);
-    float* const total = sums + task * stored;
+    float* const total = partials + task * stored;
     std::fill_n(total, stored, 0.0f);
     // Convolved rows that pooling reads, and the rows of the picture that these need.
     const std::size_t first = begin * kPoolStride - std::min(begin * kPoolStride, pool_.pad);
@@ -299,14 +300,14 @@ void Stem::run(const float* input, std::size_t rows, std::size_t height, std::si
       }
       pool_row(plane, window, frame + layout.offset(static_cast<std::ptrdiff_t>(y), 0), total);
     }
-    kernel_.end_runs();
+    kernel_.release();
   });
   const float scale = scales_.output / static_cast<float>(layout.height * layout.width);
-  for (std::size_t row = 0; row < rows; ++row) {
+  for (std::size_t row = 0; row < frames; ++row) {
     for (std::size_t c = 0; c < out_channels_; ++c) {
       float total = 0;
       for (std::size_t part = 0; part < parts; ++part) {
-        total += sums[(row * parts + part) * stored + c];
+        total += partials[(row * parts + part) * stored + c];
       }
       pooled[row * out_channels_ + c] = total * scale;
     }

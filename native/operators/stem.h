@@ -13,7 +13,7 @@
 
 namespace adafuse {
 
-// Max pooling over 3x3 pixels in steps of two.
+// Max pooling over 3x3 pixels in entries of two.
 struct StemPool {
   std::size_t pad;  // 0 or 1
   bool ceil;        // a last window may reach beyond the plane
@@ -22,7 +22,7 @@ struct StemPool {
 };
 
 // The frames that pictures of this size become; border and pitch are those of the result.
-FrameLayout stem_layout(const FrameLayout& picture, std::size_t stride, const StemPool& pool);
+NhwcLayout stem_layout(const NhwcLayout& picture, std::size_t stride, const StemPool& pool);
 
 // What a stored value of one stands for, in kInt8.  A picture is stored 128 higher, so that nothing
 // is below zero.
@@ -35,28 +35,28 @@ class Stem {
   // `conv` has a square kernel of odd size, is padded by half of it and moves by `stride`.  Packs
   // the weights, which need not outlive the call.
   Stem(const ConvWeights& conv, std::size_t stride, const StemPool& pool, std::size_t border,
-       const TileKernel& kernel, const StemScales& scales = {});
+       const IgemmKernel& kernel, const StemScales& scales = {});
 
   std::size_t in_channels() const { return in_channels_; }
   std::size_t out_channels() const { return out_channels_; }
-  FrameLayout output_layout(std::size_t height, std::size_t width) const;
+  NhwcLayout output_layout(std::size_t height, std::size_t width) const;
 
-  // `input` (rows, in_channels, height, width), `output` (rows) frames of the output layout and
-  // `pooled` (rows, out_channels), the means over each.
-  void run(const float* input, std::size_t rows, std::size_t height, std::size_t width,
+  // `input` (frames, in_channels, height, width), `output` (frames) frames of the output layout and
+  // `pooled` (frames, out_channels), the means over each.
+  void run(const float* input, std::size_t frames, std::size_t height, std::size_t width,
            char* output, float* pooled, const ParallelFor& parallel_for) const;
 
  private:
   struct Plane;
 
-  std::vector<Step> steps(std::size_t pixel_row) const;
+  std::vector<KEntry> entries(std::size_t pixel_row) const;
   char* pad_rows(const Plane& plane, const float* input, std::size_t first,
                  std::size_t count) const;
   void convolve_row(const Plane& plane, const char* pixels, char* row) const;
   void pool_row(const Plane& plane, const std::array<const char*, kPoolWindow>& rows, char* output,
                 float* sums) const;
 
-  const TileKernel& kernel_;
+  const IgemmKernel& kernel_;
   const Pool3x3Kernel& pool_kernel_;
   std::size_t in_channels_;
   std::size_t out_channels_;
@@ -64,9 +64,9 @@ class Stem {
   std::size_t stride_;
   StemPool pool_;
   std::size_t border_;
-  PanelWeights weights_;
+  PackedB weights_;
   StemScales scales_;
-  SumConstants sums_;
+  EpilogueConstants epilogue_;
 };
 
 }  // namespace adafuse

@@ -11,37 +11,38 @@ namespace {
 
 // Writes a tile of this frame, and what needs no computing at its pixels.
 void store(const ConvShape& shape, const StreamConvTensors& tensors, const Policy& policy,
-           const ConvTile& tile) {
+           const GemmTile& tile) {
   const auto place = [&](std::size_t channel) {
-    return (tile.row * shape.out_channels + channel) * shape.out_plane() + tile.first_pixel;
+    return (tile.frame * shape.out_channels + channel) * shape.out_plane() + tile.first_pixel;
   };
-  const float* sums = tile.sums;
+  const float* channel_of_tile = tile.accumulators;
   for (const std::uint32_t channel : tile.channels) {
-    std::copy_n(sums, tile.pixels, tensors.output + place(channel));
-    std::copy_n(sums, tile.pixels, tensors.raw + place(channel));
-    sums += tile.sums_stride;
+    std::copy_n(channel_of_tile, tile.pixels, tensors.output + place(channel));
+    std::copy_n(channel_of_tile, tile.pixels, tensors.raw + place(channel));
+    channel_of_tile += tile.stride;
   }
   if (!tile.is_first) {
     return;
   }
   for (std::size_t channel = 0; channel < shape.out_channels; ++channel) {
     float* output = tensors.output + place(channel);
-    if (policy.skips(tile.row, channel)) {
+    if (policy.skips(tile.frame, channel)) {
       std::fill_n(output, tile.pixels, 0.0f);
-    } else if (policy.reuses(tile.row, channel) &&
-               tensors.missing[tile.row * shape.out_channels + channel] == 0) {
+    } else if (policy.reuses(tile.frame, channel) &&
+               tensors.missing[tile.frame * shape.out_channels + channel] == 0) {
       std::copy_n(tensors.previous_raw + place(channel), tile.pixels, output);
     }
   }
 }
 
 // Writes a tile of the previous frame of `stream`.
-void store_late(const ConvShape& shape, const ConvTile& tile, std::size_t stream, float* output) {
-  const float* sums = tile.sums;
+void store_late(const ConvShape& shape, const GemmTile& tile, std::size_t stream, float* output) {
+  const float* channel_of_tile = tile.accumulators;
   for (const std::uint32_t channel : tile.channels) {
     const std::size_t plane = stream * shape.out_channels + channel;
-    std::copy_n(sums, tile.pixels, output + plane * shape.out_plane() + tile.first_pixel);
-    sums += tile.sums_stride;
+    std::copy_n(channel_of_tile, tile.pixels,
+                output + plane * shape.out_plane() + tile.first_pixel);
+    channel_of_tile += tile.stride;
   }
 }
 
@@ -49,35 +50,35 @@ void store_late(const ConvShape& shape, const ConvTile& tile, std::size_t stream
 
 void stream_conv(const ConvShape& shape, const StreamConvTensors& tensors, const Policy& policy,
                  const Policy* input_policy, const Policy* previous_input_policy,
-                 const ParallelFor& parallel_for, const MicroKernel& kernel) {
-  const std::size_t streams = shape.rows;
+                 const ParallelFor& parallel_for, const GemmKernel& kernel) {
+  const std::size_t streams = shape.frames;
   const ChannelLists kept = ChannelLists::kept(policy);
   const ChannelLists late = ChannelLists::late(policy, tensors.missing);
   const ChannelLists read = ChannelLists::unskipped(streams, shape.in_channels, input_policy);
   const ChannelLists read_late =
       ChannelLists::unskipped(streams, shape.in_channels, previous_input_policy);
   // This frame of every stream, then the previous one of those that need some of it.
-  std::vector<ConvRow> rows;
+  std::vector<ConvFrame> frames;
   std::vector<std::size_t> behind;
   const std::size_t frame = shape.in_channels * shape.in_plane();
   for (std::size_t stream = 0; stream < streams; ++stream) {
-    rows.push_back({tensors.input + stream * frame, kept[stream], read[stream]});
+    frames.push_back({tensors.input + stream * frame, kept[stream], read[stream]});
   }
   for (std::size_t stream = 0; stream < streams; ++stream) {
     if (late[stream].size > 0) {
       const float* input = tensors.previous_input + stream * frame;
-      rows.push_back({input, late[stream], read_late[stream]});
+      frames.push_back({input, late[stream], read_late[stream]});
       behind.push_back(stream);
     }
   }
-  tiled_conv(shape, tensors.weight, tensors.bias, rows, parallel_for, kernel,
-             [&](const ConvTile& tile) {
-               if (tile.row < streams) {
-                 store(shape, tensors, policy, tile);
-               } else {
-                 store_late(shape, tile, behind[tile.row - streams], tensors.output);
-               }
-             });
+  convolve_nchw(shape, tensors.weight, tensors.bias, frames, parallel_for, kernel,
+                [&](const GemmTile& tile) {
+                  if (tile.frame < streams) {
+                    store(shape, tensors, policy, tile);
+                  } else {
+                    store_late(shape, tile, behind[tile.frame - streams], tensors.output);
+                  }
+                });
   for (std::size_t stream = 0; stream < streams; ++stream) {
     for (std::size_t channel = 0; channel < shape.out_channels; ++channel) {
       tensors.next_missing[stream * shape.out_channels + channel] = !policy.keeps(stream, channel);

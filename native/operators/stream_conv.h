@@ -11,15 +11,15 @@
 
 namespace adafuse {
 
-// Dense tensors; the sizes are those of the ConvShape, whose rows are the streams.  Zeros in
-// everything previous begin a stream.
+// Dense tensors; the sizes are those of the ConvShape, whose frames belong to as many streams.
+// Zeros in everything previous begin a stream.
 struct StreamConvTensors {
-  const float* input;           // (rows, in_channels, in_height, in_width)
+  const float* input;           // (frames, in_channels, in_height, in_width)
   const float* weight;          // (out_channels, in_channels, kernel_height, kernel_width)
   const float* bias;            // (out_channels)
   const float* previous_input;  // the input of the frame before
-  const float* previous_raw;    // (rows, out_channels, out_height, out_width): `raw` of it
-  const std::int32_t* missing;  // (rows, out_channels): `next_missing` of it
+  const float* previous_raw;    // (frames, out_channels, out_height, out_width): `raw` of it
+  const std::int32_t* missing;  // (frames, out_channels): `next_missing` of it
   float* output;                // as previous_raw
   float* raw;                   // as previous_raw, written only where it is not missing
   std::int32_t* next_missing;   // 1 where `raw` was not computed, else 0
@@ -35,6 +35,6 @@ struct StreamConvTensors {
 void stream_conv(const ConvShape& shape, const StreamConvTensors& tensors, const Policy& policy,
                  const Policy* input_policy, const Policy* previous_input_policy,
                  const ParallelFor& parallel_for,
-                 const MicroKernel& kernel = *microkernels().front());
+                 const GemmKernel& kernel = *gemm_kernels().front());
 
 }  // namespace adafuse

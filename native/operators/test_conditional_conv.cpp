@@ -28,20 +28,20 @@ struct Case {
 
   // Values in [-1, 1]; shape must be complete, but for the rows.
   void fill(std::mt19937& random) {
-    shape.rows = clips * frames;
+    shape.frames = clips * frames;
     std::uniform_real_distribution<float> value(-1, 1);
     const auto draw = [&](std::vector<float>& values, std::size_t size) {
       values.resize(size);
       std::generate(values.begin(), values.end(), [&] { return value(random); });
     };
-    draw(input, shape.rows * shape.in_channels * shape.in_plane());
+    draw(input, shape.frames * shape.in_channels * shape.in_plane());
     draw(weight, shape.out_channels * shape.in_channels * shape.taps());
     draw(bias, shape.out_channels);
   }
 
   void clear_input(float with) {
     const Policy view("input_policy", input_policy.data(), clips, frames, shape.in_channels);
-    for (std::size_t row = 0; row < shape.rows; ++row) {
+    for (std::size_t row = 0; row < shape.frames; ++row) {
       for (std::size_t channel = 0; channel < shape.in_channels; ++channel) {
         if (view.clears(row, channel)) {
           std::fill_n(input.begin() + (row * shape.in_channels + channel) * shape.in_plane(),
@@ -51,10 +51,9 @@ struct Case {
     }
   }
 
-  std::vector<float> run(const MicroKernel& kernel,
-                         const ParallelFor& parallel_for = serial) const {
+  std::vector<float> run(const GemmKernel& kernel, const ParallelFor& parallel_for = serial) const {
     // Not a number wherever nothing is written.
-    std::vector<float> output(shape.rows * shape.out_channels * shape.out_plane(),
+    std::vector<float> output(shape.frames * shape.out_channels * shape.out_plane(),
                               std::numeric_limits<float>::quiet_NaN());
     std::optional<Policy> out, in;
     if (!policy.empty()) {
@@ -115,10 +114,10 @@ Case random_case(std::mt19937& random) {
   }
   c.fill(random);
   if (between(0, 3) > 0) {
-    c.policy = random_policy(random, s.rows * s.out_channels);
+    c.policy = random_policy(random, s.frames * s.out_channels);
   }
   if (between(0, 1) > 0) {
-    c.input_policy = random_policy(random, s.rows * s.in_channels);
+    c.input_policy = random_policy(random, s.frames * s.in_channels);
     c.clear_input(0);
   }
   return c;
@@ -134,7 +133,7 @@ Case large_case(std::mt19937& random) {
   c.shape.in_height = c.shape.in_width = 23;
   c.shape.pad_top = c.shape.pad_left = c.shape.pad_bottom = c.shape.pad_right = 1;
   c.fill(random);
-  c.policy = random_policy(random, c.shape.rows * c.shape.out_channels);
+  c.policy = random_policy(random, c.shape.frames * c.shape.out_channels);
   return c;
 }
 
@@ -142,7 +141,7 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-void check_result(const Case& c, const MicroKernel& kernel) {
+void check_result(const Case& c, const GemmKernel& kernel) {
   const std::vector<float> output = c.run(kernel);
   const std::vector<double> expected = c.expected();
   CHECK(output.size() == expected.size());
@@ -151,7 +150,7 @@ void check_result(const Case& c, const MicroKernel& kernel) {
   }
 }
 
-void equals_the_definition(const MicroKernel& kernel) {
+void equals_the_definition(const GemmKernel& kernel) {
   std::mt19937 random(1);
   for (int i = 0; i < 300; ++i) {
     check_result(random_case(random), kernel);
@@ -159,7 +158,7 @@ void equals_the_definition(const MicroKernel& kernel) {
   check_result(large_case(random), kernel);
 }
 
-void handles_every_number_of_channels_and_pixels(const MicroKernel& kernel) {
+void handles_every_number_of_channels_and_pixels(const GemmKernel& kernel) {
   std::mt19937 random(2);
   for (std::size_t size = 1; size <= 100; ++size) {
     Case c;
@@ -172,7 +171,7 @@ void handles_every_number_of_channels_and_pixels(const MicroKernel& kernel) {
   }
 }
 
-void handles_uniform_policies(const MicroKernel& kernel) {
+void handles_uniform_policies(const GemmKernel& kernel) {
   std::mt19937 random(3);
   for (const std::int32_t action : {0, 1, 2}) {
     for (const std::size_t frames : {1, 4}) {
@@ -183,32 +182,32 @@ void handles_uniform_policies(const MicroKernel& kernel) {
       c.shape.out_channels = 11;
       c.shape.in_height = c.shape.in_width = 7;
       c.fill(random);
-      c.policy.assign(c.shape.rows * c.shape.out_channels, action);
-      c.input_policy.assign(c.shape.rows * c.shape.in_channels, action);
+      c.policy.assign(c.shape.frames * c.shape.out_channels, action);
+      c.input_policy.assign(c.shape.frames * c.shape.in_channels, action);
       c.clear_input(0);
       check_result(c, kernel);
     }
   }
 }
 
-void handles_nothing(const MicroKernel& kernel) {
+void handles_nothing(const GemmKernel& kernel) {
   Case c;
   c.clips = 0;
   c.shape.in_channels = c.shape.out_channels = c.shape.in_height = c.shape.in_width = 3;
   CHECK(c.run(kernel).empty());
 }
 
-void does_not_read_cleared_channels(const MicroKernel& kernel) {
+void does_not_read_cleared_channels(const GemmKernel& kernel) {
   std::mt19937 random(4);
   Case c = large_case(random);
-  c.input_policy = random_policy(random, c.shape.rows * c.shape.in_channels);
+  c.input_policy = random_policy(random, c.shape.frames * c.shape.in_channels);
   c.clear_input(0);
   const std::vector<float> expected = c.run(kernel);
   c.clear_input(std::numeric_limits<float>::quiet_NaN());
   CHECK(same_bits(c.run(kernel), expected));
 }
 
-void does_not_depend_on_threads(const MicroKernel& kernel) {
+void does_not_depend_on_threads(const GemmKernel& kernel) {
   std::mt19937 random(5);
   const Case c = large_case(random);
   CHECK(same_bits(c.run(kernel, serial), c.run(kernel, threaded)));
@@ -216,12 +215,12 @@ void does_not_depend_on_threads(const MicroKernel& kernel) {
 
 // Counts what the convolution asks of a micro-kernel.
 std::size_t counted_macs;
-const MicroKernel* counted_kernel;
+const GemmKernel* counted_kernel;
 
-void computes_only_what_is_needed(const MicroKernel& kernel) {
+void computes_only_what_is_needed(const GemmKernel& kernel) {
   counted_kernel = &kernel;
   counted_macs = 0;
-  MicroKernel counting = kernel;
+  GemmKernel counting = kernel;
   counting.run = [](std::size_t rows, std::size_t width, std::size_t depth,
                     const float* const* weights, const std::uint32_t* offsets, const float* pixels,
                     float* sums, std::size_t sums_stride) {
@@ -236,15 +235,15 @@ void computes_only_what_is_needed(const MicroKernel& kernel) {
   c.shape.in_height = 4;
   c.shape.in_width = 12;  // whole vectors on every instruction set
   c.fill(random);
-  c.policy = random_policy(random, c.shape.rows * c.shape.out_channels);
-  c.input_policy = random_policy(random, c.shape.rows * c.shape.in_channels);
+  c.policy = random_policy(random, c.shape.frames * c.shape.out_channels);
+  c.input_policy = random_policy(random, c.shape.frames * c.shape.in_channels);
   c.clear_input(0);
   c.run(counting);
 
   const Policy policy("policy", c.policy.data(), c.clips, c.frames, c.shape.out_channels);
   const Policy input("input", c.input_policy.data(), c.clips, c.frames, c.shape.in_channels);
   std::size_t needed = 0;
-  for (std::size_t row = 0; row < c.shape.rows; ++row) {
+  for (std::size_t row = 0; row < c.shape.frames; ++row) {
     std::size_t computed = 0, read = 0;
     for (std::size_t channel = 0; channel < c.shape.out_channels; ++channel) {
       computed += policy.computes(row, channel);
@@ -261,7 +260,7 @@ void computes_only_what_is_needed(const MicroKernel& kernel) {
 }  // namespace
 
 int main() {
-  for (const MicroKernel* kernel : microkernels()) {
+  for (const GemmKernel* kernel : gemm_kernels()) {
     std::printf("%s\n", to_string(kernel->instruction_set));
     equals_the_definition(*kernel);
     handles_every_number_of_channels_and_pixels(*kernel);

@@ -1,4 +1,4 @@
-// FrameConv and pool_frames() against the operators' definition, in double precision.
+// NhwcConv and pool_nhwc() against the operators' definition, in double precision.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -79,20 +79,20 @@ const Policy* pointer(const std::vector<Policy>& policy) {
   return policy.empty() ? nullptr : policy.data();
 }
 
-CompactFrames order(const Features& features, const Size& size, std::size_t border,
-                    Precision precision) {
-  CompactFrames frames;
+CompactNhwc order(const Features& features, const Size& size, std::size_t border,
+                  Precision precision) {
+  CompactNhwc frames;
   const std::vector<Policy> policy = features.policy(size);
   frames.assign(pointer(policy), size.rows(), features.channels,
                 {size.height, size.width, border, 0});
-  CompactFrames::order({&frames}, precision, serial);
+  CompactNhwc::order({&frames}, precision, serial);
   return frames;
 }
 
 std::size_t room(const Features& features, const Size& size, std::size_t border,
                  Precision precision) {
-  const FrameLayout layout{size.height, size.width, border,
-                           channel_pitch(features.channels, precision)};
+  const NhwcLayout layout{size.height, size.width, border,
+                          channel_pitch(features.channels, precision)};
   return size.rows() * layout.frame_pitch();
 }
 
@@ -100,17 +100,16 @@ std::size_t room(const Features& features, const Size& size, std::size_t border,
 void store(const Features& features, const Size& size, std::size_t border, Precision precision,
            char* memory) {
   std::memset(memory, 0xff, room(features, size, border, precision));
-  const CompactFrames frames = order(features, size, border, precision);
-  const FrameLayout& layout = frames.layout();
+  const CompactNhwc frames = order(features, size, border, precision);
+  const NhwcLayout& layout = frames.layout();
   for (std::size_t row = 0; row < size.rows(); ++row) {
     char* const frame = memory + frames.offset(row);
     layout.clear_border(frame, 0, size.height);
-    const CompactChannels& channels = frames[row];
+    const ChannelOrder& channels = frames[row];
     for (std::size_t y = 0; y < size.height; ++y) {
       for (std::size_t x = 0; x < size.width; ++x) {
         char* const pixel = frame + layout.offset(std::ptrdiff_t(y), std::ptrdiff_t(x));
-        for (std::size_t place = 0; place < round_up(channels.size(), per_unit(precision));
-             ++place) {
+        for (std::size_t place = 0; place < round_up(channels.size(), kr(precision)); ++place) {
           const double value =
               place < channels.size()
                   ? features.raw[((row * features.channels + channels[place]) * size.height + y) *
@@ -135,11 +134,11 @@ void check_close(double got, double expected, Precision precision) {
 void check_frames(const Features& expected, const Size& size, std::size_t border,
                   Precision precision, const char* memory, const std::vector<float>& pooled,
                   float scale) {
-  const CompactFrames frames = order(expected, size, border, precision);
-  const FrameLayout& layout = frames.layout();
+  const CompactNhwc frames = order(expected, size, border, precision);
+  const NhwcLayout& layout = frames.layout();
   const std::size_t plane = size.height * size.width;
   for (std::size_t row = 0; row < size.rows(); ++row) {
-    const CompactChannels& channels = frames[row];
+    const ChannelOrder& channels = frames[row];
     const char* const frame = memory + frames.offset(row);
     for (std::size_t place = 0; place < channels.size(); ++place) {
       for (std::size_t i = 0; i < plane; ++i) {
@@ -174,7 +173,7 @@ struct ConvCase {
   Features output;
   std::vector<float> weight, bias;
   std::vector<float> weight_scale;  // of integers
-  FrameScales scales;
+  ActivationScales scales;
 
   void fill(std::mt19937& random) {
     std::size_t channels = 0;
@@ -205,7 +204,7 @@ struct ConvCase {
 
   void reference() {
     ConvShape shape;
-    shape.rows = size.rows();
+    shape.frames = size.rows();
     shape.in_height = size.height;
     shape.in_width = size.width;
     shape.out_channels = output.channels;
@@ -234,22 +233,22 @@ struct ConvCase {
     }
   }
 
-  std::vector<char> run(const TileKernel& kernel_of, const ParallelFor& parallel_for,
+  std::vector<char> run(const IgemmKernel& kernel_of, const ParallelFor& parallel_for,
                         std::vector<float>& pooled) const {
     const std::size_t input_border = kernel / 2;
-    FrameConvSpec spec{{weight.data(), bias.data(), output.channels,
-                        weight.size() / (output.channels * kernel * kernel), kernel * kernel},
-                       {},
-                       !output.actions.empty(),
-                       stride,
-                       input_border,
-                       border,
-                       winograd,
-                       scales};
+    NhwcConvSpec spec{{weight.data(), bias.data(), output.channels,
+                       weight.size() / (output.channels * kernel * kernel), kernel * kernel},
+                      {},
+                      !output.actions.empty(),
+                      stride,
+                      input_border,
+                      border,
+                      winograd,
+                      scales};
     spec.conv.scale = weight_scale.empty() ? nullptr : weight_scale.data();
     std::vector<AlignedArray<char>> memory(inputs.size());
     std::vector<std::vector<Policy>> policies;
-    std::vector<FrameSource> sources;
+    std::vector<NhwcSource> sources;
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       spec.sources.push_back({inputs[i].channels, !inputs[i].actions.empty()});
       store(inputs[i], size, input_border, precision,
@@ -266,13 +265,13 @@ struct ConvCase {
     std::memset(result.data(), 0xff, bytes);
     pooled.assign(size.rows() * output.channels, NAN);
     const std::vector<Policy> policy = output.policy(size);
-    FrameConv(spec, kernel_of)
+    NhwcConv(spec, kernel_of)
         .run(size.rows(), size.height, size.width,
              {sources.data(), pointer(policy), result.data(), pooled.data()}, parallel_for);
     return {result.data(), result.data() + bytes};
   }
 
-  void check(const TileKernel& kernel_of) {
+  void check(const IgemmKernel& kernel_of) {
     reference();
     std::vector<float> pooled, again;
     const std::vector<char> memory = run(kernel_of, serial, pooled);
@@ -286,7 +285,7 @@ std::size_t between(std::mt19937& random, std::size_t least, std::size_t most) {
   return std::uniform_int_distribution<std::size_t>(least, most)(random);
 }
 
-void convolutions_equal_the_definition(const TileKernel& kernel) {
+void convolutions_equal_the_definition(const IgemmKernel& kernel) {
   std::mt19937 random(1);
   for (int i = 0; i < 60; ++i) {
     ConvCase c;
@@ -314,7 +313,7 @@ void convolutions_equal_the_definition(const TileKernel& kernel) {
   }
 }
 
-void convolutions_handle_uniform_policies(const TileKernel& kernel) {
+void convolutions_handle_uniform_policies(const IgemmKernel& kernel) {
   std::mt19937 random(2);
   for (const int input : {0, 1, 2}) {
     for (const int output : {0, 1, 2}) {
@@ -335,19 +334,19 @@ void convolutions_handle_uniform_policies(const TileKernel& kernel) {
   }
 }
 
-void pooling_equals_the_definition(const TileKernel& kernel) {
+void pooling_equals_the_definition(const IgemmKernel& kernel) {
   const Precision precision = kernel.precision;
   std::mt19937 random(3);
   for (int i = 0; i < 150; ++i) {
     const Size size{between(random, 1, 2), between(random, 1, 4), between(random, 2, 15),
                     between(random, 2, 15)};
-    FramePool pool{between(random, 0, 1) ? FramePool::Kind::kMax : FramePool::Kind::kMean,
-                   between(random, 1, 2),
-                   1,
-                   false,
-                   between(random, 0, 1),
-                   between(random, 0, 1),
-                   &kernel};
+    NhwcPool pool{between(random, 0, 1) ? NhwcPool::Kind::kMax : NhwcPool::Kind::kMean,
+                  between(random, 1, 2),
+                  1,
+                  false,
+                  between(random, 0, 1),
+                  between(random, 0, 1),
+                  &kernel};
     if (precision == Precision::kInt8) {
       std::uniform_real_distribution<float> scale(0.01f, 0.02f);
       pool.scales.input = scale(random);
@@ -357,7 +356,7 @@ void pooling_equals_the_definition(const TileKernel& kernel) {
     const double limit = precision == Precision::kInt8 ? 255 : INFINITY;
     if (pool.stride == 2) {
       pool.pad = between(random, 0, 1);
-      pool.ceil = pool.kind == FramePool::Kind::kMax && between(random, 0, 1);
+      pool.ceil = pool.kind == NhwcPool::Kind::kMax && between(random, 0, 1);
     }
     const Size small{size.clips, size.frames, pool.output_size(size.height),
                      pool.output_size(size.width)};
@@ -393,7 +392,7 @@ void pooling_equals_the_definition(const TileKernel& kernel) {
               total += value;
             }
           }
-          const double pooled = pool.kind == FramePool::Kind::kMax ? most : total / 9;
+          const double pooled = pool.kind == NhwcPool::Kind::kMax ? most : total / 9;
           output.raw.push_back(std::min(limit, factor * pooled));
         }
       }
@@ -406,10 +405,10 @@ void pooling_equals_the_definition(const TileKernel& kernel) {
       std::memset(to.reserve(bytes), 0xff, bytes);
       std::vector<float> pooled(size.rows() * input.channels, NAN);
       const std::vector<Policy> policy = input.policy(size), decisions = output.policy(size);
-      pool_frames(pool, size.rows(), size.height, size.width, input.channels,
-                  {from.data(), pointer(policy), decides ? pointer(decisions) : nullptr, to.data(),
-                   pooled.data()},
-                  parallel_for);
+      pool_nhwc(pool, size.rows(), size.height, size.width, input.channels,
+                {from.data(), pointer(policy), decides ? pointer(decisions) : nullptr, to.data(),
+                 pooled.data()},
+                parallel_for);
       check_frames(output, small, pool.border, precision, to.data(), pooled, pool.scales.output);
     }
   }
@@ -421,7 +420,7 @@ void pooling_equals_the_definition(const TileKernel& kernel) {
 int main() {
   using namespace adafuse;
   for (const Precision precision : {Precision::kFloat32, Precision::kBFloat16, Precision::kInt8}) {
-    for (const TileKernel* kernel : tile_kernels(precision)) {
+    for (const IgemmKernel* kernel : igemm_kernels(precision)) {
       std::printf("%s, %zu bytes a value\n", to_string(kernel->instruction_set),
                   value_bytes(precision));
       convolutions_equal_the_definition(*kernel);

@@ -148,7 +148,7 @@ struct Case {
     }
   }
 
-  ResidualBlock block(const TileKernel& kernel, AlignedArray<float> (&memory)[4]) const {
+  ResidualBlock block(const IgemmKernel& kernel, AlignedArray<float> (&memory)[4]) const {
     const auto given = [&](const Conv& conv, std::size_t index) {
       const bool by_panels = index > 0 && !(winograd && index == 1);
       return lasting ? conv.lasting(memory[index], by_panels) : conv.weights();
@@ -165,18 +165,18 @@ struct Case {
     return ResidualBlock(spec, kernel);
   }
 
-  Result run(const TileKernel& kernel, const ParallelFor& parallel_for = serial,
+  Result run(const IgemmKernel& kernel, const ParallelFor& parallel_for = serial,
              bool in_place = false) const {
     AlignedArray<float> memory[4];
     const ResidualBlock fused = block(kernel, memory);
-    const FrameLayout in = fused.input_layout(height, width);
-    const FrameLayout out = fused.output_layout(height, width);
+    const NhwcLayout in = fused.input_layout(height, width);
+    const NhwcLayout out = fused.output_layout(height, width);
     // Not a number wherever nothing is written.
     const char nan = static_cast<char>(0xff);
     std::vector<char> x(rows() * in.frame_pitch(), nan), y(rows() * out.frame_pitch(), nan);
     std::vector<float> ignored(rows() * in_channels);
-    to_channels_last(input.data(), rows(), in_channels, in, kernel.precision, scales.input,
-                     x.data(), ignored.data(), serial);
+    nchw_to_nhwc(input.data(), rows(), in_channels, in, kernel.precision, scales.input, x.data(),
+                 ignored.data(), serial);
     Result result;
     result.pooled.assign(rows() * out_channels, std::numeric_limits<float>::quiet_NaN());
     std::vector<char>& target = in_place ? x : y;
@@ -241,7 +241,7 @@ struct Case {
     }
   }
 
-  void check_border(const char* frame, const FrameLayout& layout, Precision precision) const {
+  void check_border(const char* frame, const NhwcLayout& layout, Precision precision) const {
     for (std::size_t y = 0; y < layout.height + 2 * layout.border; ++y) {
       for (std::size_t x = 0; x < layout.width + 2 * layout.border; ++x) {
         const bool inside = y >= layout.border && y < layout.height + layout.border &&
@@ -258,7 +258,7 @@ struct Case {
     const auto convolve = [&](const Conv& conv, const std::vector<float>& x, std::size_t h,
                               std::size_t w) {
       ConvShape shape;
-      shape.rows = rows();
+      shape.frames = rows();
       shape.in_channels = conv.inputs;
       shape.in_height = h;
       shape.in_width = w;
@@ -372,7 +372,7 @@ double tolerance(const Case& c) {
   }
 }
 
-void check_result(const Case& c, const TileKernel& kernel) {
+void check_result(const Case& c, const IgemmKernel& kernel) {
   const Result result = c.run(kernel);
   const double most = tolerance(c);
   const std::vector<double> expected = c.expected();
@@ -393,7 +393,7 @@ void check_result(const Case& c, const TileKernel& kernel) {
   }
 }
 
-void equals_the_definition(const TileKernel& kernel) {
+void equals_the_definition(const IgemmKernel& kernel) {
   std::mt19937 random(1);
   for (int i = 0; i < 60; ++i) {
     check_result(random_case(random, kernel.precision), kernel);
@@ -406,7 +406,7 @@ void equals_the_definition(const TileKernel& kernel) {
   check_result(c, kernel);
 }
 
-void equals_the_definition_by_winograd(const TileKernel& kernel) {
+void equals_the_definition_by_winograd(const IgemmKernel& kernel) {
   std::mt19937 random(7);
   Case c = large_case(random, kernel.precision);
   c.winograd = true;
@@ -427,7 +427,7 @@ void equals_the_definition_by_winograd(const TileKernel& kernel) {
   check_result(c, kernel);
 }
 
-void streams_equal_clips(const TileKernel& kernel) {
+void streams_equal_clips(const IgemmKernel& kernel) {
   std::mt19937 random(9);
   for (int i = 0; i < 30; ++i) {
     Case c = i == 0 ? large_case(random, kernel.precision) : random_case(random, kernel.precision);
@@ -438,7 +438,7 @@ void streams_equal_clips(const TileKernel& kernel) {
   }
 }
 
-void handles_every_width_and_number_of_channels(const TileKernel& kernel) {
+void handles_every_width_and_number_of_channels(const IgemmKernel& kernel) {
   std::mt19937 random(2);
   for (std::size_t size = 1; size <= 66; ++size) {
     Case c;
@@ -454,7 +454,7 @@ void handles_every_width_and_number_of_channels(const TileKernel& kernel) {
   }
 }
 
-void handles_uniform_policies(const TileKernel& kernel) {
+void handles_uniform_policies(const IgemmKernel& kernel) {
   std::mt19937 random(3);
   for (const std::int32_t action : {0, 1, 2}) {
     for (const std::size_t frames : {1, 4}) {
@@ -479,7 +479,7 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-void does_not_depend_on_threads_or_place(const TileKernel& kernel) {
+void does_not_depend_on_threads_or_place(const IgemmKernel& kernel) {
   std::mt19937 random(4);
   for (const bool bottleneck : {false, true}) {
     for (const std::size_t size : {7, 31}) {
@@ -501,19 +501,19 @@ void does_not_depend_on_threads_or_place(const TileKernel& kernel) {
   }
 }
 
-// Counts what a block asks of a tile kernel.
+// Counts what a block asks of a micro-kernel.
 std::atomic<std::size_t> counted_macs;
-const TileKernel* counted_kernel;
+const IgemmKernel* counted_kernel;
 
-void computes_only_what_is_needed(const TileKernel& kernel, bool as_streams) {
+void computes_only_what_is_needed(const IgemmKernel& kernel, bool as_streams) {
   counted_kernel = &kernel;
   counted_macs = 0;
-  TileKernel counting = kernel;
-  counting.run = [](const TileSize& size, const Segment* segments, std::size_t count,
-                    const PerChannel& channels, const TileOutput& output) {
+  IgemmKernel counting = kernel;
+  counting.run = [](const TileSize& size, const GemmTerm* segments, std::size_t count,
+                    const EpiloguePerChannel& channels, const TileOutput& output) {
     for (std::size_t i = 0; i < count; ++i) {
-      counted_macs += size.pixels * size.groups * round_up(size.channels, counted_kernel->granule) *
-                      segments[i].depth * per_unit(counted_kernel->precision);
+      counted_macs += size.pixels * size.groups * round_up(size.channels, counted_kernel->nr_step) *
+                      segments[i].depth * kr(counted_kernel->precision);
     }
     counted_kernel->run(size, segments, count, channels, output);
   };
@@ -540,12 +540,12 @@ void computes_only_what_is_needed(const TileKernel& kernel, bool as_streams) {
       read += !policy.clears(row, channel);
     }
     // Two runs of channels, whose four ends are rounded to units.
-    const std::size_t rounding = 4 * (per_unit(kernel.precision) - 1);
-    conv1 += (round_up(computed, kernel.granule) + round_up(late, kernel.granule)) * c.in_channels *
+    const std::size_t rounding = 4 * (kr(kernel.precision) - 1);
+    conv1 += (round_up(computed, kernel.nr_step) + round_up(late, kernel.nr_step)) * c.in_channels *
              plane;
     conv2 += read * 9 * c.mid_channels * plane;
     // Kernels that take chunks read whole ones in each row of the convolution's kernel.
-    conv2_most += 3 * round_up(3 * (read + rounding), kernel.chunk * per_unit(kernel.precision)) *
+    conv2_most += 3 * round_up(3 * (read + rounding), kernel.k_block * kr(kernel.precision)) *
                   c.mid_channels * plane;
     conv3 += c.mid_channels * c.out_channels * plane;
   }
@@ -558,7 +558,7 @@ void computes_only_what_is_needed(const TileKernel& kernel, bool as_streams) {
 
 int main() {
   for (const Precision precision : {Precision::kFloat32, Precision::kBFloat16, Precision::kInt8}) {
-    for (const TileKernel* kernel : tile_kernels(precision)) {
+    for (const IgemmKernel* kernel : igemm_kernels(precision)) {
       std::printf("%s, %zu bytes a value\n", to_string(kernel->instruction_set),
                   value_bytes(precision));
       equals_the_definition(*kernel);

@@ -52,9 +52,9 @@ struct Case {
   }
 };
 
-void check_case(const Case& c, const TileKernel& kernel, const ParallelFor& parallel_for) {
+void check_case(const Case& c, const IgemmKernel& kernel, const ParallelFor& parallel_for) {
   ConvShape shape;
-  shape.rows = c.rows;
+  shape.frames = c.rows;
   shape.in_channels = c.inputs;
   shape.in_height = c.height;
   shape.in_width = c.width;
@@ -72,7 +72,7 @@ void check_case(const Case& c, const TileKernel& kernel, const ParallelFor& para
                             c.outputs,       c.inputs,
                             c.size * c.size, c.integers() ? c.scale.data() : nullptr};
   const Stem stem(weights, c.stride, c.pool, c.border, kernel, c.scales);
-  const FrameLayout layout = stem.output_layout(c.height, c.width);
+  const NhwcLayout layout = stem.output_layout(c.height, c.width);
   std::vector<char> output(c.rows * layout.frame_pitch(), static_cast<char>(0xff));
   std::vector<float> pooled(c.rows * c.outputs, std::numeric_limits<float>::quiet_NaN());
   stem.run(c.input.data(), c.rows, c.height, c.width, output.data(), pooled.data(), parallel_for);
@@ -112,7 +112,7 @@ void check_case(const Case& c, const TileKernel& kernel, const ParallelFor& para
   }
 }
 
-void equals_the_definition(const TileKernel& kernel) {
+void equals_the_definition(const IgemmKernel& kernel) {
   std::mt19937 random(1);
   const auto between = [&](std::size_t least, std::size_t most) {
     return std::uniform_int_distribution<std::size_t>(least, most)(random);
@@ -153,7 +153,7 @@ void counts_windows() {
 int main() {
   counts_windows();
   for (const Precision precision : {Precision::kFloat32, Precision::kBFloat16, Precision::kInt8}) {
-    for (const TileKernel* kernel : tile_kernels(precision)) {
+    for (const IgemmKernel* kernel : igemm_kernels(precision)) {
       std::printf("%s, %zu bytes a value\n", to_string(kernel->instruction_set),
                   value_bytes(precision));
       equals_the_definition(*kernel);

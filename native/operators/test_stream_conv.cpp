@@ -22,12 +22,12 @@ constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 // Counts what convolutions ask of a micro-kernel.
 std::size_t counted_macs;
-const MicroKernel* counted_kernel;
+const GemmKernel* counted_kernel;
 
-MicroKernel counting(const MicroKernel& kernel) {
+GemmKernel counting(const GemmKernel& kernel) {
   counted_kernel = &kernel;
   counted_macs = 0;
-  MicroKernel result = kernel;
+  GemmKernel result = kernel;
   result.run = [](std::size_t rows, std::size_t width, std::size_t depth,
                   const float* const* weights, const std::uint32_t* offsets, const float* pixels,
                   float* sums, std::size_t sums_stride) {
@@ -47,7 +47,7 @@ struct Video {
   Video(std::mt19937& random, std::size_t streams, std::size_t frames, const ConvShape& sizes,
         bool promises)
       : streams(streams), frames(frames), shape(sizes) {
-    shape.rows = streams;
+    shape.frames = streams;
     std::uniform_real_distribution<float> value(-1, 1);
     const auto draw = [&](std::vector<float>& values, std::size_t size) {
       values.resize(size);
@@ -86,15 +86,15 @@ struct Video {
 
   std::vector<double> expected() const {
     ConvShape rows = shape;
-    rows.rows = streams * frames;
+    rows.frames = streams * frames;
     const std::vector<double> raw = reference::convolution(rows, input, weight, bias);
     return reference::fuse(raw, policy, streams, frames, shape.out_channels, shape.out_plane());
   }
 
-  std::vector<float> as_clips(const MicroKernel& kernel) const {
+  std::vector<float> as_clips(const GemmKernel& kernel) const {
     ConvShape rows = shape;
-    rows.rows = streams * frames;
-    std::vector<float> output(rows.rows * shape.out_channels * shape.out_plane(), kNaN);
+    rows.frames = streams * frames;
+    std::vector<float> output(rows.frames * shape.out_channels * shape.out_plane(), kNaN);
     const Policy out("policy", policy.data(), streams, frames, shape.out_channels);
     std::optional<Policy> in;
     if (!input_policy.empty()) {
@@ -106,7 +106,7 @@ struct Video {
   }
 
   // Outputs per frame: (streams, ...).
-  std::vector<std::vector<float>> as_streams(const MicroKernel& kernel,
+  std::vector<std::vector<float>> as_streams(const GemmKernel& kernel,
                                              const ParallelFor& parallel_for = serial) const {
     const std::size_t channels = streams * shape.out_channels;
     std::vector<float> previous_input(streams * shape.in_channels * shape.in_plane());
@@ -160,7 +160,7 @@ ConvShape random_shape(std::mt19937& random) {
   return s;
 }
 
-void equals_one_clip_of_all_frames(const MicroKernel& kernel) {
+void equals_one_clip_of_all_frames(const GemmKernel& kernel) {
   std::mt19937 random(1);
   for (int i = 0; i < 100; ++i) {
     const Video video(random, 1 + i % 3, 1 + i % 7, random_shape(random), i % 2 == 0);
@@ -176,7 +176,7 @@ void equals_one_clip_of_all_frames(const MicroKernel& kernel) {
   }
 }
 
-void takes_the_work_of_one_clip(const MicroKernel& kernel) {
+void takes_the_work_of_one_clip(const GemmKernel& kernel) {
   std::mt19937 random(2);
   ConvShape shape;
   shape.in_channels = 13;
@@ -185,7 +185,7 @@ void takes_the_work_of_one_clip(const MicroKernel& kernel) {
   shape.in_width = 12;  // whole vectors on every instruction set
   for (const bool promises : {false, true}) {
     const Video video(random, 2, 9, shape, promises);
-    const MicroKernel counter = counting(kernel);
+    const GemmKernel counter = counting(kernel);
     video.as_clips(counter);
     const std::size_t clip = counted_macs;
     counted_macs = 0;
@@ -195,7 +195,7 @@ void takes_the_work_of_one_clip(const MicroKernel& kernel) {
   }
 }
 
-void does_not_depend_on_threads(const MicroKernel& kernel) {
+void does_not_depend_on_threads(const GemmKernel& kernel) {
   std::mt19937 random(3);
   ConvShape shape;
   shape.in_channels = 40;
@@ -206,7 +206,7 @@ void does_not_depend_on_threads(const MicroKernel& kernel) {
   CHECK(video.as_streams(kernel, serial) == video.as_streams(kernel, threaded));
 }
 
-void handles_nothing(const MicroKernel& kernel) {
+void handles_nothing(const GemmKernel& kernel) {
   std::mt19937 random(4);
   ConvShape shape;
   shape.in_channels = shape.in_height = shape.in_width = 3;
@@ -222,7 +222,7 @@ void handles_nothing(const MicroKernel& kernel) {
 }  // namespace
 
 int main() {
-  for (const MicroKernel* kernel : microkernels()) {
+  for (const GemmKernel* kernel : gemm_kernels()) {
     std::printf("%s\n", to_string(kernel->instruction_set));
     equals_one_clip_of_all_frames(*kernel);
     takes_the_work_of_one_clip(*kernel);

@@ -22,7 +22,7 @@ ConvShape make_shape(const Dims& x, const Dims& weight, const ConvAttributes& at
   };
   const auto size = [](std::int64_t value) { return static_cast<std::size_t>(value); };
   ConvShape shape;
-  shape.rows = x[0] < 0 ? 0 : size(x[0]);
+  shape.frames = x[0] < 0 ? 0 : size(x[0]);
   shape.in_channels = size(x[1]);
   shape.in_height = size(x[2]);
   shape.in_width = size(x[3]);

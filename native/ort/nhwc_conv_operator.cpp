@@ -17,16 +17,16 @@ std::string numbered(const char* name, std::size_t source) {
   return source == 0 ? name : name + std::to_string(source + 1);
 }
 
-void infer_shapes(const FrameConvSignature& signature, OrtShapeInferContext* context) {
-  const auto attributes = FrameConvAttributes::read(Attributes(context), signature.quantized);
-  const auto x = known_shape(context, FrameConvSignature::kInput, 4);
-  const auto bias = known_shape(context, FrameConvSignature::kWeight + 1, 1);
+void infer_shapes(const NhwcConvSignature& signature, OrtShapeInferContext* context) {
+  const auto attributes = NhwcConvAttributes::read(Attributes(context), signature.quantized);
+  const auto x = known_shape(context, NhwcConvSignature::kInput, 4);
+  const auto bias = known_shape(context, NhwcConvSignature::kWeight + 1, 1);
   if (!x || !bias || bias->dims[0] < 0) {
     return;
   }
   const std::size_t pitch = channel_pitch(attributes.channels[0], attributes.precision);
-  const FrameLayout input = layout_of(x->dims, "X", attributes.input_border, pitch);
-  const FrameLayout output = attributes.output_layout(input, bias->size(0));
+  const NhwcLayout input = layout_of(x->dims, "X", attributes.input_border, pitch);
+  const NhwcLayout output = attributes.output_layout(input, bias->size(0));
   const char* const rows = x->rows_name.c_str();
   set_output_shape(context, 0, frame_dims(x->dims[0], output), rows);
   set_output_shape(context, 1, {x->dims[0], bias->dims[0]}, rows);
@@ -34,14 +34,14 @@ void infer_shapes(const FrameConvSignature& signature, OrtShapeInferContext* con
 
 }  // namespace
 
-FrameConvAttributes FrameConvAttributes::read(const Attributes& attributes, bool quantized) {
-  FrameConvAttributes result{{},
-                             attributes.count("stride", 1, kMostStride),
-                             attributes.count("input_border", 0, kMostBorder),
-                             attributes.count("border", 0, kMostBorder),
-                             attributes.flag("winograd"),
-                             attributes.precision(quantized),
-                             {}};
+NhwcConvAttributes NhwcConvAttributes::read(const Attributes& attributes, bool quantized) {
+  NhwcConvAttributes result{{},
+                            attributes.count("stride", 1, kMostStride),
+                            attributes.count("input_border", 0, kMostBorder),
+                            attributes.count("border", 0, kMostBorder),
+                            attributes.flag("winograd"),
+                            attributes.precision(quantized),
+                            {}};
   for (const std::int64_t channels : attributes.integers("channels")) {
     if (channels < 1 || channels > static_cast<std::int64_t>(kMostSize)) {
       throw std::invalid_argument("the attribute channels holds " + std::to_string(channels) +
@@ -59,17 +59,16 @@ FrameConvAttributes FrameConvAttributes::read(const Attributes& attributes, bool
   return result;
 }
 
-FrameLayout FrameConvAttributes::output_layout(const FrameLayout& input,
-                                               std::size_t outputs) const {
+NhwcLayout NhwcConvAttributes::output_layout(const NhwcLayout& input, std::size_t outputs) const {
   return {(input.height + stride - 1) / stride, (input.width + stride - 1) / stride, border,
           channel_pitch(outputs, precision)};
 }
 
-FrameConvKernel::FrameConvKernel(const FrameConvSignature& signature, const OrtKernelInfo* raw_info)
+NhwcConvKernel::NhwcConvKernel(const NhwcConvSignature& signature, const OrtKernelInfo* raw_info)
     : signature_(signature),
-      attributes_(FrameConvAttributes::read(Attributes(raw_info), signature.quantized)) {
+      attributes_(NhwcConvAttributes::read(Attributes(raw_info), signature.quantized)) {
   const Ort::ConstKernelInfo info(raw_info);
-  std::vector<FrameSourceSpec> sources;
+  std::vector<NhwcSourceSpec> sources;
   for (std::size_t i = 0; i < kMaxSources; ++i) {
     if (is_given(info, signature.source_input(i)) != (i < attributes_.channels.size())) {
       throw std::invalid_argument("the attribute channels needs a count for each input of frames.");
@@ -79,23 +78,23 @@ FrameConvKernel::FrameConvKernel(const FrameConvSignature& signature, const OrtK
     }
   }
   const ConstantConv conv =
-      read_needed_conv(info, FrameConvSignature::kWeight, "", signature.quantized);
-  conv_ = std::make_unique<const FrameConv>(
-      FrameConvSpec{conv.weights, sources, is_given(info, signature.policy()), attributes_.stride,
-                    attributes_.input_border, attributes_.border, attributes_.winograd,
-                    attributes_.scales},
-      *tile_kernels(attributes_.precision).front());
+      read_needed_conv(info, NhwcConvSignature::kWeight, "", signature.quantized);
+  conv_ = std::make_unique<const NhwcConv>(
+      NhwcConvSpec{conv.weights, sources, is_given(info, signature.policy()), attributes_.stride,
+                   attributes_.input_border, attributes_.border, attributes_.winograd,
+                   attributes_.scales},
+      *igemm_kernels(attributes_.precision).front());
 }
 
-OrtStatusPtr FrameConvKernel::ComputeV2(OrtKernelContext* context) const {
+OrtStatusPtr NhwcConvKernel::ComputeV2(OrtKernelContext* context) const {
   return as_status(signature_.name, [&] { compute(Ort::KernelContext(context)); });
 }
 
-void FrameConvKernel::compute(const Ort::KernelContext& context) const {
-  const NamedTensor x(context, FrameConvSignature::kInput, "X", 4);
-  FrameLayout input;
+void NhwcConvKernel::compute(const Ort::KernelContext& context) const {
+  const NamedTensor x(context, NhwcConvSignature::kInput, "X", 4);
+  NhwcLayout input;
   std::optional<Policy> policies[kMaxSources];
-  FrameSource sources[kMaxSources];
+  NhwcSource sources[kMaxSources];
   for (std::size_t i = 0; i < attributes_.channels.size(); ++i) {
     const NamedTensor frames(context, signature_.source_input(i), numbered("X", i), 4);
     input = layout_of(frames.dims, frames.name, attributes_.input_border,
@@ -120,19 +119,19 @@ void FrameConvKernel::compute(const Ort::KernelContext& context) const {
              });
 }
 
-FrameConvOperator::FrameConvOperator(const FrameConvSignature& signature, bool infers_shapes)
+NhwcConvOperator::NhwcConvOperator(const NhwcConvSignature& signature, bool infers_shapes)
     : signature_(signature) {
   OrtCustomOp::version = kApiVersion;
   if (infers_shapes) {
     OrtCustomOp::InferOutputShapeFn = [](const OrtCustomOp* self, OrtShapeInferContext* context) {
-      const FrameConvSignature& signature = static_cast<const FrameConvOperator*>(self)->signature_;
+      const NhwcConvSignature& signature = static_cast<const NhwcConvOperator*>(self)->signature_;
       return as_status(signature.name, [&] { infer_shapes(signature, context); });
     };
   }
 }
 
-ONNXTensorElementDataType FrameConvOperator::GetInputType(std::size_t index) const {
-  if (index == FrameConvSignature::kWeight) {
+ONNXTensorElementDataType NhwcConvOperator::GetInputType(std::size_t index) const {
+  if (index == NhwcConvSignature::kWeight) {
     return signature_.quantized ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8 : kFloatingPoint;
   }
   const std::size_t first = signature_.policy();
@@ -140,14 +139,14 @@ ONNXTensorElementDataType FrameConvOperator::GetInputType(std::size_t index) con
   return policy ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32 : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
 }
 
-OrtCustomOpInputOutputCharacteristic FrameConvOperator::GetInputCharacteristic(
+OrtCustomOpInputOutputCharacteristic NhwcConvOperator::GetInputCharacteristic(
     std::size_t index) const {
   return index >= signature_.policy() ? INPUT_OUTPUT_OPTIONAL : INPUT_OUTPUT_REQUIRED;
 }
 
-OrtStatusPtr FrameConvOperator::CreateKernelV2(const OrtApi& /*api*/, const OrtKernelInfo* info,
-                                               void** kernel) const {
-  return as_status(signature_.name, [&] { *kernel = new FrameConvKernel(signature_, info); });
+OrtStatusPtr NhwcConvOperator::CreateKernelV2(const OrtApi& /*api*/, const OrtKernelInfo* info,
+                                              void** kernel) const {
+  return as_status(signature_.name, [&] { *kernel = new NhwcConvKernel(signature_, info); });
 }
 
 }  // namespace adafuse

@@ -1,10 +1,10 @@
-// The operator FrameConv, version 1:
+// The operator NhwcConv, version 1:
 //
-//   FrameConv(X, W, B, policy?, input_policy?, X2?, input_policy2?, ... X6?, input_policy6?)
+//   NhwcConv(X, W, B, policy?, input_policy?, X2?, input_policy2?, ... X6?, input_policy6?)
 //     -> Y, pooled
 //
 // X, X2, ... (N*T, H+2b, W+2b, P) hold the input's channels side by side, Y (N*T, H'+2b', W'+2b',
-// P') convolution and ReLU: frames as in frames.h, in CompactFrames order where they have a policy
+// P') convolution and ReLU: frames as in frames.h, in CompactNhwc order where they have a policy
 // (N, T, C).  W and B are constant float32, as in Conv padded by half; pooled (N*T, Cout) are means
 // over each frame as the next layer sees it.  Attributes: channels (of each X), stride,
 // input_border (b), border (b'), precision.
@@ -24,7 +24,7 @@
 namespace adafuse {
 
 // What tells the operators apart.
-struct FrameConvSignature {
+struct NhwcConvSignature {
   const char* name;
   bool quantized;
 
@@ -37,37 +37,37 @@ struct FrameConvSignature {
   std::size_t inputs() const { return source_policy(kMaxSources - 1) + 1; }
 };
 
-struct FrameConvAttributes {
+struct NhwcConvAttributes {
   std::vector<std::size_t> channels;  // of X, X2, ...
   std::size_t stride;
   std::size_t input_border;
   std::size_t border;
   bool winograd;
   Precision precision;
-  FrameScales scales;
+  ActivationScales scales;
 
   // Throws std::invalid_argument.
-  static FrameConvAttributes read(const Attributes& attributes, bool quantized);
+  static NhwcConvAttributes read(const Attributes& attributes, bool quantized);
 
-  FrameLayout output_layout(const FrameLayout& input, std::size_t outputs) const;
+  NhwcLayout output_layout(const NhwcLayout& input, std::size_t outputs) const;
 };
 
-class FrameConvKernel {
+class NhwcConvKernel {
  public:
-  FrameConvKernel(const FrameConvSignature& signature, const OrtKernelInfo* info);
+  NhwcConvKernel(const NhwcConvSignature& signature, const OrtKernelInfo* info);
   OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
 
  private:
   void compute(const Ort::KernelContext& context) const;
 
-  const FrameConvSignature& signature_;
-  FrameConvAttributes attributes_;
-  std::unique_ptr<const FrameConv> conv_;
+  const NhwcConvSignature& signature_;
+  NhwcConvAttributes attributes_;
+  std::unique_ptr<const NhwcConv> conv_;
 };
 
-class FrameConvOperator : public Ort::CustomOpBase<FrameConvOperator, FrameConvKernel, true> {
+class NhwcConvOperator : public Ort::CustomOpBase<NhwcConvOperator, NhwcConvKernel, true> {
  public:
-  FrameConvOperator(const FrameConvSignature& signature, bool infers_shapes);
+  NhwcConvOperator(const NhwcConvSignature& signature, bool infers_shapes);
 
   const char* GetName() const { return signature_.name; }
   const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
@@ -81,7 +81,7 @@ class FrameConvOperator : public Ort::CustomOpBase<FrameConvOperator, FrameConvK
   OrtStatusPtr CreateKernelV2(const OrtApi& api, const OrtKernelInfo* info, void** kernel) const;
 
  private:
-  FrameConvSignature signature_;
+  NhwcConvSignature signature_;
 };
 
 }  // namespace adafuse

@@ -1,7 +1,7 @@
-// The operator FramePool, version 1: FramePool(X, input_policy?, policy?) -> Y, pooled.
+// The operator NhwcPool, version 1: NhwcPool(X, input_policy?, policy?) -> Y, pooled.
 //
 // 3x3 pooling of frames X (N*T, H+2b, W+2b, P) into Y (N*T, H'+2b', W'+2b', P), see frames.h, in
-// CompactFrames order where they have a policy (N, T, C).  `policy` decides over the result;
+// CompactNhwc order where they have a policy (N, T, C).  `policy` decides over the result;
 // without it Y is stored as X is.  pooled (N*T, C) are means over each frame as the next layer sees
 // it. Attributes: channels (C), mode ("max" or "mean"), stride (1 or 2), pad (0 or 1; a mean counts
 // padding as zeros), ceil (0 or 1), input_border (b), border (b'), precision.
@@ -16,34 +16,34 @@
 
 namespace adafuse {
 
-struct FramePoolAttributes {
+struct NhwcPoolAttributes {
   std::size_t channels;
-  FramePool pool;
+  NhwcPool pool;
 
   // Throws std::invalid_argument.
-  static FramePoolAttributes read(const Attributes& attributes, bool quantized);
+  static NhwcPoolAttributes read(const Attributes& attributes, bool quantized);
 
   // Of frames with these dimensions.  Throws std::invalid_argument where they are none.
-  FrameLayout input_layout(const Dims& x) const;
-  FrameLayout output_layout(const Dims& x) const;
+  NhwcLayout input_layout(const Dims& x) const;
+  NhwcLayout output_layout(const Dims& x) const;
 };
 
-class FramePoolKernel {
+class NhwcPoolKernel {
  public:
-  FramePoolKernel(const char* name, const OrtKernelInfo* info, bool quantized)
-      : name_(name), attributes_(FramePoolAttributes::read(Attributes(info), quantized)) {}
+  NhwcPoolKernel(const char* name, const OrtKernelInfo* info, bool quantized)
+      : name_(name), attributes_(NhwcPoolAttributes::read(Attributes(info), quantized)) {}
   OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
 
  private:
   void compute(const Ort::KernelContext& context) const;
 
   const char* name_;
-  FramePoolAttributes attributes_;
+  NhwcPoolAttributes attributes_;
 };
 
-class FramePoolOperator : public Ort::CustomOpBase<FramePoolOperator, FramePoolKernel, true> {
+class NhwcPoolOperator : public Ort::CustomOpBase<NhwcPoolOperator, NhwcPoolKernel, true> {
  public:
-  FramePoolOperator(const char* name, bool quantized, bool infers_shapes);
+  NhwcPoolOperator(const char* name, bool quantized, bool infers_shapes);
 
   const char* GetName() const { return name_; }
   const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }

@@ -41,18 +41,18 @@ Ort::CustomOpDomain* make_domain(bool infers_shapes) {
   static const StreamConvOperator stream_convolution(infers_shapes);
   static const PolicyOperator policy_network(infers_shapes);
   static const PolicyHistoryOperator policy_history(infers_shapes);
-  static const ChannelsLastOperator channels_last(infers_shapes);
+  static const ToNhwcOperator channels_last(infers_shapes);
   static const std::array stems{
       StemOperator("Stem", false, infers_shapes),
       StemOperator("QuantizedStem", true, infers_shapes),
   };
   static const std::array frame_convolutions{
-      FrameConvOperator({"FrameConv", false}, infers_shapes),
-      FrameConvOperator({"QuantizedFrameConv", true}, infers_shapes),
+      NhwcConvOperator({"FrameConv", false}, infers_shapes),
+      NhwcConvOperator({"QuantizedFrameConv", true}, infers_shapes),
   };
   static const std::array frame_pools{
-      FramePoolOperator("FramePool", false, infers_shapes),
-      FramePoolOperator("QuantizedFramePool", true, infers_shapes),
+      NhwcPoolOperator("FramePool", false, infers_shapes),
+      NhwcPoolOperator("QuantizedFramePool", true, infers_shapes),
   };
   auto* domain = new Ort::CustomOpDomain(kDomain);
   for (const ConvOperator& op : convolutions) {
@@ -68,10 +68,10 @@ Ort::CustomOpDomain* make_domain(bool infers_shapes) {
   for (const StemOperator& op : stems) {
     domain->Add(&op);
   }
-  for (const FrameConvOperator& op : frame_convolutions) {
+  for (const NhwcConvOperator& op : frame_convolutions) {
     domain->Add(&op);
   }
-  for (const FramePoolOperator& op : frame_pools) {
+  for (const NhwcPoolOperator& op : frame_pools) {
     domain->Add(&op);
   }
   return domain;

@@ -25,11 +25,10 @@ void infer_shapes(const ResidualSignature& signature, OrtShapeInferContext* cont
     return;
   }
   // What a pixel takes follows from the weights, which are looked at when the kernel is made.
-  const std::size_t pitch = x->size(3) * kUnit, stride = attributes.stride;
-  const FrameLayout input = layout_of(x->dims, "X", border_of(signature), pitch);
-  const FrameLayout output{(input.height + stride - 1) / stride,
-                           (input.width + stride - 1) / stride, input.border,
-                           channel_pitch(last->size(0), attributes.precision)};
+  const std::size_t pitch = x->size(3) * kGroupBytes, stride = attributes.stride;
+  const NhwcLayout input = layout_of(x->dims, "X", border_of(signature), pitch);
+  const NhwcLayout output{(input.height + stride - 1) / stride, (input.width + stride - 1) / stride,
+                          input.border, channel_pitch(last->size(0), attributes.precision)};
   const char* const rows = x->rows_name.c_str();
   set_output_shape(context, 0, frame_dims(x->dims[0], output), rows);
   set_output_shape(context, 1, {x->dims[0], last->dims[0]}, rows);
@@ -81,7 +80,8 @@ ResidualKernel::ResidualKernel(const ResidualSignature& signature, const OrtKern
     const std::vector<float>& scales = attributes.scales;
     spec.scales = {scales[0], scales[1], scales[scales.size() - 2], scales.back()};
   }
-  block_ = std::make_unique<const ResidualBlock>(spec, *tile_kernels(attributes.precision).front());
+  block_ =
+      std::make_unique<const ResidualBlock>(spec, *igemm_kernels(attributes.precision).front());
 }
 
 OrtStatusPtr ResidualKernel::ComputeV2(OrtKernelContext* context) const {
@@ -90,7 +90,7 @@ OrtStatusPtr ResidualKernel::ComputeV2(OrtKernelContext* context) const {
 
 void ResidualKernel::compute(const Ort::KernelContext& context) const {
   const NamedTensor x(context, ResidualSignature::kInput, "X", 4);
-  const FrameLayout input =
+  const NhwcLayout input =
       layout_of(x.dims, x.name, block_->border(), block_->input_layout(1, 1).pitch);
   if (x.size(0) % frames_ != 0) {
     throw std::invalid_argument(x.description() + " must hold clips of " + std::to_string(frames_) +
@@ -98,11 +98,11 @@ void ResidualKernel::compute(const Ort::KernelContext& context) const {
   }
   const auto policy =
       read_policy(context, signature_.policy(), "policy", x, block_->mid_channels());
-  if (policy && policy->frames() != frames_) {
-    throw std::invalid_argument("policy has clips of " + std::to_string(policy->frames()) +
+  if (policy && policy->frames_per_clip() != frames_) {
+    throw std::invalid_argument("policy has clips of " + std::to_string(policy->frames_per_clip()) +
                                 " frames, not of " + std::to_string(frames_) + ".");
   }
-  const FrameLayout output = block_->output_layout(input.height, input.width);
+  const NhwcLayout output = block_->output_layout(input.height, input.width);
   if (signature_.streams) {
     check_history(context, x, input, policy);
   }
@@ -123,7 +123,7 @@ void ResidualKernel::compute(const Ort::KernelContext& context) const {
 }
 
 void ResidualKernel::check_history(const Ort::KernelContext& context, const NamedTensor& x,
-                                   const FrameLayout& input,
+                                   const NhwcLayout& input,
                                    const std::optional<Policy>& policy) const {
   const NamedTensor previous(context, signature_.previous(), "X_previous", 4);
   const NamedTensor previous_r(context, signature_.previous() + 1, "R_previous", 4);
@@ -140,7 +140,7 @@ void ResidualKernel::check_history(const Ort::KernelContext& context, const Name
 }
 
 void ResidualKernel::run_streams(const Ort::KernelContext& context, const NamedTensor& x,
-                                 const FrameLayout& input, const ResidualBlockTensors& tensors,
+                                 const NhwcLayout& input, const ResidualBlockTensors& tensors,
                                  const Policy& policy, const ParallelFor& parallel_for) const {
   const auto frames = [&](std::size_t index) {
     return static_cast<const char*>(context.GetInput(index).GetTensorRawData());

@@ -79,10 +79,10 @@ class ResidualKernel {
   void compute(const Ort::KernelContext& context) const;
   // Throws std::invalid_argument where a stream's state does not fit its frame.
   void check_history(const Ort::KernelContext& context, const NamedTensor& x,
-                     const FrameLayout& input, const std::optional<Policy>& policy) const;
-  void run_streams(const Ort::KernelContext& context, const NamedTensor& x,
-                   const FrameLayout& input, const ResidualBlockTensors& tensors,
-                   const Policy& policy, const ParallelFor& parallel_for) const;
+                     const NhwcLayout& input, const std::optional<Policy>& policy) const;
+  void run_streams(const Ort::KernelContext& context, const NamedTensor& x, const NhwcLayout& input,
+                   const ResidualBlockTensors& tensors, const Policy& policy,
+                   const ParallelFor& parallel_for) const;
 
   const ResidualSignature& signature_;
   std::size_t frames_;

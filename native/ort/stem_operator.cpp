@@ -17,7 +17,7 @@ void infer_shapes(OrtShapeInferContext* context, bool quantized) {
     return;
   }
   const std::size_t pitch = channel_pitch(bias->size(0), attributes.precision);
-  const FrameLayout layout =
+  const NhwcLayout layout =
       with_pixels(stem_layout({x->size(2), x->size(3), attributes.border, pitch}, attributes.stride,
                               attributes.pool),
                   "X", x->dims);
@@ -46,7 +46,7 @@ StemKernel::StemKernel(const char* name, const OrtKernelInfo* info, bool quantiz
   const ConstantConv conv = read_needed_conv(Ort::ConstKernelInfo(info), 1, "", quantized);
   stem_ = std::make_unique<const Stem>(
       conv.weights, attributes.stride, attributes.pool, attributes.border,
-      *tile_kernels(attributes.precision).front(), attributes.scales);
+      *igemm_kernels(attributes.precision).front(), attributes.scales);
 }
 
 OrtStatusPtr StemKernel::ComputeV2(OrtKernelContext* context) const {
@@ -59,7 +59,7 @@ void StemKernel::compute(const Ort::KernelContext& context) const {
     throw std::invalid_argument(x.description() + " must have " +
                                 std::to_string(stem_->in_channels()) + " channels.");
   }
-  const FrameLayout layout = with_pixels(stem_->output_layout(x.size(2), x.size(3)), "X", x.dims);
+  const NhwcLayout layout = with_pixels(stem_->output_layout(x.size(2), x.size(3)), "X", x.dims);
   Ort::UnownedValue pooled =
       make_output(context, 1, {x.dims[0], static_cast<std::int64_t>(stem_->out_channels())});
   stem_->run(x.value.GetTensorData<float>(), x.size(0), x.size(2), x.size(3),

@@ -40,9 +40,9 @@ void infer_shapes(OrtShapeInferContext* context) {
 
 // Each row belongs to another stream.
 void require_one_frame(const std::optional<Policy>& policy, const char* name) {
-  if (policy && policy->frames() != 1) {
+  if (policy && policy->frames_per_clip() != 1) {
     throw std::invalid_argument(std::string(name) + " has clips of " +
-                                std::to_string(policy->frames()) + " frames, not of 1.");
+                                std::to_string(policy->frames_per_clip()) + " frames, not of 1.");
   }
 }
 

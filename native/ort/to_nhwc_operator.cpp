@@ -14,7 +14,7 @@ namespace {
 constexpr const char* kName = "ChannelsLast";
 
 // Throws std::invalid_argument where there are no pixels or channels.
-FrameLayout layout_for(const Dims& x, const ChannelsLastAttributes& attributes) {
+NhwcLayout layout_for(const Dims& x, const ToNhwcAttributes& attributes) {
   if (x[1] == 0) {
     throw std::invalid_argument("X " + to_string(x) + " must have channels.");
   }
@@ -25,10 +25,10 @@ FrameLayout layout_for(const Dims& x, const ChannelsLastAttributes& attributes) 
 }
 
 void infer_shapes(OrtShapeInferContext* context) {
-  const auto attributes = ChannelsLastAttributes::read(Attributes(context));
+  const auto attributes = ToNhwcAttributes::read(Attributes(context));
   if (const auto x = known_shape(context, 0, 4)) {
     const char* const rows = x->rows_name.c_str();
-    const FrameLayout layout = layout_for(x->dims, attributes);
+    const NhwcLayout layout = layout_for(x->dims, attributes);
     set_output_shape(context, 0, frame_dims(x->dims[0], layout), rows);
     set_output_shape(context, 1, {x->dims[0], x->dims[1]}, rows);
   }
@@ -36,29 +36,29 @@ void infer_shapes(OrtShapeInferContext* context) {
 
 }  // namespace
 
-ChannelsLastAttributes ChannelsLastAttributes::read(const Attributes& attributes) {
+ToNhwcAttributes ToNhwcAttributes::read(const Attributes& attributes) {
   const Precision precision = attributes.precision();
   return {attributes.count("border", 0, kMostBorder), precision,
           precision == Precision::kInt8 ? attributes.scales(1).front() : 1};
 }
 
-OrtStatusPtr ChannelsLastKernel::ComputeV2(OrtKernelContext* context) const {
+OrtStatusPtr ToNhwcKernel::ComputeV2(OrtKernelContext* context) const {
   return as_status(kName, [&] { compute(Ort::KernelContext(context)); });
 }
 
-void ChannelsLastKernel::compute(const Ort::KernelContext& context) const {
+void ToNhwcKernel::compute(const Ort::KernelContext& context) const {
   const NamedTensor x(context, 0, "X", 4);
-  const FrameLayout layout = layout_for(x.dims, attributes_);
+  const NhwcLayout layout = layout_for(x.dims, attributes_);
   Ort::UnownedValue pooled = make_output(context, 1, {x.dims[0], x.dims[1]});
-  to_channels_last(x.value.GetTensorData<float>(), x.size(0), x.size(1), layout,
-                   attributes_.precision, attributes_.scale,
-                   make_frames(context, 0, x.dims[0], layout), pooled.GetTensorMutableData<float>(),
-                   [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
-                     parallel_for(context, count, body);
-                   });
+  nchw_to_nhwc(x.value.GetTensorData<float>(), x.size(0), x.size(1), layout, attributes_.precision,
+               attributes_.scale, make_frames(context, 0, x.dims[0], layout),
+               pooled.GetTensorMutableData<float>(),
+               [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
+                 parallel_for(context, count, body);
+               });
 }
 
-ChannelsLastOperator::ChannelsLastOperator(bool infers_shapes) {
+ToNhwcOperator::ToNhwcOperator(bool infers_shapes) {
   OrtCustomOp::version = kApiVersion;
   if (infers_shapes) {
     OrtCustomOp::InferOutputShapeFn = [](const OrtCustomOp* /*self*/,
@@ -68,9 +68,9 @@ ChannelsLastOperator::ChannelsLastOperator(bool infers_shapes) {
   }
 }
 
-OrtStatusPtr ChannelsLastOperator::CreateKernelV2(const OrtApi& /*api*/, const OrtKernelInfo* info,
-                                                  void** kernel) const {
-  return as_status(kName, [&] { *kernel = new ChannelsLastKernel(info); });
+OrtStatusPtr ToNhwcOperator::CreateKernelV2(const OrtApi& /*api*/, const OrtKernelInfo* info,
+                                            void** kernel) const {
+  return as_status(kName, [&] { *kernel = new ToNhwcKernel(info); });
 }
 
 }  // namespace adafuse

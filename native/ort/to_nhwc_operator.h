@@ -10,31 +10,30 @@
 
 namespace adafuse {
 
-struct ChannelsLastAttributes {
+struct ToNhwcAttributes {
   std::size_t border;
   Precision precision;
   float scale;
 
   // Throws std::invalid_argument.
-  static ChannelsLastAttributes read(const Attributes& attributes);
+  static ToNhwcAttributes read(const Attributes& attributes);
 };
 
-class ChannelsLastKernel {
+class ToNhwcKernel {
  public:
-  explicit ChannelsLastKernel(const OrtKernelInfo* info)
-      : attributes_(ChannelsLastAttributes::read(Attributes(info))) {}
+  explicit ToNhwcKernel(const OrtKernelInfo* info)
+      : attributes_(ToNhwcAttributes::read(Attributes(info))) {}
   OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
 
  private:
   void compute(const Ort::KernelContext& context) const;
 
-  ChannelsLastAttributes attributes_;
+  ToNhwcAttributes attributes_;
 };
 
-class ChannelsLastOperator
-    : public Ort::CustomOpBase<ChannelsLastOperator, ChannelsLastKernel, true> {
+class ToNhwcOperator : public Ort::CustomOpBase<ToNhwcOperator, ToNhwcKernel, true> {
  public:
-  explicit ChannelsLastOperator(bool infers_shapes);
+  explicit ToNhwcOperator(bool infers_shapes);
 
   const char* GetName() const { return "ChannelsLast"; }
   const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }

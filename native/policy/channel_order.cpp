@@ -5,7 +5,7 @@
 
 namespace adafuse {
 
-void CompactChannels::assign(const Policy* policy, std::size_t row, std::size_t channels) {
+void ChannelOrder::assign(const Policy* policy, std::size_t frame, std::size_t channels) {
   if (policy == nullptr) {
     order_.resize(channels);
     std::iota(order_.begin(), order_.end(), 0);
@@ -18,7 +18,7 @@ void CompactChannels::assign(const Policy* policy, std::size_t row, std::size_t 
   std::uint32_t* const lists[] = {only_kept + 3 * channels, only_kept, only_kept + 2 * channels,
                                   only_kept + channels};
   std::size_t sizes[4] = {};
-  const Policy::Row choices = (*policy)[row];
+  const Policy::Frame choices = (*policy)[frame];
   for (std::size_t channel = 0; channel < channels; ++channel) {
     const unsigned kind = unsigned{choices.keeps(channel)} | unsigned{choices.lends(channel)} << 1;
     lists[kind][sizes[kind]++] = static_cast<std::uint32_t>(channel);
@@ -31,13 +31,13 @@ void CompactChannels::assign(const Policy* policy, std::size_t row, std::size_t 
   order_.resize(computed_);
 }
 
-void CompactChannels::assign_reused(const Policy& policy, std::size_t row,
-                                    const std::int32_t* missing) {
+void ChannelOrder::assign_reused(const Policy& policy, std::size_t frame,
+                                 const std::int32_t* missing) {
   order_.clear();
   kept_ = lent_begin_ = 0;
   const auto append = [&](bool wanted) {
     for (std::size_t channel = 0; channel < policy.channels(); ++channel) {
-      if (policy.reuses(row, channel) && (missing[channel] != 0) == wanted) {
+      if (policy.reuses(frame, channel) && (missing[channel] != 0) == wanted) {
         order_.push_back(static_cast<std::uint32_t>(channel));
       }
     }

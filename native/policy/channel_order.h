@@ -13,14 +13,15 @@
 
 namespace adafuse {
 
-class CompactChannels {
+class ChannelOrder {
  public:
-  // Orders the channels of one row.  Without a policy every channel is kept.
-  void assign(const Policy* policy, std::size_t row, std::size_t channels);
+  // Orders the channels of one frame.  Without a policy every channel is kept.
+  void assign(const Policy* policy, std::size_t frame, std::size_t channels);
 
-  // Orders what a row of a stream reuses of the frame before, which is not among the rows: first
-  // what is `missing` (channels; not zero where that frame did not compute it), then the rest.
-  void assign_reused(const Policy& policy, std::size_t row, const std::int32_t* missing);
+  // Orders what a frame of a stream reuses of the frame before, which is not among the frames:
+  // first what is `missing` (channels; not zero where that frame did not compute it), then the
+  // rest.
+  void assign_reused(const Policy& policy, std::size_t frame, const std::int32_t* missing);
 
   std::size_t size() const { return order_.size(); }
   // How many of them, the first, are yet to be computed.

@@ -5,14 +5,17 @@
 namespace adafuse {
 
 Policy::Policy(const std::string& name, const std::int32_t* actions, std::size_t clips,
-               std::size_t frames, std::size_t channels)
-    : actions_(actions), rows_(clips * frames), frames_(frames), channels_(channels) {
-  for (std::size_t i = 0; i < rows_ * channels_; ++i) {
+               std::size_t frames_per_clip, std::size_t channels)
+    : actions_(actions),
+      frames_(clips * frames_per_clip),
+      frames_per_clip_(frames_per_clip),
+      channels_(channels) {
+  for (std::size_t i = 0; i < frames_ * channels_; ++i) {
     if (actions[i] < 0 || actions[i] > 2) {
-      const std::size_t row = i / channels_;
+      const std::size_t frame = i / channels_;
       throw std::invalid_argument(name + " holds " + std::to_string(actions[i]) + " for clip " +
-                                  std::to_string(row / frames_) + ", frame " +
-                                  std::to_string(row % frames_) + ", channel " +
+                                  std::to_string(frame / frames_per_clip_) + ", frame " +
+                                  std::to_string(frame % frames_per_clip_) + ", channel " +
                                   std::to_string(i % channels_) +
                                   "; an action is 0 (keep), 1 (reuse) or 2 (skip).");
     }
@@ -20,13 +23,13 @@ Policy::Policy(const std::string& name, const std::int32_t* actions, std::size_t
 }
 
 template <typename Predicate>
-ChannelLists::ChannelLists(std::size_t rows, std::size_t channels, Predicate wanted) {
-  channels_.reserve(rows * channels);
-  begins_.reserve(rows + 1);
+ChannelLists::ChannelLists(std::size_t frames, std::size_t channels, Predicate wanted) {
+  channels_.reserve(frames * channels);
+  begins_.reserve(frames + 1);
   begins_.push_back(0);
-  for (std::size_t row = 0; row < rows; ++row) {
+  for (std::size_t frame = 0; frame < frames; ++frame) {
     for (std::size_t channel = 0; channel < channels; ++channel) {
-      if (wanted(row, channel)) {
+      if (wanted(frame, channel)) {
         channels_.push_back(static_cast<std::uint32_t>(channel));
       }
     }
@@ -34,33 +37,36 @@ ChannelLists::ChannelLists(std::size_t rows, std::size_t channels, Predicate wan
   }
 }
 
-ChannelLists ChannelLists::computed(std::size_t rows, std::size_t channels, const Policy* policy) {
-  return ChannelLists(rows, channels, [=](std::size_t row, std::size_t channel) {
-    return policy == nullptr || policy->computes(row, channel);
+ChannelLists ChannelLists::computed(std::size_t frames, std::size_t channels,
+                                    const Policy* policy) {
+  return ChannelLists(frames, channels, [=](std::size_t frame, std::size_t channel) {
+    return policy == nullptr || policy->computes(frame, channel);
   });
 }
 
-ChannelLists ChannelLists::read(std::size_t rows, std::size_t channels, const Policy* policy) {
-  return ChannelLists(rows, channels, [=](std::size_t row, std::size_t channel) {
-    return policy == nullptr || !policy->clears(row, channel);
+ChannelLists ChannelLists::read(std::size_t frames, std::size_t channels, const Policy* policy) {
+  return ChannelLists(frames, channels, [=](std::size_t frame, std::size_t channel) {
+    return policy == nullptr || !policy->clears(frame, channel);
   });
 }
 
 ChannelLists ChannelLists::kept(const Policy& policy) {
-  return ChannelLists(policy.rows(), policy.channels(), [&](std::size_t row, std::size_t channel) {
-    return policy.keeps(row, channel);
-  });
+  return ChannelLists(
+      policy.frames_per_clip(), policy.channels(),
+      [&](std::size_t frame, std::size_t channel) { return policy.keeps(frame, channel); });
 }
 
 ChannelLists ChannelLists::late(const Policy& policy, const std::int32_t* missing) {
-  return ChannelLists(policy.rows(), policy.channels(), [&](std::size_t row, std::size_t channel) {
-    return policy.reuses(row, channel) && missing[row * policy.channels() + channel] != 0;
-  });
+  return ChannelLists(
+      policy.frames_per_clip(), policy.channels(), [&](std::size_t frame, std::size_t channel) {
+        return policy.reuses(frame, channel) && missing[frame * policy.channels() + channel] != 0;
+      });
 }
 
-ChannelLists ChannelLists::unskipped(std::size_t rows, std::size_t channels, const Policy* policy) {
-  return ChannelLists(rows, channels, [=](std::size_t row, std::size_t channel) {
-    return policy == nullptr || !policy->skips(row, channel);
+ChannelLists ChannelLists::unskipped(std::size_t frames, std::size_t channels,
+                                     const Policy* policy) {
+  return ChannelLists(frames, channels, [=](std::size_t frame, std::size_t channel) {
+    return policy == nullptr || !policy->skips(frame, channel);
   });
 }
 

@@ -1,6 +1,6 @@
 // Which channels a conditional convolution computes, copies, clears and reads.
 //
-// A policy holds one action per clip, frame and channel.  Frames are flattened batch-major: row
+// A policy holds one action per clip, frame and channel.  Frames are flattened batch-major: frame
 // n * T + t of an activation is frame t of clip n.  All rules about actions live here.
 #pragma once
 
@@ -17,19 +17,19 @@ enum class Action : std::int32_t {
   kSkip = 2,   // zeros
 };
 
-// A view of a policy (clips, frames, channels) of 32-bit actions.
+// A view of a policy (clips, frames_per_clip, channels) of 32-bit actions.
 class Policy {
  public:
   // Throws std::invalid_argument, calling the policy `name`, when a value is no action.
   Policy(const std::string& name, const std::int32_t* actions, std::size_t clips,
-         std::size_t frames, std::size_t channels);
+         std::size_t frames_per_clip, std::size_t channels);
 
-  std::size_t rows() const { return rows_; }
-  std::size_t frames() const { return frames_; }  // of a clip
+  std::size_t frames() const { return frames_; }
+  std::size_t frames_per_clip() const { return frames_per_clip_; }  // of a clip
   std::size_t channels() const { return channels_; }
 
-  // One row's choices.
-  class Row {
+  // One frame's choices.
+  class Frame {
    public:
     bool keeps(std::size_t channel) const { return is(own_, channel, Action::kKeep); }
     bool lends(std::size_t channel) const {
@@ -38,61 +38,61 @@ class Policy {
 
    private:
     friend class Policy;
-    Row(const std::int32_t* own, const std::int32_t* next) : own_(own), next_(next) {}
+    Frame(const std::int32_t* own, const std::int32_t* next) : own_(own), next_(next) {}
     static bool is(const std::int32_t* actions, std::size_t channel, Action action) {
       return static_cast<Action>(actions[channel]) == action;
     }
     const std::int32_t* own_;
     const std::int32_t* next_;  // null behind a clip's last frame
   };
-  Row operator[](std::size_t row) const {
-    const std::int32_t* const own = actions_ + row * channels_;
-    return {own, is_first(row + 1) ? nullptr : own + channels_};
+  Frame operator[](std::size_t frame) const {
+    const std::int32_t* const own = actions_ + frame * channels_;
+    return {own, is_first(frame + 1) ? nullptr : own + channels_};
   }
 
-  // The channel of this row is in the output as the convolution gives it.
-  bool keeps(std::size_t row, std::size_t channel) const {
-    return action(row, channel) == Action::kKeep;
+  // The channel of this frame is in the output as the convolution gives it.
+  bool keeps(std::size_t frame, std::size_t channel) const {
+    return action(frame, channel) == Action::kKeep;
   }
 
   // The channel is what the convolution gave for the previous frame.
-  bool reuses(std::size_t row, std::size_t channel) const {
-    return action(row, channel) == Action::kReuse;
+  bool reuses(std::size_t frame, std::size_t channel) const {
+    return action(frame, channel) == Action::kReuse;
   }
 
-  bool skips(std::size_t row, std::size_t channel) const {
-    return action(row, channel) == Action::kSkip;
+  bool skips(std::size_t frame, std::size_t channel) const {
+    return action(frame, channel) == Action::kSkip;
   }
 
-  // The next frame of the same clip copies the channel from this row.
-  bool lends(std::size_t row, std::size_t channel) const {
-    return !is_first(row + 1) && reuses(row + 1, channel);
+  // The next frame of the same clip copies the channel from this frame.
+  bool lends(std::size_t frame, std::size_t channel) const {
+    return !is_first(frame + 1) && reuses(frame + 1, channel);
   }
 
-  // The convolution of this row is wanted, here or by the next frame.
-  bool computes(std::size_t row, std::size_t channel) const {
-    return keeps(row, channel) || lends(row, channel);
+  // The convolution of this frame is wanted, here or by the next frame.
+  bool computes(std::size_t frame, std::size_t channel) const {
+    return keeps(frame, channel) || lends(frame, channel);
   }
 
-  // The channel is all zeros in this row.
-  bool clears(std::size_t row, std::size_t channel) const {
-    return skips(row, channel) || (reuses(row, channel) && is_first(row));
+  // The channel is all zeros in this frame.
+  bool clears(std::size_t frame, std::size_t channel) const {
+    return skips(frame, channel) || (reuses(frame, channel) && is_first(frame));
   }
 
  private:
-  Action action(std::size_t row, std::size_t channel) const {
-    return static_cast<Action>(actions_[row * channels_ + channel]);
+  Action action(std::size_t frame, std::size_t channel) const {
+    return static_cast<Action>(actions_[frame * channels_ + channel]);
   }
-  // Also true for the row after the last, which begins no clip but follows none either.
-  bool is_first(std::size_t row) const { return row % frames_ == 0; }
+  // Also true for the frame after the last, which begins no clip but follows none either.
+  bool is_first(std::size_t frame) const { return frame % frames_per_clip_ == 0; }
 
   const std::int32_t* actions_;
-  std::size_t rows_;
   std::size_t frames_;
+  std::size_t frames_per_clip_;
   std::size_t channels_;
 };
 
-// Ascending channel numbers of one row.
+// Ascending channel numbers of one frame.
 struct ChannelList {
   const std::uint32_t* data;
   std::size_t size;
@@ -101,29 +101,29 @@ struct ChannelList {
   const std::uint32_t* end() const { return data + size; }
 };
 
-// One ChannelList per row.
+// One ChannelList per frame.
 class ChannelLists {
  public:
-  // What a GatedConv computes: every channel of `rows` rows, or those its policy wants.
-  static ChannelLists computed(std::size_t rows, std::size_t channels, const Policy* policy);
+  // What a GatedConv computes: every channel of `frames` frames, or those its policy wants.
+  static ChannelLists computed(std::size_t frames, std::size_t channels, const Policy* policy);
 
   // What a convolution reads: every channel, or those its input's policy does not clear.
-  static ChannelLists read(std::size_t rows, std::size_t channels, const Policy* policy);
+  static ChannelLists read(std::size_t frames, std::size_t channels, const Policy* policy);
 
-  // Of streams, whose rows follow frames that are not among the rows: what is kept; what is reused
-  // although it is `missing` (rows, channels; not zero where it was not computed); and what a
-  // convolution reads, every channel or those its input's policy does not skip.
+  // Of streams, whose frames follow frames_per_clip that are not among the frames: what is kept;
+  // what is reused although it is `missing` (frames, channels; not zero where it was not computed);
+  // and what a convolution reads, every channel or those its input's policy does not skip.
   static ChannelLists kept(const Policy& policy);
   static ChannelLists late(const Policy& policy, const std::int32_t* missing);
-  static ChannelLists unskipped(std::size_t rows, std::size_t channels, const Policy* policy);
+  static ChannelLists unskipped(std::size_t frames, std::size_t channels, const Policy* policy);
 
-  ChannelList operator[](std::size_t row) const {
-    return {channels_.data() + begins_[row], begins_[row + 1] - begins_[row]};
+  ChannelList operator[](std::size_t frame) const {
+    return {channels_.data() + begins_[frame], begins_[frame + 1] - begins_[frame]};
   }
 
  private:
   template <typename Predicate>
-  ChannelLists(std::size_t rows, std::size_t channels, Predicate wanted);
+  ChannelLists(std::size_t frames, std::size_t channels, Predicate wanted);
 
   std::vector<std::uint32_t> channels_;
   std::vector<std::size_t> begins_;

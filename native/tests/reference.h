@@ -13,7 +13,7 @@ inline std::vector<double> convolution(const ConvShape& s, const std::vector<flo
                                        const std::vector<float>& weight,
                                        const std::vector<float>& bias) {
   std::vector<double> output;
-  for (std::size_t n = 0; n < s.rows; ++n) {
+  for (std::size_t n = 0; n < s.frames; ++n) {
     for (std::size_t o = 0; o < s.out_channels; ++o) {
       for (std::size_t y = 0; y < s.out_height(); ++y) {
         for (std::size_t x = 0; x < s.out_width(); ++x) {

@@ -4,15 +4,15 @@
 
 namespace adafuse {
 
-#define VARIANT(name, type)        \
-  namespace name {                 \
-  extern const MicroKernel kernel; \
+#define VARIANT(name, type)       \
+  namespace name {                \
+  extern const GemmKernel kernel; \
   }
 #include "gemm_nchw_variants.inc"
 #undef VARIANT
 
-const std::vector<const MicroKernel*>& microkernels() {
-  static const std::vector<const MicroKernel*> kernels = usable<MicroKernel>({
+const std::vector<const GemmKernel*>& gemm_kernels() {
+  static const std::vector<const GemmKernel*> kernels = usable<GemmKernel>({
 #define VARIANT(name, type) &name::kernel,
 #include "gemm_nchw_variants.inc"
 #undef VARIANT

@@ -1,5 +1,5 @@
 // A variant of the GEMM micro-kernel on NCHW: compiled once per row of variants.cmake, see
-// microkernels/variants.cmake.
+// gemm_kernels/variants.cmake.
 //
 // Nothing of the C++ library may be used here, see igemm_simd.h.
 #include "microkernels/gemm_nchw/gemm.h"
@@ -8,23 +8,23 @@ namespace adafuse::VARIANT {
 namespace {
 
 constexpr int kLanes = VARIANT_LANES;
-constexpr int kRows = VARIANT_MR;
+constexpr int kMr = VARIANT_MR;
 constexpr int kVectors = VARIANT_NR / VARIANT_LANES;
-static_assert(kRows <= static_cast<int>(kMaxMicroRows));
+static_assert(kMr <= static_cast<int>(kMaxGemmMr));
 
 using Vector [[gnu::vector_size(kLanes * sizeof(float)), gnu::may_alias]] = float;
 
 template <int rows, int vectors>
 void tile(std::size_t depth, const float* const* weights, const std::uint32_t* offsets,
-          const float* pixels, float* sums, std::size_t sums_stride) {
-  Vector sum[rows][vectors];
+          const float* pixels, float* accumulators, std::size_t stride) {
+  Vector acc[rows][vectors];
   const float* weight[rows];
 #pragma GCC unroll 8
   for (int r = 0; r < rows; ++r) {
     weight[r] = weights[r];
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; ++v) {
-      sum[r][v] = *reinterpret_cast<const Vector*>(sums + r * sums_stride + v * kLanes);
+      acc[r][v] = *reinterpret_cast<const Vector*>(accumulators + r * stride + v * kLanes);
     }
   }
   for (std::size_t k = 0; k < depth; ++k) {
@@ -40,7 +40,7 @@ void tile(std::size_t depth, const float* const* weights, const std::uint32_t* o
       const float w = weight[r][offset];
 #pragma GCC unroll 8
       for (int v = 0; v < vectors; ++v) {
-        sum[r][v] += w * pixel[v];
+        acc[r][v] += w * pixel[v];
       }
     }
   }
@@ -48,7 +48,7 @@ void tile(std::size_t depth, const float* const* weights, const std::uint32_t* o
   for (int r = 0; r < rows; ++r) {
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; ++v) {
-      *reinterpret_cast<Vector*>(sums + r * sums_stride + v * kLanes) = sum[r][v];
+      *reinterpret_cast<Vector*>(accumulators + r * stride + v * kLanes) = acc[r][v];
     }
   }
 }
@@ -58,7 +58,7 @@ using Tile = void (*)(std::size_t, const float* const*, const std::uint32_t*, co
 
 // Every height and width has its own code, so that no remainder computes what nobody wants.
 struct Tiles {
-  Tile of[kRows][kVectors];
+  Tile of[kMr][kVectors];
 
   template <int rows, int vectors>
   constexpr void fill() {
@@ -70,18 +70,19 @@ struct Tiles {
     }
   }
 
-  constexpr Tiles() : of{} { fill<kRows, kVectors>(); }
+  constexpr Tiles() : of{} { fill<kMr, kVectors>(); }
 };
 constexpr Tiles kTiles;
 
 void run(std::size_t rows, std::size_t width, std::size_t depth, const float* const* weights,
-         const std::uint32_t* offsets, const float* pixels, float* sums, std::size_t sums_stride) {
-  kTiles.of[rows - 1][width / kLanes - 1](depth, weights, offsets, pixels, sums, sums_stride);
+         const std::uint32_t* offsets, const float* pixels, float* accumulators,
+         std::size_t stride) {
+  kTiles.of[rows - 1][width / kLanes - 1](depth, weights, offsets, pixels, accumulators, stride);
 }
 
 }  // namespace
 
-extern const MicroKernel kernel;
-const MicroKernel kernel{InstructionSet::VARIANT_INSTRUCTION_SET, kRows, kLanes, kVectors, run};
+extern const GemmKernel kernel;
+const GemmKernel kernel{InstructionSet::VARIANT_INSTRUCTION_SET, kMr, VARIANT_NR, kLanes, run};
 
 }  // namespace adafuse::VARIANT

@@ -27,12 +27,12 @@ inline void copy_row(float* to, const float* from, std::size_t count) {
 
 }  // namespace
 
-PatchPacker::PatchPacker(const ConvShape& shape, std::size_t first_pixel, std::size_t pixels,
-                         std::size_t panel_width, std::size_t lanes)
+Im2colPacker::Im2colPacker(const ConvShape& shape, std::size_t first_pixel, std::size_t pixels,
+                           std::size_t nr, std::size_t lanes)
     : shape_(shape),
-      panel_width_(panel_width),
-      panels_((pixels + panel_width - 1) / panel_width),
-      last_pixels_(pixels - (panels_ - 1) * panel_width),
+      panel_width_(nr),
+      panels_((pixels + nr - 1) / nr),
+      last_pixels_(pixels - (panels_ - 1) * nr),
       last_width_((last_pixels_ + lanes - 1) / lanes * lanes) {
   const std::size_t out_width = shape.out_width();
   const std::size_t source_width = shape.padded_width();
@@ -44,22 +44,22 @@ PatchPacker::PatchPacker(const ConvShape& shape, std::size_t first_pixel, std::s
   for (std::size_t done = 0; done < pixels;) {
     const std::size_t y = (first_pixel + done) / out_width;
     const std::size_t x = (first_pixel + done) % out_width;
-    const std::size_t lane = done % panel_width;
+    const std::size_t lane = done % nr;
     const std::size_t source = (y - first_y) * shape.stride_y * source_width + x * shape.stride_x;
-    const std::size_t count = std::min({out_width - x, panel_width - lane, pixels - done});
+    const std::size_t count = std::min({out_width - x, nr - lane, pixels - done});
     const bool continues =
         shape.stride_x == 1 && lane > 0 && runs_.back().source + runs_.back().count == source;
     if (continues) {
       runs_.back().count += count;
     } else {
-      runs_.push_back({done / panel_width, lane, source, count});
+      runs_.push_back({done / nr, lane, source, count});
     }
     done += count;
   }
 }
 
-void PatchPacker::pack(const float* plane, std::size_t row, std::size_t depth, float* border_buffer,
-                       float* packed) const {
+void Im2colPacker::pack(const float* plane, std::size_t row, std::size_t depth,
+                        float* border_buffer, float* packed) const {
   const std::size_t source_width = shape_.padded_width();
   const float* source = plane + first_row_ * source_width;
   if (shape_.is_padded()) {
@@ -85,7 +85,7 @@ void PatchPacker::pack(const float* plane, std::size_t row, std::size_t depth, f
   }
 }
 
-void PatchPacker::copy_inside_border(const float* plane, float* border_buffer) const {
+void Im2colPacker::copy_inside_border(const float* plane, float* border_buffer) const {
   const std::size_t begin = std::max(first_row_, shape_.pad_top);
   const std::size_t end = std::min(first_row_ + row_count_, shape_.pad_top + shape_.in_height);
   for (std::size_t row = begin; row < end; ++row) {
@@ -94,7 +94,7 @@ void PatchPacker::copy_inside_border(const float* plane, float* border_buffer) c
   }
 }
 
-void PatchPacker::clear_tail(std::size_t row, std::size_t depth, float* packed) const {
+void Im2colPacker::clear_tail(std::size_t row, std::size_t depth, float* packed) const {
   float* tail = packed + begin(panels_ - 1, depth) + row * last_width_;
   std::fill(tail + last_pixels_, tail + last_width_, 0.0f);
 }

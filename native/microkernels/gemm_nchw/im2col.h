@@ -10,15 +10,15 @@ namespace adafuse {
 
 // Packs, for consecutive output pixels of one plane, what the taps of the kernel meet there.
 //
-// The pixels are cut into panels of at most `panel_width`.  A panel holds one row of its width per
+// The pixels are cut into panels of at most `nr`.  A panel holds one row of its width per
 // input channel and tap, and panels follow each other; the last is as wide as its pixels need,
 // rounded up to `lanes` and filled with zeros.
 //
 // A packer is constant, so that all frames and threads share it; the caller lends the memory.
-class PatchPacker {
+class Im2colPacker {
  public:
-  PatchPacker(const ConvShape& shape, std::size_t first_pixel, std::size_t pixels,
-              std::size_t panel_width, std::size_t lanes);
+  Im2colPacker(const ConvShape& shape, std::size_t first_pixel, std::size_t pixels, std::size_t nr,
+               std::size_t lanes);
 
   std::size_t panels() const { return panels_; }
   std::size_t width(std::size_t panel) const {

@@ -9,7 +9,7 @@
 namespace adafuse {
 namespace {
 
-// A tile is what one call of the parallel body computes: some output channels of one row at some
+// A tile is what one call of the parallel body computes: some output channels of one frame at some
 // consecutive pixels.  Its packed pixels (kDepth x kTilePixels floats) fit a second-level cache.
 constexpr std::size_t kDepth = 256;
 constexpr std::size_t kTilePixels = 256;
@@ -18,15 +18,15 @@ constexpr std::size_t kTileChannels = 512;
 constexpr std::size_t kMinTileChannels = 64;
 constexpr std::size_t kEnoughTiles = 16;
 
-// Output pixels that one tile covers; the same cut serves all rows.
+// Output pixels that one tile covers; the same cut serves all frames.
 struct Strip {
   std::size_t first_pixel;
   std::size_t pixels;
-  PatchPacker packer;
+  Im2colPacker packer;
 };
 
 struct Task {
-  std::size_t row;
+  std::size_t frame;
   const Strip* strip;
   ChannelList channels;
   bool is_first;
@@ -34,7 +34,7 @@ struct Task {
 
 // Memory of a thread; the next tile, of whatever layer, uses it again.
 struct Workspace {
-  AlignedBuffer sums;
+  AlignedBuffer accumulators;
   AlignedBuffer packed;
   AlignedBuffer border;
   std::vector<std::uint32_t> offsets;
@@ -45,44 +45,46 @@ std::size_t ceil_div(std::size_t a, std::size_t b) {
   return (a + b - 1) / b;
 }
 
-std::vector<Strip> make_strips(const ConvShape& shape, const MicroKernel& kernel) {
+std::vector<Strip> make_strips(const ConvShape& shape, const GemmKernel& kernel) {
   const std::size_t plane = shape.out_plane();
   const std::size_t even = ceil_div(plane, ceil_div(plane, kTilePixels));
-  const std::size_t size = ceil_div(even, kernel.lanes) * kernel.lanes;
+  const std::size_t size = ceil_div(even, kernel.nr_step) * kernel.nr_step;
   std::vector<Strip> strips;
   for (std::size_t first = 0; first < plane; first += size) {
     const std::size_t pixels = std::min(size, plane - first);
     strips.push_back(
-        {first, pixels, PatchPacker(shape, first, pixels, kernel.max_width(), kernel.lanes)});
+        {first, pixels, Im2colPacker(shape, first, pixels, kernel.nr, kernel.nr_step)});
   }
   return strips;
 }
 
 std::vector<Task> make_tasks(const ConvShape& shape, const std::vector<Strip>& strips,
-                             const std::vector<ConvRow>& rows) {
-  const std::size_t wanted = ceil_div(kEnoughTiles, rows.size() * strips.size());
+                             const std::vector<ConvFrame>& frames) {
+  const std::size_t wanted = ceil_div(kEnoughTiles, frames.size() * strips.size());
   const std::size_t most =
       std::clamp(ceil_div(shape.out_channels, wanted), kMinTileChannels, kTileChannels);
   std::vector<Task> tasks;
-  for (std::size_t row = 0; row < rows.size(); ++row) {
-    const ChannelList channels = rows[row].computed;
+  for (std::size_t frame = 0; frame < frames.size(); ++frame) {
+    const ChannelList channels = frames[frame].computed;
     const std::size_t blocks = std::max<std::size_t>(1, ceil_div(channels.size, most));
     for (const Strip& strip : strips) {
       for (std::size_t block = 0; block < blocks; ++block) {
         const std::size_t begin = channels.size * block / blocks;
         const std::size_t end = channels.size * (block + 1) / blocks;
-        tasks.push_back({row, &strip, {channels.data + begin, end - begin}, block == 0});
+        tasks.push_back({frame, &strip, {channels.data + begin, end - begin}, block == 0});
       }
     }
   }
   return tasks;
 }
 
-// Computes the convolution of a task's channels into sums (channels, the packer's total width).
-void convolve(const ConvShape& shape, const float* weight, const float* bias, const ConvRow& row,
-              const MicroKernel& kernel, const Task& task, float* sums) {
-  const PatchPacker& packer = task.strip->packer;
-  const ChannelList inputs = row.read;
+// Computes the convolution of a task's channels into accumulators (channels, the packer's total
+// width).
+void convolve(const ConvShape& shape, const float* weight, const float* bias,
+              const ConvFrame& frame, const GemmKernel& kernel, const Task& task,
+              float* accumulators) {
+  const Im2colPacker& packer = task.strip->packer;
+  const ChannelList inputs = frame.read;
   const std::size_t width = packer.total_width();
   const std::size_t taps = shape.taps();
   const std::size_t block = std::max<std::size_t>(1, kDepth / taps);  // input channels
@@ -94,29 +96,29 @@ void convolve(const ConvShape& shape, const float* weight, const float* bias, co
   std::uint32_t* offsets = workspace.offsets.data();
 
   for (std::size_t i = 0; i < task.channels.size; ++i) {
-    std::fill_n(sums + i * width, width, bias[task.channels.data[i]]);
+    std::fill_n(accumulators + i * width, width, bias[task.channels.data[i]]);
   }
   for (std::size_t done = 0; done < inputs.size; done += block) {
     const std::size_t channels = std::min(block, inputs.size - done);
     const std::size_t depth = channels * taps;
     for (std::size_t i = 0; i < channels; ++i) {
       const std::uint32_t channel = inputs.data[done + i];
-      packer.pack(row.input + channel * shape.in_plane(), i * taps, depth, border, packed);
+      packer.pack(frame.input + channel * shape.in_plane(), i * taps, depth, border, packed);
       for (std::size_t tap = 0; tap < taps; ++tap) {
         offsets[i * taps + tap] = static_cast<std::uint32_t>(channel * taps + tap);
       }
     }
-    for (std::size_t first = 0; first < task.channels.size; first += kernel.rows) {
-      const std::size_t rows = std::min(kernel.rows, task.channels.size - first);
-      const float* weights[kMaxMicroRows];
+    for (std::size_t first = 0; first < task.channels.size; first += kernel.mr) {
+      const std::size_t rows = std::min(kernel.mr, task.channels.size - first);
+      const float* weights[kMaxGemmMr];
       for (std::size_t r = 0; r < rows; ++r) {
         weights[r] = weight + task.channels.data[first + r] * shape.in_channels * taps;
       }
-      float* sum = sums + first * width;
+      float* tile = accumulators + first * width;
       for (std::size_t panel = 0; panel < packer.panels(); ++panel) {
         kernel.run(rows, packer.width(panel), depth, weights, offsets,
-                   packed + packer.begin(panel, depth), sum, width);
-        sum += packer.width(panel);
+                   packed + packer.begin(panel, depth), tile, width);
+        tile += packer.width(panel);
       }
     }
   }
@@ -124,23 +126,24 @@ void convolve(const ConvShape& shape, const float* weight, const float* bias, co
 
 }  // namespace
 
-void tiled_conv(const ConvShape& shape, const float* weight, const float* bias,
-                const std::vector<ConvRow>& rows, const ParallelFor& parallel_for,
-                const MicroKernel& kernel, const std::function<void(const ConvTile&)>& finish) {
-  if (rows.empty() || shape.out_channels == 0) {
+void convolve_nchw(const ConvShape& shape, const float* weight, const float* bias,
+                   const std::vector<ConvFrame>& frames, const ParallelFor& parallel_for,
+                   const GemmKernel& kernel, const std::function<void(const GemmTile&)>& finish) {
+  if (frames.empty() || shape.out_channels == 0) {
     return;
   }
   const std::vector<Strip> strips = make_strips(shape, kernel);
-  const std::vector<Task> tasks = make_tasks(shape, strips, rows);
+  const std::vector<Task> tasks = make_tasks(shape, strips, frames);
   parallel_for(tasks.size(), [&](std::size_t i) {
     const Task& task = tasks[i];
     const Strip& strip = *task.strip;
     const std::size_t width = strip.packer.total_width();
-    float* sums = workspace.sums.reserve(task.channels.size * width);
+    float* accumulators = workspace.accumulators.reserve(task.channels.size * width);
     if (task.channels.size > 0) {
-      convolve(shape, weight, bias, rows[task.row], kernel, task, sums);
+      convolve(shape, weight, bias, frames[task.frame], kernel, task, accumulators);
     }
-    finish({task.row, strip.first_pixel, strip.pixels, task.channels, task.is_first, sums, width});
+    finish({task.frame, strip.first_pixel, strip.pixels, task.channels, task.is_first, accumulators,
+            width});
   });
 }
 

@@ -13,28 +13,28 @@
 namespace adafuse {
 
 // A frame to convolve.
-struct ConvRow {
+struct ConvFrame {
   const float* input;    // (in_channels, in_height, in_width)
   ChannelList computed;  // output channels
   ChannelList read;      // input channels; the others count as zeros
 };
 
-// Some computed channels of one row at some consecutive pixels.
-struct ConvTile {
-  std::size_t row;
+// Some computed channels of one frame at some consecutive pixels.
+struct GemmTile {
+  std::size_t frame;
   std::size_t first_pixel;
   std::size_t pixels;
   ChannelList channels;
-  bool is_first;      // exactly one tile is, for every row and pixel, even if nothing is computed
-  const float* sums;  // (channels.size, sums_stride)
-  std::size_t sums_stride;
+  bool is_first;  // exactly one tile is, for every frame and pixel, even if nothing is computed
+  const float* accumulators;  // (channels.size, stride)
+  std::size_t stride;
 };
 
 // Calls `finish` with every tile when it is computed, from any thread.  The sizes are those of the
-// shape (its rows are not looked at); weight (out_channels, in_channels, kernel_height,
+// shape (its frames are not looked at); weight (out_channels, in_channels, kernel_height,
 // kernel_width), bias (out_channels).
-void tiled_conv(const ConvShape& shape, const float* weight, const float* bias,
-                const std::vector<ConvRow>& rows, const ParallelFor& parallel_for,
-                const MicroKernel& kernel, const std::function<void(const ConvTile&)>& finish);
+void convolve_nchw(const ConvShape& shape, const float* weight, const float* bias,
+                   const std::vector<ConvFrame>& frames, const ParallelFor& parallel_for,
+                   const GemmKernel& kernel, const std::function<void(const GemmTile&)>& finish);
 
 }  // namespace adafuse

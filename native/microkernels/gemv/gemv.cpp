@@ -1,40 +1,42 @@
 #include "microkernels/gemv/gemv.h"
 
+#include <type_traits>
+
 #include "microkernels/variants.h"
 
 namespace adafuse {
-namespace gemv_types {
+namespace gemv_weights {
 using float32 = float;
 using bfloat16 = BFloat16;
-}  // namespace gemv_types
+}  // namespace gemv_weights
 
-#define VARIANT(name, type)                          \
-  namespace name {                                   \
-  extern const RowProducts<gemv_types::type> kernel; \
+#define VARIANT(name, type)                           \
+  namespace name {                                    \
+  extern const GemvKernel<gemv_weights::type> kernel; \
   }
 #include "gemv_variants.inc"
 #undef VARIANT
 
 template <typename Weight>
-const RowProducts<Weight>& row_products() {
-  static const RowProducts<Weight>& best = [&]() -> const RowProducts<Weight>& {
-    const RowProducts<Weight>* first = nullptr;
+const std::vector<const GemvKernel<Weight>*>& gemv_kernels() {
+  static const std::vector<const GemvKernel<Weight>*> kernels = [] {
+    std::vector<const GemvKernel<Weight>*> result;
     const auto offer = [&](const auto& kernel) {
-      if constexpr (std::is_same_v<decltype(kernel), const RowProducts<Weight>&>) {
-        if (first == nullptr && supports(kernel.instruction_set)) {
-          first = &kernel;
+      if constexpr (std::is_same_v<decltype(kernel), const GemvKernel<Weight>&>) {
+        if (supports(kernel.instruction_set)) {
+          result.push_back(&kernel);
         }
       }
     };
 #define VARIANT(name, type) offer(name::kernel);
 #include "gemv_variants.inc"
 #undef VARIANT
-    return *first;
+    return result;
   }();
-  return best;
+  return kernels;
 }
 
-template const RowProducts<float>& row_products();
-template const RowProducts<BFloat16>& row_products();
+template const std::vector<const GemvKernel<float>*>& gemv_kernels();
+template const std::vector<const GemvKernel<BFloat16>*>& gemv_kernels();
 
 }  // namespace adafuse

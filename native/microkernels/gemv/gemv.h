@@ -1,7 +1,8 @@
-// Products of matrices of which one has few rows: every weight is read once, in its order.
+// Matrix-vector kernels for a few vectors at a time: every weight is read once, in its order.
 #pragma once
 
 #include <cstddef>
+#include <vector>
 
 #include "base/precision.h"
 #include "base/processor.h"
@@ -9,14 +10,14 @@
 namespace adafuse {
 
 // Rows of weights that are read side by side.
-constexpr std::size_t kRowsAtOnce = 4;
+constexpr std::size_t kGemvRows = 4;
 
 // One variant: a type of weights and an instruction set.
 template <typename Weight>  // float or BFloat16
-struct RowProducts {
+struct GemvKernel {
   InstructionSet instruction_set;
 
-  // The products of `rows` rows of weights, at most kRowsAtOnce and `pitch` apart, with `count`
+  // The products of `rows` rows of weights, at most kGemvRows and `pitch` apart, with `count`
   // inputs, whose products are `product_pitch` apart.  Rows and inputs have `width` values; the
   // rows that follow are prefetched.  A product does not depend on what other ones are made with
   // it.
@@ -24,14 +25,14 @@ struct RowProducts {
                    std::size_t count, std::size_t width, float* products,
                    std::size_t product_pitch);
 
-  // Adds `count` rows of `width` weights to as many sums, each multiplied by its factor, one after
-  // another: how many calls they come in makes no difference.
+  // Adds `count` rows of `width` weights to as many accumulators, each row multiplied by its
+  // factor, one after another: how many calls they come in makes no difference.
   void (*accumulate)(const Weight* const* rows, const float* factors, std::size_t count,
-                     std::size_t width, float* sums);
+                     std::size_t width, float* accumulators);
 };
 
-// The best variant that this processor can run.
+// The variants for this type of weights that this processor can run, the best first.
 template <typename Weight>
-const RowProducts<Weight>& row_products();
+const std::vector<const GemvKernel<Weight>*>& gemv_kernels();
 
 }  // namespace adafuse

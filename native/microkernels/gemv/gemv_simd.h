@@ -1,5 +1,5 @@
 // A variant of the gemv kernels: compiled once per row of variants.cmake, see
-// microkernels/variants.cmake.
+// gemm_kernels/variants.cmake.
 //
 // Nothing of the C++ library may be used here, see igemm_simd.h.
 #if defined(__AVX512F__)
@@ -60,12 +60,12 @@ void multiply_few(const Weight* weights, std::size_t pitch, std::size_t rows, bo
                   const float* input, std::size_t width, float* products,
                   std::size_t product_pitch) {
   // Where there are fewer rows, the last is read again.
-  const Weight* row[kRowsAtOnce];
-  for (std::size_t r = 0; r < kRowsAtOnce; ++r) {
+  const Weight* row[kGemvRows];
+  for (std::size_t r = 0; r < kGemvRows; ++r) {
     row[r] = weights + (r < rows ? r : rows - 1) * pitch;
   }
-  const std::size_t next = kRowsAtOnce * pitch;
-  Vector sums[inputs][kRowsAtOnce] = {};
+  const std::size_t next = kGemvRows * pitch;
+  Vector sums[inputs][kGemvRows] = {};
   const std::size_t whole = width / kLanes * kLanes;
   for (std::size_t i = 0; i < whole; i += kLanes) {
     Vector x[inputs];
@@ -74,7 +74,7 @@ void multiply_few(const Weight* weights, std::size_t pitch, std::size_t rows, bo
       x[n] = load(input + n * width + i);
     }
 #pragma GCC unroll 4
-    for (std::size_t r = 0; r < kRowsAtOnce; ++r) {
+    for (std::size_t r = 0; r < kGemvRows; ++r) {
       if (ahead) {
         __builtin_prefetch(row[r] + next + i, 0, 2);
       }
@@ -88,7 +88,7 @@ void multiply_few(const Weight* weights, std::size_t pitch, std::size_t rows, bo
 #pragma GCC unroll 4
   for (std::size_t n = 0; n < inputs; ++n) {
 #pragma GCC unroll 4
-    for (std::size_t r = 0; r < kRowsAtOnce; ++r) {
+    for (std::size_t r = 0; r < kGemvRows; ++r) {
       float product = sum_of(sums[n][r]);
       for (std::size_t rest = whole; rest < width; ++rest) {
         product += number(row[r][rest]) * input[n * width + rest];
@@ -119,17 +119,18 @@ void multiply(const Weight* weights, std::size_t pitch, std::size_t rows, const 
   }
 }
 
-// Sums are read and written once for `rows` rows; `next` ones, at most, are prefetched meanwhile.
+// Accumulators are read and written once for `rows` rows; `next` ones, at most, are prefetched
+// meanwhile.
 template <int rows, typename Weight>
 void accumulate_few(const Weight* const* row, const float* factors, std::size_t next,
-                    std::size_t width, float* sums) {
-  const Weight* ahead[kRowsAtOnce];
-  for (std::size_t r = 0; r < kRowsAtOnce; ++r) {
+                    std::size_t width, float* accumulators) {
+  const Weight* ahead[kGemvRows];
+  for (std::size_t r = 0; r < kGemvRows; ++r) {
     ahead[r] = row[r < next ? rows + r : 0];
   }
   const std::size_t whole = width / kLanes * kLanes;
   for (std::size_t i = 0; i < whole; i += kLanes) {
-    Vector* const to = reinterpret_cast<Vector*>(sums + i);
+    Vector* const to = reinterpret_cast<Vector*>(accumulators + i);
     Vector sum = *to;
 #pragma GCC unroll 4
     for (int r = 0; r < rows; ++r) {
@@ -140,27 +141,27 @@ void accumulate_few(const Weight* const* row, const float* factors, std::size_t 
   }
   for (std::size_t rest = whole; rest < width; ++rest) {
     for (int r = 0; r < rows; ++r) {
-      sums[rest] += factors[r] * number(row[r][rest]);
+      accumulators[rest] += factors[r] * number(row[r][rest]);
     }
   }
 }
 
 template <typename Weight>
 void accumulate(const Weight* const* rows, const float* factors, std::size_t count,
-                std::size_t width, float* sums) {
-  static_assert(kRowsAtOnce == 4 && kRowsAtOnce == VARIANT_MR);
-  for (; count > kRowsAtOnce; count -= kRowsAtOnce, rows += kRowsAtOnce, factors += kRowsAtOnce) {
-    accumulate_few<4>(rows, factors, count - kRowsAtOnce, width, sums);
+                std::size_t width, float* accumulators) {
+  static_assert(kGemvRows == 4 && kGemvRows == VARIANT_MR);
+  for (; count > kGemvRows; count -= kGemvRows, rows += kGemvRows, factors += kGemvRows) {
+    accumulate_few<4>(rows, factors, count - kGemvRows, width, accumulators);
   }
   switch (count) {
     case 4:
-      return accumulate_few<4>(rows, factors, 0, width, sums);
+      return accumulate_few<4>(rows, factors, 0, width, accumulators);
     case 3:
-      return accumulate_few<3>(rows, factors, 0, width, sums);
+      return accumulate_few<3>(rows, factors, 0, width, accumulators);
     case 2:
-      return accumulate_few<2>(rows, factors, 0, width, sums);
+      return accumulate_few<2>(rows, factors, 0, width, accumulators);
     case 1:
-      return accumulate_few<1>(rows, factors, 0, width, sums);
+      return accumulate_few<1>(rows, factors, 0, width, accumulators);
   }
 }
 
@@ -171,8 +172,8 @@ using float32 = float;
 using bfloat16 = BFloat16;
 }  // namespace types
 
-extern const RowProducts<types::VARIANT_TYPE> kernel;
-const RowProducts<types::VARIANT_TYPE> kernel{InstructionSet::VARIANT_INSTRUCTION_SET, multiply,
-                                              accumulate};
+extern const GemvKernel<types::VARIANT_TYPE> kernel;
+const GemvKernel<types::VARIANT_TYPE> kernel{InstructionSet::VARIANT_INSTRUCTION_SET, multiply,
+                                             accumulate};
 
 }  // namespace adafuse::VARIANT

@@ -11,25 +11,25 @@ namespace {
 constexpr std::size_t kEnoughTasks = 32;
 
 // Copies of constant sizes need no call.
-void copy_units(const char* from, std::size_t units, char* to) {
+void copy_k_groups(const char* from, std::size_t k_groups, char* to) {
   const auto copy = [&](auto size) {
-    for (; units >= size / kUnit; units -= size / kUnit) {
+    for (; k_groups >= size / kGroupBytes; k_groups -= size / kGroupBytes) {
       std::memcpy(to, from, size);
       from += size;
       to += size;
     }
   };
-  copy(std::integral_constant<std::size_t, 8 * kUnit>{});
-  copy(std::integral_constant<std::size_t, 4 * kUnit>{});
-  copy(std::integral_constant<std::size_t, kUnit>{});
+  copy(std::integral_constant<std::size_t, 8 * kGroupBytes>{});
+  copy(std::integral_constant<std::size_t, 4 * kGroupBytes>{});
+  copy(std::integral_constant<std::size_t, kGroupBytes>{});
 }
 
-// The channels of all units of a run, or kNoChannel.
-void append_channels(const CompactChannels& stored, const ChannelRun& run, std::size_t first,
+// Appends the channels of all K groups of a run, kNoChannel where they are not read.
+void append_channels(const ChannelOrder& stored, const ChannelRun& run, std::size_t first,
                      Precision precision, std::vector<std::uint32_t>& channels) {
-  const std::size_t group = per_unit(precision);
-  const std::size_t begin = run.first_unit(precision) * group;
-  for (std::size_t place = begin; place < begin + run.units(precision) * group; ++place) {
+  const std::size_t k_values = kr(precision);
+  const std::size_t begin = run.first_k_group(precision) * k_values;
+  for (std::size_t place = begin; place < begin + run.k_groups(precision) * k_values; ++place) {
     const bool read = run.begin <= place && place < run.end;
     channels.push_back(read ? static_cast<std::uint32_t>(first + stored[place]) : kNoChannel);
   }
@@ -37,96 +37,97 @@ void append_channels(const CompactChannels& stored, const ChannelRun& run, std::
 
 }  // namespace
 
-void CompactReads::reset(std::size_t rows, bool gathers) {
-  gathers_ = gathers;
-  count_ = rows;
-  rows_.resize(std::max(rows_.size(), rows));
-  for (std::size_t i = 0; i < rows; ++i) {
-    rows_[i].sources.clear();
+void CompactInputs::reset(std::size_t frames, bool merges) {
+  merges_ = merges;
+  count_ = frames;
+  frames_.resize(std::max(frames_.size(), frames));
+  for (std::size_t i = 0; i < frames; ++i) {
+    frames_[i].sources.clear();
   }
 }
 
-void CompactReads::add(std::size_t row, const CompactSource& source) {
-  rows_[row].sources.push_back(source);
+void CompactInputs::add(std::size_t frame, const CompactInput& source) {
+  frames_[frame].sources.push_back(source);
 }
 
-void CompactReads::find_runs(Row& row, const TileKernel& kernel) {
-  row.shape = row.sources[0].shape;
-  row.runs.clear();
-  std::size_t first = 0, units = 0;
-  const auto append = [&](const char* frame, const FrameLayout& layout,
-                          const CompactChannels& channels, const ChannelRun& places) {
-    units += places.units(kernel.precision);
-    row.runs.push_back({frame, &layout, &channels, places, first});
+void CompactInputs::find_runs(Frame& frame, const IgemmKernel& kernel) {
+  frame.shape = frame.sources[0].shape;
+  frame.runs.clear();
+  std::size_t first = 0, k_groups = 0;
+  const auto append = [&](const char* data, const NhwcLayout& layout, const ChannelOrder& channels,
+                          const ChannelRun& places) {
+    k_groups += places.k_groups(kernel.precision);
+    frame.runs.push_back({data, &layout, &channels, places, first});
   };
-  for (const CompactSource& source : row.sources) {
-    const FrameLayout& layout = source.shape.layout;
-    append(source.frame, layout, source.own, {0, source.own.kept()});
+  for (const CompactInput& source : frame.sources) {
+    const NhwcLayout& layout = source.shape.layout;
+    append(source.data, layout, source.own, {0, source.own.kept()});
     if (source.previous != nullptr) {
-      append(source.frame + source.distance, layout, *source.previous,
+      append(source.data + source.distance, layout, *source.previous,
              {source.previous->lent_begin(), source.previous->size()});
     }
     first += source.shape.channels;
   }
-  row.shape.channels = first;
-  row.shape.layout.border = row.shape.pad();
-  row.shape.layout.pitch = units * kUnit;
+  frame.shape.channels = first;
+  frame.shape.layout.border = frame.shape.pad();
+  frame.shape.layout.pitch = k_groups * kGroupBytes;
 }
 
-void CompactReads::gather(const Row& row, Precision precision, char* frame, RowRange range) {
-  const FrameLayout& to = row.shape.layout;
-  to.clear_border(frame, range.begin, range.end);
+void CompactInputs::copy_frame(const Frame& frame, Precision precision, char* data,
+                               ImageRows range) {
+  const NhwcLayout& to = frame.shape.layout;
+  to.clear_border(data, range.begin, range.end);
   for (std::size_t y = range.begin; y < range.end; ++y) {
     const std::ptrdiff_t line = static_cast<std::ptrdiff_t>(y);
-    char* place = frame + to.offset(line, 0);
-    for (const Run& run : row.runs) {
-      const char* const from =
-          run.frame + run.layout->offset(line, 0) + run.places.first_unit(precision) * kUnit;
-      const std::size_t units = run.places.units(precision);
+    char* place = data + to.offset(line, 0);
+    for (const Run& run : frame.runs) {
+      const char* const from = run.data + run.layout->offset(line, 0) +
+                               run.places.first_k_group(precision) * kGroupBytes;
+      const std::size_t k_groups = run.places.k_groups(precision);
       for (std::size_t x = 0; x < to.width; ++x) {
-        copy_units(from + x * run.layout->pitch, units, place + x * to.pitch);
+        copy_k_groups(from + x * run.layout->pitch, k_groups, place + x * to.pitch);
       }
-      place += units * kUnit;
+      place += k_groups * kGroupBytes;
     }
   }
 }
 
-void CompactReads::finish(const TileKernel& kernel, const ParallelFor& parallel_for) {
-  if (!gathers_) {
+void CompactInputs::finish(const IgemmKernel& kernel, const ParallelFor& parallel_for) {
+  if (!merges_) {
     parallel_for(count_, [&](std::size_t index) {
-      Row& row = rows_[index];
-      const CompactSource& source = row.sources[0];
-      row.frame = source.frame;
-      row.shape = source.shape;
-      row.steps.assign(row.shape, kernel, source.own, source.previous, source.distance);
+      Frame& frame = frames_[index];
+      const CompactInput& source = frame.sources[0];
+      frame.data = source.data;
+      frame.shape = source.shape;
+      frame.indirection.assign(frame.shape, kernel, source.own, source.previous, source.distance);
     });
     return;
   }
-  // Steps that fill up a row of the kernel read behind the last pixel, and must find numbers.
-  const std::size_t rest = kernel.chunk * kUnit;
+  // K entries that fill up a row of the kernel read behind the last pixel, and must find numbers.
+  const std::size_t rest = kernel.k_block * kGroupBytes;
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < count_; ++i) {
-    find_runs(rows_[i], kernel);
-    rows_[i].place = bytes;
-    bytes += round_up(rows_[i].shape.layout.frame_pitch() + rest, kLine);
+    find_runs(frames_[i], kernel);
+    frames_[i].place = bytes;
+    bytes += round_up(frames_[i].shape.layout.frame_pitch() + rest, kLine);
   }
-  char* const gathered = gathered_.reserve(bytes);
+  char* const merged = merged_.reserve(bytes);
   const std::size_t parts = (kEnoughTasks + count_ - 1) / count_;
   parallel_for(count_ * parts, [&](std::size_t task) {
-    Row& row = rows_[task / parts];
-    const std::size_t part = task % parts, height = row.shape.layout.height;
-    char* const frame = gathered + row.place;
-    gather(row, kernel.precision, frame, {height * part / parts, height * (part + 1) / parts});
+    Frame& frame = frames_[task / parts];
+    const std::size_t part = task % parts, height = frame.shape.layout.height;
+    char* const data = merged + frame.place;
+    copy_frame(frame, kernel.precision, data, {height * part / parts, height * (part + 1) / parts});
     if (part > 0) {
       return;
     }
-    std::memset(frame + row.shape.layout.frame_pitch(), 0, rest);
-    row.channels.clear();
-    for (const Run& run : row.runs) {
-      append_channels(*run.channels, run.places, run.first, kernel.precision, row.channels);
+    std::memset(data + frame.shape.layout.frame_pitch(), 0, rest);
+    frame.channels.clear();
+    for (const Run& run : frame.runs) {
+      append_channels(*run.channels, run.places, run.first, kernel.precision, frame.channels);
     }
-    row.frame = frame;
-    row.steps.assign(row.shape, kernel, row.channels);
+    frame.data = data;
+    frame.indirection.assign(frame.shape, kernel, frame.channels);
   });
 }
 

@@ -1,8 +1,8 @@
-// What convolutions read of compactly stored frames, row by row.
+// Inputs of a convolution that are stored compactly, frame by frame, and their K indirection.
 //
-// Kernels that take one step at a time read channels where they lie: a run of the frame's own and
-// one that the previous frame lends.  Matrix units take many at once: for these all runs of a pixel
-// may be gathered side by side, so that a row of the convolution's kernel is one run.
+// Micro-kernels of K block 1 read channels where they lie: a run of the frame's own and one that
+// the previous frame lends.  For AMX, which takes a K block of 16, all runs of a pixel may be
+// merged: copied side by side, so that a row of the convolution's kernel is one run.
 #pragma once
 
 #include <cstddef>
@@ -16,64 +16,64 @@
 
 namespace adafuse {
 
-// Compactly stored channels that a row reads.
-struct CompactSource {
-  const char* frame;
+// The compactly stored channels of one tensor that a frame reads: a view.
+struct CompactInput {
+  const char* data;  // of the frame
   const InputShape& shape;
-  const CompactChannels& own;       // what it keeps of them is read
-  const CompactChannels* previous;  // and what these lend, or null
-  std::ptrdiff_t distance;          // bytes from `frame` to the previous one
+  const ChannelOrder& own;       // its kept channels are read
+  const ChannelOrder* previous;  // and the channels that these lend, or null
+  std::ptrdiff_t distance;       // bytes from `data` to the previous frame's
 };
 
-class CompactReads {
+class CompactInputs {
  public:
-  // Begins anew with `rows` rows that read one source each or, if it `gathers`, any number.
-  void reset(std::size_t rows, bool gathers);
+  // Begins anew with `frames` frames that read one tensor each or, if it `merges`, any number.
+  void reset(std::size_t frames, bool merges);
 
-  // The weights have the channels of a row's sources one after another.  What the source refers to
-  // must last.
-  void add(std::size_t row, const CompactSource& source);
+  // Adds a tensor; weights have the channels of a frame's tensors one after another.  The views
+  // must last until the frames are read.
+  void add(std::size_t frame, const CompactInput& source);
 
-  // Once all frames are written, and before they are read.
-  void finish(const TileKernel& kernel, const ParallelFor& parallel_for);
+  // Makes the K indirections; to be called when all frames are written, before they are read.
+  void finish(const IgemmKernel& kernel, const ParallelFor& parallel_for);
 
-  // `weights`: what read_panels() gives.
-  ConvSource source(std::size_t row, const Panels& weights) const {
-    return {rows_[row].frame, rows_[row].shape, rows_[row].steps, weights};
+  // The frame as a term of the sum, with panels as of read_panels().
+  ConvTerm source(std::size_t frame, const BPanels& weights) const {
+    return {frames_[frame].data, frames_[frame].shape, frames_[frame].indirection, weights};
   }
-  Panels read_panels(std::size_t row, const TileKernel& kernel, const Panels& channels,
-                     std::size_t begin, std::size_t end,
-                     AlignedArray<std::uint32_t>& buffer) const {
-    return rows_[row].steps.read_panels(kernel, channels, begin, end, buffer);
+  BPanels read_panels(std::size_t frame, const IgemmKernel& kernel, const BPanels& channels,
+                      std::size_t begin, std::size_t end,
+                      AlignedArray<std::uint32_t>& buffer) const {
+    return frames_[frame].indirection.read_panels(kernel, channels, begin, end, buffer);
   }
 
  private:
-  // Places of a pixel that lie side by side.
+  // Places of a pixel that follow each other.
   struct Run {
-    const char* frame;
-    const FrameLayout* layout;
-    const CompactChannels* channels;
+    const char* data;
+    const NhwcLayout* layout;
+    const ChannelOrder* channels;
     ChannelRun places;
-    std::size_t first;  // channel of the weights
+    std::size_t first;  // number of the first channel in the weights
   };
-  struct Row {
-    std::vector<CompactSource> sources;
-    const char* frame;
+  struct Frame {
+    std::vector<CompactInput> sources;
+    const char* data;
     InputShape shape;
-    StepList steps;
-    // What is gathered.
+    KIndirection indirection;
+    // Where frames are merged:
     std::vector<Run> runs;
     std::vector<std::uint32_t> channels;
-    std::size_t place;  // among all gathered frames
+    std::size_t place;  // bytes into `merged_`
   };
 
-  void find_runs(Row& row, const TileKernel& kernel);
-  static void gather(const Row& row, Precision precision, char* frame, RowRange range);
+  void find_runs(Frame& frame, const IgemmKernel& kernel);
+  static void copy_frame(const Frame& frame, Precision precision, char* data, ImageRows range);
 
-  bool gathers_ = false;
+  bool merges_ = false;
   std::size_t count_ = 0;
-  std::vector<Row> rows_;
-  AlignedArray<char> gathered_;
+  std::vector<Frame> frames_;
+  AlignedArray<char> merged_;
 };
 
 }  // namespace adafuse

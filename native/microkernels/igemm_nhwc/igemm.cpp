@@ -6,17 +6,17 @@
 
 namespace adafuse {
 
-#define VARIANT(name, type)       \
-  namespace name {                \
-  extern const TileKernel kernel; \
+#define VARIANT(name, type)        \
+  namespace name {                 \
+  extern const IgemmKernel kernel; \
   }
 #include "igemm_nhwc_variants.inc"
 #undef VARIANT
 
-const std::vector<const TileKernel*>& tile_kernels(Precision precision) {
+const std::vector<const IgemmKernel*>& igemm_kernels(Precision precision) {
   static const std::array kernels = [] {
-    std::array<std::vector<const TileKernel*>, 3> result;
-    for (const TileKernel* kernel : usable<TileKernel>({
+    std::array<std::vector<const IgemmKernel*>, 3> result;
+    for (const IgemmKernel* kernel : usable<IgemmKernel>({
 #define VARIANT(name, type) &name::kernel,
 #include "igemm_nhwc_variants.inc"
 #undef VARIANT

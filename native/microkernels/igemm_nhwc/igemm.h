@@ -1,9 +1,22 @@
-// The inner loop of the fused blocks: a few pixels times a panel of output channels.
+// Indirect-GEMM micro-kernels on NHWC: a tile of C (pixels x output channels) from pixels of A,
+// which are addressed through a list of K entries, and a panel of packed B.
 //
-// Channels lie innermost, in units (see precision.h).  A panel is as many output channels as fill
-// `vectors` vectors; a weight row holds a panel's weights for one unit of input, output channel by
-// output channel.  Any sum over inputs (dense, gathered, over taps or over frames) is a list of
-// steps, so the choice of channels is written outside, once for all precisions.
+// Tile shape, of C:
+//   - MR: pixels of a tile at most.  They form one or two groups; inside a group they are equally
+//     spaced in memory.
+//   - MR_GROUP: pixels of one group at most.
+//   - NR: output channels of a panel of packed B.
+//   - NR step: output channels are computed in multiples of it, a vector or half of one.
+// Block shape, of K:
+//   - KR: values of a K group, the 4 bytes of A or B that one lane multiplies: 1 in float32, 2 in
+//     bfloat16, 4 in int8 (a VNNI group).
+//   - K block: K groups that are multiplied at once where they follow each other in memory, 16 on
+//   AMX
+//     and 1 elsewhere.
+//
+// Packed B is a panel after the other.  A row of a panel holds NR K groups, one per output channel.
+// Any sum over inputs (dense or chosen channels, taps, frames) is a list of K entries, so the
+// choice of channels is made outside, once for all data types.  docs/kernels.md draws this.
 #pragma once
 
 #include <cstddef>
@@ -17,14 +30,15 @@
 
 namespace adafuse {
 
-// One term of the sum, as byte offsets into a pixel's inputs and into a panel's weights.
-struct Step {
-  std::int32_t input;
-  std::int32_t weight;
+// One K group of the sum: byte offsets of its values from a pixel of A and of its row from a panel
+// of B.
+struct KEntry {
+  std::int32_t a;
+  std::int32_t b;
 };
 
-// Throws std::invalid_argument where a step cannot reach so far.
-inline std::int32_t step_offset(std::ptrdiff_t bytes) {
+// The offset of a K entry.  Throws std::invalid_argument beyond 2 GiB.
+inline std::int32_t k_offset(std::ptrdiff_t bytes) {
   if (bytes > std::numeric_limits<std::int32_t>::max() ||
       bytes < std::numeric_limits<std::int32_t>::min()) {
     throw std::invalid_argument(
@@ -33,103 +47,103 @@ inline std::int32_t step_offset(std::ptrdiff_t bytes) {
   }
   return static_cast<std::int32_t>(bytes);
 }
-inline std::int32_t step_offset(std::size_t bytes) {
-  return step_offset(static_cast<std::ptrdiff_t>(bytes));
+inline std::int32_t k_offset(std::size_t bytes) {
+  return k_offset(static_cast<std::ptrdiff_t>(bytes));
 }
 
-// Weight rows are prefetched this many steps ahead: gathered rows defeat the processor's own
-// prefetching.  Every list of steps is followed by as many harmless ones.
-constexpr std::size_t kStepsAhead = 24;
+// Distance, in K entries, at which rows of B are prefetched: chosen rows defeat the processor's own
+// prefetching.  Every list of K entries is followed by as many harmless ones.
+constexpr std::size_t kPrefetchEntries = 24;
 
-// A tile is one or two groups of pixels.  Inside a group pixels are equally spaced.
+// Groups of pixels in a tile at most.
 constexpr std::size_t kMaxGroups = 2;
 
-// Terms read from one tensor.
-struct Segment {
-  const char* groups[kMaxGroups];  // the first pixel of each group
-  std::ptrdiff_t pixel_stride;     // bytes
-  const char* weights;             // the panel
-  const Step* steps;
-  std::size_t depth;  // steps
-  // kInt8: null, or what the sums of the segments before are multiplied by.
+// The part of the sum that reads one tensor.
+struct GemmTerm {
+  const char* groups[kMaxGroups];  // A: the first pixel of each group
+  std::ptrdiff_t pixel_stride;     // A: bytes between the pixels of a group
+  const char* weights;             // B: the panel
+  const KEntry* entries;           // of K
+  std::size_t depth;               // K entries
+  // Factors per output channel for the accumulators of the terms before, or null; kInt8 alone.
   const float* rescale = nullptr;
-  // Memory wanted soon, of which every step brings a cache line, or null: line after line, or, with
-  // `prefetches_rows`, where the step's weight row lies in another panel.  Matrix units leave rows.
+  // Memory to prefetch, a cache line per K entry, or null: consecutive lines or, with
+  // `prefetches_rows`, the line at the entry's offset into B, from here.  AMX prefetches no rows.
   const char* prefetch = nullptr;
   bool prefetches_rows = false;
 };
 
-// What is done with a channel's sum.  The arrays hold whole panels.
-struct PerChannel {
-  const float* bias;
-  const float* scale;  // kInt8: of the sum; the bias is in units of the output
+// The epilogue's constants per output channel, whole panels of them.
+struct EpiloguePerChannel {
+  const float* bias;   // in units of the output
+  const float* scale;  // factor of the accumulators; kInt8 alone
 
-  PerChannel from(std::size_t channel) const { return {bias + channel, scale + channel}; }
+  EpiloguePerChannel from(std::size_t channel) const { return {bias + channel, scale + channel}; }
 };
 
-// Where a tile goes: max(lowest, bias + sum + residual_scale * residual), in kInt8 at most 255.
+// Where the epilogue writes a tile: max(lowest, bias + accumulators + residual_scale * residual),
+// in kInt8 at most 255.
 struct TileOutput {
-  char* groups[kMaxGroups];
+  char* groups[kMaxGroups];          // C: the first pixel of each group
   std::ptrdiff_t pixel_stride;       // bytes
   const char* residual[kMaxGroups];  // null for none; may be the output itself
   std::ptrdiff_t residual_stride;    // bytes
   float residual_scale;
-  float lowest;  // 0 for a ReLU
-  float* sums;   // null, or per channel: the tile's values are added to it
+  float lowest;   // 0 for a ReLU
+  float* totals;  // per output channel, or null: the tile's values are added to it
 };
 
 struct TileSize {
   std::size_t pixels;    // of each group
   std::size_t groups;    // 1 or 2
-  std::size_t channels;  // of the panel; the kernel computes the next multiple of its granule
+  std::size_t channels;  // of the panel; computed are the next multiple of the NR step
 };
 
-// One variant: a data type and an instruction set.
-struct TileKernel {
+// One variant: a data type and an instruction set, a row of variants.cmake.
+struct IgemmKernel {
   InstructionSet instruction_set;
   Precision precision;
-  std::size_t lanes;       // units of one vector
-  std::size_t vectors;     // of a panel
-  std::size_t granule;     // channels are computed in multiples of this
-  std::size_t max_group;   // most pixels of one group
-  std::size_t max_pixels;  // most pixels of a tile
-  std::size_t chunk;       // steps that are taken at once where they follow each other in memory
+  std::size_t mr;
+  std::size_t mr_group;
+  std::size_t nr;
+  std::size_t nr_step;
+  std::size_t k_block;
 
-  // What `output` points to holds whole vectors.
-  void (*run)(const TileSize& size, const Segment* segments, std::size_t count,
-              const PerChannel& channels, const TileOutput& output);
+  // Computes a tile.  Behind the last channel of a pixel of C there is room for whole vectors.
+  void (*run)(const TileSize& size, const GemmTerm* terms, std::size_t count,
+              const EpiloguePerChannel& channels, const TileOutput& output);
 
-  // To be called on the same thread after some runs: matrix units go back to rest, which takes long
-  // beside a tile.
-  void (*end_runs)();
+  // Gives the thread's AMX tiles back, which takes long beside a tile; call it on the same thread
+  // after a number of run().
+  void (*release)();
 
-  // Makes a panel of the weights of chosen outputs: unit k of row i goes to place
-  // k * panel_width() + i, for the whole vectors that hold `count` rows.  `rows` has
-  // panel_width() pointers, those from `count` on to zeros; `depth` is a multiple of `lanes`.
-  void (*gather)(const std::uint32_t* const* rows, std::size_t count, std::size_t depth,
-                 std::uint32_t* panel);
+  // Packs a panel of B for chosen N: K group k of rows[i] goes to place k * nr + i, for the whole
+  // vectors that hold `count` rows.  `rows` has nr pointers, those from `count` on to zeros;
+  // `depth`, in K groups, is a multiple of a vector's.
+  void (*pack_chosen_n)(const std::uint32_t* const* rows, std::size_t count, std::size_t depth,
+                        std::uint32_t* panel);
 
-  // Makes a panel of the weights of chosen inputs: weight row k consists of per_unit() rows of one
-  // channel each, which lie at the next byte offsets from `channels`.
-  void (*interleave)(const char* channels, const std::uint32_t* offsets, std::size_t depth,
-                     std::uint32_t* panel);
+  // Packs a panel of B for chosen K: its row k is made of the KR rows of one input channel each
+  // that lie at the next byte offsets from `channels`.
+  void (*pack_chosen_k)(const char* channels, const std::uint32_t* offsets, std::size_t depth,
+                        std::uint32_t* panel);
 
-  std::size_t panel_width() const { return lanes * vectors; }
-  std::size_t weight_row() const { return panel_width() * kUnit; }  // bytes
-  std::size_t channel_row() const { return panel_width() * value_bytes(precision); }
+  // Bytes of a row of a panel: a K group per output channel, or a single input channel.
+  std::size_t b_row_bytes() const { return nr * kGroupBytes; }
+  std::size_t b_channel_row_bytes() const { return nr * value_bytes(precision); }
 
-  // What run number `index` of `count` over the same weights prefetches of `next`, the weights that
-  // come after them, or null: a line of every row, so that memory is read while sums are made.  The
-  // last run may be a short one and prefetches nothing.
-  const char* line_of(const char* next, std::size_t index, std::size_t count) const {
-    const std::size_t lines = weight_row() / kLine;
+  // The cache line of every row of `next` that call `index` of `count` over the same panel
+  // prefetches, or null.  `next`: the panel that is read afterwards, or null.  Each of the last
+  // calls but one takes a line; the last itself may be a short one and takes none.
+  const char* prefetch_line(const char* next, std::size_t index, std::size_t count) const {
+    const std::size_t lines = b_row_bytes() / kLine;
     const std::size_t begin = count > lines ? count - 1 - lines : 0;
     const bool takes = next != nullptr && begin <= index && index < begin + lines;
     return takes ? next + (index - begin) * kLine : nullptr;
   }
 };
 
-// The implementations this processor can run, best first.
-const std::vector<const TileKernel*>& tile_kernels(Precision precision);
+// The variants of a data type that this processor can run, the best first.
+const std::vector<const IgemmKernel*>& igemm_kernels(Precision precision);
 
 }  // namespace adafuse

@@ -1,5 +1,5 @@
 // A variant of the indirect-GEMM micro-kernel on NHWC in vectors: compiled once per row of
-// variants.cmake, see microkernels/variants.cmake.
+// variants.cmake, see gemm_kernels/variants.cmake.
 //
 // Nothing of the C++ library may be used here: an inline function compiled with these flags could
 // be the copy that the linker keeps for the whole library, and fail on older processors.
@@ -17,13 +17,13 @@ namespace {
 #include "microkernels/simd/vectors.h"
 
 constexpr int kVectors = VARIANT_NR / kLanes;
-constexpr int kPanel = VARIANT_NR;
-constexpr int kGranule = VARIANT_NR_STEP;
-constexpr int kMaxGroup = VARIANT_MR_GROUP;
-constexpr int kMaxPixels = VARIANT_MR;
+constexpr int kNr = VARIANT_NR;
+constexpr int kNrStep = VARIANT_NR_STEP;
+constexpr int kMrGroup = VARIANT_MR_GROUP;
+constexpr int kMr = VARIANT_MR;
 
-static_assert(kGranule == kHalf);
-static_assert(kPerUnit == VARIANT_KR && VARIANT_K_BLOCK == 1);
+static_assert(kNrStep == kHalf);
+static_assert(kKr == VARIANT_KR && VARIANT_K_BLOCK == 1);
 
 // Where the pixels of a group lie, in few registers: what an address cannot express is kept.
 struct Strides {
@@ -45,28 +45,28 @@ struct Strides {
     }
   }
 };
-static_assert(kMaxGroup <= 7);
+static_assert(kMrGroup <= 7);
 
-// `units` granules of channels: whole vectors and, if it does not come out even, half a one.
-template <int pixels, int groups, int units>
-void tile(const Segment* segments, std::size_t count, const PerChannel& channels,
+// A tile of `steps` NR steps: whole vectors and, if it does not come out even, half a one.
+template <int pixels, int groups, int steps>
+void tile(const GemmTerm* terms, std::size_t count, const EpiloguePerChannel& channels,
           const TileOutput& output) {
-  constexpr int vectors = units * kGranule / kLanes;
-  constexpr bool half = units * kGranule % kLanes != 0;
-  constexpr int tail = vectors * kLanes;                    // where the half begins
-  constexpr int last = units * kGranule * kValueBytes - 1;  // byte of what is written
-  Sum sum[groups][pixels][vectors + half];                  // the half has its own array
-  SumHalf sum_half[groups][pixels];
+  constexpr int vectors = steps * kNrStep / kLanes;
+  constexpr bool half = steps * kNrStep % kLanes != 0;
+  constexpr int tail = vectors * kLanes;                   // where the half begins
+  constexpr int last = steps * kNrStep * kValueBytes - 1;  // byte of what is written
+  Acc acc[groups][pixels][vectors + half];                 // the half has its own array
+  AccHalf acc_half[groups][pixels];
 #pragma GCC unroll 16
   for (int g = 0; g < groups; ++g) {
 #pragma GCC unroll 16
     for (int p = 0; p < pixels; ++p) {
 #pragma GCC unroll 16
       for (int v = 0; v < vectors; ++v) {
-        sum[g][p][v] = begin_sum(channels.bias + v * kLanes);
+        acc[g][p][v] = begin_acc(channels.bias + v * kLanes);
       }
       if constexpr (half) {
-        sum_half[g][p] = begin_sum_half(channels.bias + tail);
+        acc_half[g][p] = begin_acc_half(channels.bias + tail);
       }
       __builtin_prefetch(output.groups[g] + p * output.pixel_stride, 1);
       __builtin_prefetch(output.groups[g] + p * output.pixel_stride + last, 1);
@@ -76,63 +76,63 @@ void tile(const Segment* segments, std::size_t count, const PerChannel& channels
       }
     }
   }
-  for (const Segment* segment = segments; segment != segments + count; ++segment) {
+  for (const GemmTerm* term = terms; term != terms + count; ++term) {
     if constexpr (kQuantised) {
-      if (segment->rescale != nullptr) {
+      if (term->rescale != nullptr) {
 #pragma GCC unroll 16
         for (int g = 0; g < groups; ++g) {
 #pragma GCC unroll 16
           for (int p = 0; p < pixels; ++p) {
 #pragma GCC unroll 16
             for (int v = 0; v < vectors; ++v) {
-              sum[g][p][v] = rescaled(sum[g][p][v], segment->rescale + v * kLanes);
+              acc[g][p][v] = rescaled(acc[g][p][v], term->rescale + v * kLanes);
             }
             if constexpr (half) {
-              sum_half[g][p] = rescaled_half(sum_half[g][p], segment->rescale + tail);
+              acc_half[g][p] = rescaled_half(acc_half[g][p], term->rescale + tail);
             }
           }
         }
       }
     }
-    const char* const first = segment->groups[0];
-    const char* const second = segment->groups[groups - 1];
-    const char* const weights = segment->weights;
-    const Strides strides(segment->pixel_stride);
-    const bool prefetches = segment->prefetch != nullptr;
-    const char* prefetch = prefetches ? segment->prefetch : first;
-    const std::ptrdiff_t mask = prefetches && segment->prefetches_rows ? -1 : 0;
-    const std::size_t advance = prefetches && !segment->prefetches_rows ? kLine : 0;
-    const Step* const end = segment->steps + segment->depth;
-    for (const Step* step = segment->steps; step != end; ++step) {
-      const char* ahead = weights + step[kStepsAhead].weight;
+    const char* const first = term->groups[0];
+    const char* const second = term->groups[groups - 1];
+    const char* const weights = term->weights;
+    const Strides strides(term->pixel_stride);
+    const bool prefetches = term->prefetch != nullptr;
+    const char* prefetch = prefetches ? term->prefetch : first;
+    const std::ptrdiff_t mask = prefetches && term->prefetches_rows ? -1 : 0;
+    const std::size_t advance = prefetches && !term->prefetches_rows ? kLine : 0;
+    const KEntry* const end = term->entries + term->depth;
+    for (const KEntry* entry = term->entries; entry != end; ++entry) {
+      const char* ahead = weights + entry[kPrefetchEntries].b;
       __builtin_prefetch(ahead);
-      if constexpr (units * kGranule * kUnit > kLine) {
+      if constexpr (steps * kNrStep * kGroupBytes > kLine) {
         __builtin_prefetch(ahead + kLine);
       }
-      __builtin_prefetch(prefetch + (step->weight & mask), 0, 2);
+      __builtin_prefetch(prefetch + (entry->b & mask), 0, 2);
       prefetch += advance;
-      const char* const row = weights + step->weight;
+      const char* const row = weights + entry->b;
       Weights weight[vectors + half];
 #pragma GCC unroll 16
       for (int v = 0; v < vectors; ++v) {
-        weight[v] = load_weights(row + v * kLanes * kUnit);
+        weight[v] = load_weights(row + v * kLanes * kGroupBytes);
       }
       WeightsHalf weight_half{};
       if constexpr (half) {
-        weight_half = load_weights_half(row + tail * kUnit);
+        weight_half = load_weights_half(row + tail * kGroupBytes);
       }
 #pragma GCC unroll 16
       for (int g = 0; g < groups; ++g) {
-        const char* input = (g == 0 ? first : second) + step->input;
+        const char* input = (g == 0 ? first : second) + entry->a;
 #pragma GCC unroll 16
         for (int p = 0; p < pixels; ++p) {
           const Input x = load_input(strides.at(input, p));
 #pragma GCC unroll 16
           for (int v = 0; v < vectors; ++v) {
-            sum[g][p][v] = multiply_add(sum[g][p][v], x, weight[v]);
+            acc[g][p][v] = multiply_add(acc[g][p][v], x, weight[v]);
           }
           if constexpr (half) {
-            sum_half[g][p] = multiply_add_half(sum_half[g][p], x, weight_half);
+            acc_half[g][p] = multiply_add_half(acc_half[g][p], x, weight_half);
           }
         }
       }
@@ -151,7 +151,7 @@ void tile(const Segment* segments, std::size_t count, const PerChannel& channels
       char* pixel = output.groups[g] + p * output.pixel_stride;
 #pragma GCC unroll 16
       for (int v = 0; v < vectors; ++v) {
-        Vector value = end_sum(sum[g][p][v], channels, v * kLanes);
+        Vector value = end_acc(acc[g][p][v], channels, v * kLanes);
         if (adds) {
           value += output.residual_scale * load_values(residual + v * kLanes * kValueBytes);
         }
@@ -160,7 +160,7 @@ void tile(const Segment* segments, std::size_t count, const PerChannel& channels
         total[v] += stored;
       }
       if constexpr (half) {
-        Half value = end_sum_half(sum_half[g][p], channels, tail);
+        Half value = end_acc_half(acc_half[g][p], channels, tail);
         if (adds) {
           value += output.residual_scale * load_values_half(residual + tail * kValueBytes);
         }
@@ -169,68 +169,67 @@ void tile(const Segment* segments, std::size_t count, const PerChannel& channels
       }
     }
   }
-  if (output.sums != nullptr) {
+  if (output.totals != nullptr) {
 #pragma GCC unroll 16
     for (int v = 0; v < vectors; ++v) {
-      float* const sums = output.sums + v * kLanes;
-      store(sums, load(sums) + __builtin_convertvector(total[v], Vector));
+      float* const totals = output.totals + v * kLanes;
+      store(totals, load(totals) + __builtin_convertvector(total[v], Vector));
     }
     if constexpr (half) {
-      float* const sums = output.sums + tail;
-      store_half(sums, load_half(sums) + __builtin_convertvector(total_half, Half));
+      float* const totals = output.totals + tail;
+      store_half(totals, load_half(totals) + __builtin_convertvector(total_half, Half));
     }
   }
 }
 
-using Tile = void (*)(const Segment*, std::size_t, const PerChannel&, const TileOutput&);
+using Tile = void (*)(const GemmTerm*, std::size_t, const EpiloguePerChannel&, const TileOutput&);
 
 // Every size has its own code, so that no remainder computes what nobody wants.
 struct Tiles {
-  static constexpr int kUnits = kPanel / kGranule;
-  Tile of[kMaxGroup][kMaxGroups][kUnits];
+  static constexpr int kSteps = kNr / kNrStep;
+  Tile of[kMrGroup][kMaxGroups][kSteps];
 
-  template <int pixels, int groups, int units>
+  template <int pixels, int groups, int steps>
   constexpr void fill() {
-    if constexpr (pixels * groups <= kMaxPixels) {
-      of[pixels - 1][groups - 1][units - 1] = tile<pixels, groups, units>;
+    if constexpr (pixels * groups <= kMr) {
+      of[pixels - 1][groups - 1][steps - 1] = tile<pixels, groups, steps>;
     }
-    if constexpr (units > 1) {
-      fill<pixels, groups, units - 1>();
+    if constexpr (steps > 1) {
+      fill<pixels, groups, steps - 1>();
     } else if constexpr (groups > 1) {
-      fill<pixels, groups - 1, kUnits>();
+      fill<pixels, groups - 1, kSteps>();
     } else if constexpr (pixels > 1) {
-      fill<pixels - 1, kMaxGroups, kUnits>();
+      fill<pixels - 1, kMaxGroups, kSteps>();
     }
   }
 
-  constexpr Tiles() : of{} { fill<kMaxGroup, kMaxGroups, kUnits>(); }
+  constexpr Tiles() : of{} { fill<kMrGroup, kMaxGroups, kSteps>(); }
 };
 constexpr Tiles kTiles;
 
-void run(const TileSize& size, const Segment* segments, std::size_t count,
-         const PerChannel& channels, const TileOutput& output) {
-  const std::size_t units = (size.channels + kGranule - 1) / kGranule;
-  kTiles.of[size.pixels - 1][size.groups - 1][units - 1](segments, count, channels, output);
+void run(const TileSize& size, const GemmTerm* terms, std::size_t count,
+         const EpiloguePerChannel& channels, const TileOutput& output) {
+  const std::size_t steps = (size.channels + kNrStep - 1) / kNrStep;
+  kTiles.of[size.pixels - 1][size.groups - 1][steps - 1](terms, count, channels, output);
 }
 
-void end_runs() {}
+void release() {}
 
 #include "microkernels/igemm_nhwc/pack_chosen.h"
 
 }  // namespace
 
-extern const TileKernel kernel;
-const TileKernel kernel{InstructionSet::VARIANT_INSTRUCTION_SET,
-                        kPrecision,
-                        kLanes,
-                        kVectors,
-                        kGranule,
-                        kMaxGroup,
-                        kMaxPixels,
-                        VARIANT_K_BLOCK,
-                        run,
-                        end_runs,
-                        gather,
-                        interleave};
+extern const IgemmKernel kernel;
+const IgemmKernel kernel{InstructionSet::VARIANT_INSTRUCTION_SET,
+                         kPrecision,
+                         kMr,
+                         kMrGroup,
+                         kNr,
+                         VARIANT_NR_STEP,
+                         VARIANT_K_BLOCK,
+                         run,
+                         release,
+                         pack_chosen_n,
+                         pack_chosen_k};
 
 }  // namespace adafuse::VARIANT

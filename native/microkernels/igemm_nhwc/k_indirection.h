@@ -1,4 +1,8 @@
-// The terms of a convolution's sum, in the form the tile kernel walks through.
+// The K indirection of a convolution: a list of K entries per frame (or per kind of frame) that
+// says where in A each K group lies and which row of packed B it meets.
+//
+// One list serves for taps, chosen outputs, chosen inputs, temporal shift and the previous frame's
+// channels alike: the micro-kernels know none of these.
 #pragma once
 
 #include <vector>
@@ -11,15 +15,15 @@
 
 namespace adafuse {
 
-// A frame's place in its clip, as far as its neighbours matter.
+// Whether a frame has a previous and a next one in its clip.
 struct Neighbours {
   bool previous;
   bool next;
 };
 
-// A convolution's input: square kernels, padded by half their size.
+// The input of a convolution with a square kernel, padded by half its size.
 struct InputShape {
-  FrameLayout layout;
+  NhwcLayout layout;
   std::size_t channels;
   std::size_t kernel;
   std::size_t stride;
@@ -28,46 +32,47 @@ struct InputShape {
   std::size_t taps() const { return kernel * kernel; }
 };
 
-// In place of a channel: weights of zero.
+// Stands for no channel: the weights are zeros.
 constexpr std::uint32_t kNoChannel = static_cast<std::uint32_t>(-1);
 
-class StepList {
+class KIndirection {
  public:
-  // Every channel of a frame, shifted; for PanelWeights or OutputWeights.
-  void assign(const InputShape& input, const TileKernel& kernel, const TemporalShift& shift,
+  // Every channel of a frame, shifted; for PackedB or PackedBForChosenN.
+  void assign(const InputShape& input, const IgemmKernel& kernel, const TemporalShift& shift,
               Neighbours neighbours);
 
-  // What a frame reads of compactly stored channels: its own and, unless null, those the previous
+  // Compactly stored channels: those that the frame keeps and, unless null, those that the previous
   // frame lends, which lie `distance` bytes behind; for read_panels().
-  void assign(const InputShape& input, const TileKernel& kernel, const CompactChannels& own,
-              const CompactChannels* previous, std::ptrdiff_t distance);
+  void assign(const InputShape& input, const IgemmKernel& kernel, const ChannelOrder& own,
+              const ChannelOrder* previous, std::ptrdiff_t distance);
 
-  // What was gathered: `channels`, whole units, side by side and pixel by pixel; for read_panels().
-  // In each row of the convolution's kernel, steps read on until they are whole chunks; what they
-  // find there meets weights of zero.
-  void assign(const InputShape& input, const TileKernel& kernel,
+  // `channels` that lie side by side in every pixel, whole K groups; for read_panels().  In each
+  // row of the convolution's kernel entries go on to whole K blocks, where they meet weights of
+  // zero.
+  void assign(const InputShape& input, const IgemmKernel& kernel,
               const std::vector<std::uint32_t>& channels);
 
-  // Steps of the kernel's rows [first, last).
-  const Step* begin(std::size_t first) const { return steps_.data() + row_begin_[first]; }
+  // K entries of the kernel's rows [first, last): where they begin and how many they are.
+  const KEntry* begin(std::size_t first) const { return entries_.data() + row_begin_[first]; }
   std::size_t depth(std::size_t first, std::size_t last) const {
     return row_begin_[last] - row_begin_[first];
   }
 
-  // The panels [begin, end) of weights for the channels of compact storage, merged into weight rows
-  // in `buffer` where a unit holds several channels.  `channels` are panels of ChannelWeights.
-  Panels read_panels(const TileKernel& kernel, const Panels& channels, std::size_t begin,
-                     std::size_t end, AlignedArray<std::uint32_t>& buffer) const;
+  // The panels [begin, end) of B for compactly stored channels.  `channels`: panels of
+  // PackedBForChosenK, returned as they are in float32 and otherwise packed into `buffer`, which
+  // must last as long as the result is read.
+  BPanels read_panels(const IgemmKernel& kernel, const BPanels& channels, std::size_t begin,
+                      std::size_t end, AlignedArray<std::uint32_t>& buffer) const;
 
  private:
-  Step* append_run(std::ptrdiff_t input, std::size_t count, std::size_t weight,
-                   std::size_t distance);
+  KEntry* append_run(std::ptrdiff_t input, std::size_t count, std::size_t weight,
+                     std::size_t distance);
   template <typename AppendTap>
   void assign_taps(const InputShape& input, AppendTap append_tap);
 
-  std::vector<Step> steps_;
+  std::vector<KEntry> entries_;
   std::vector<std::size_t> row_begin_;
-  std::vector<std::uint32_t> merged_;  // byte offsets of the rows that make up the weight rows
+  std::vector<std::uint32_t> merged_;  // byte offsets of the channel rows of each row of B
 };
 
 }  // namespace adafuse

@@ -10,7 +10,7 @@ constexpr std::size_t kWeightBytes = 384 * 1024;
 // Frames beyond this do not wait in a second-level cache.
 constexpr std::size_t kNearBytes = std::size_t{2} << 20;
 
-const char* pixel(const ConvSource& source, const PixelTile::Position& at) {
+const char* pixel(const ConvTerm& source, const OutputTile::Position& at) {
   const InputShape& shape = source.shape;
   const auto position = [&](std::size_t p) {
     return static_cast<std::ptrdiff_t>(p * shape.stride) - static_cast<std::ptrdiff_t>(shape.pad());
@@ -20,11 +20,11 @@ const char* pixel(const ConvSource& source, const PixelTile::Position& at) {
                              position(at.x));
 }
 
-// One call of the tile kernel after the other; what stays the same from call to call is kept.
+// One call of the micro-kernel after the other; what stays the same from call to call is kept.
 class TileRuns {
  public:
-  TileRuns(const TileKernel& kernel, const ConvSource* sources, std::size_t count,
-           const ConvTarget& target, std::size_t channels, const std::vector<PixelTile>& tiles)
+  TileRuns(const IgemmKernel& kernel, const ConvTerm* sources, std::size_t count,
+           const ConvTarget& target, std::size_t channels, const std::vector<OutputTile>& tiles)
       : kernel_(kernel),
         sources_(sources),
         count_(count),
@@ -36,29 +36,29 @@ class TileRuns {
     output_.residual_scale = target.residual_scale;
     for (std::size_t i = 0; i < count; ++i) {
       const InputShape& shape = sources[i].shape;
-      segments_[i].pixel_stride = static_cast<std::ptrdiff_t>(shape.stride * shape.layout.pitch);
+      terms_[i].pixel_stride = static_cast<std::ptrdiff_t>(shape.stride * shape.layout.pitch);
     }
   }
 
   void take_panel(std::size_t panel) {
     panel_ = panel;
-    const std::size_t first_channel = panel * kernel_.panel_width();
+    const std::size_t first_channel = panel * kernel_.nr;
     for (std::size_t i = 0; i < count_; ++i) {
       const float* const rescale = sources_[i].rescale;
-      segments_[i].weights = sources_[i].weights[panel];
-      segments_[i].rescale = rescale == nullptr ? nullptr : rescale + first_channel;
+      terms_[i].weights = sources_[i].weights[panel];
+      terms_[i].rescale = rescale == nullptr ? nullptr : rescale + first_channel;
     }
-    output_.sums = target_.sums == nullptr ? nullptr : target_.sums + first_channel;
+    output_.totals = target_.totals == nullptr ? nullptr : target_.totals + first_channel;
   }
 
   void take_tile(std::size_t index) {
     index_ = index;
-    const PixelTile& next = tiles_[std::min(index + 1, tiles_.size() - 1)];
+    const OutputTile& next = tiles_[std::min(index + 1, tiles_.size() - 1)];
     for (std::size_t i = 0; i < count_; ++i) {
-      const ConvSource& source = sources_[i];
-      take_pixels(source, segments_[i]);
+      const ConvTerm& source = sources_[i];
+      take_pixels(source, terms_[i]);
       if (source.prefetches) {
-        segments_[i].prefetch = pixel(source, next.at[0]);
+        terms_[i].prefetch = pixel(source, next.at[0]);
       }
     }
     for (std::size_t g = 0; g < kMaxGroups; ++g) {
@@ -70,19 +70,19 @@ class TileRuns {
   // The tiles of a panel follow each other: the weights of the next panel are wanted after them.
   void prefetch_panel() {
     for (std::size_t i = 0; i < count_; ++i) {
-      const Panels& weights = sources_[i].weights;
-      Segment& segment = segments_[i];
+      const BPanels& weights = sources_[i].weights;
+      GemmTerm& term = terms_[i];
       if (sources_[i].prefetches) {
         continue;
       }
       const char* const next = weights.after(panel_);
-      segment.prefetches_rows = next != nullptr;
-      if (segment.prefetches_rows) {
-        segment.prefetch = kernel_.line_of(next, index_, tiles_.size());
+      term.prefetches_rows = next != nullptr;
+      if (term.prefetches_rows) {
+        term.prefetch = kernel_.prefetch_line(next, index_, tiles_.size());
       } else {
-        const std::size_t done = index_ * segment.depth * kLine;
+        const std::size_t done = index_ * term.depth * kLine;
         const bool left = weights.source != nullptr && done < weights.source_bytes;
-        segment.prefetch = left ? weights.source + done : nullptr;
+        term.prefetch = left ? weights.source + done : nullptr;
       }
     }
   }
@@ -93,37 +93,37 @@ class TileRuns {
     if (sources_[0].prefetches || target_.layout.frame_pitch() < kNearBytes) {
       return;
     }
-    Segment& segment = segments_[0];
+    GemmTerm& term = terms_[0];
     const std::size_t bytes = tile().pixels * tile().groups * target_.layout.pitch;
-    const std::size_t begin = done * segment.depth * kLine;
+    const std::size_t begin = done * term.depth * kLine;
     const std::size_t added = target_.residual == nullptr ? 0 : bytes;
-    segment.prefetch = begin < added           ? target_.residual + next_place_ + begin
-                       : begin < added + bytes ? target_.frame + next_place_ + (begin - added)
-                                               : nullptr;
+    term.prefetch = begin < added           ? target_.residual + next_place_ + begin
+                    : begin < added + bytes ? target_.frame + next_place_ + (begin - added)
+                                            : nullptr;
   }
 
   void run() {
-    const std::size_t first_channel = panel_ * kernel_.panel_width();
+    const std::size_t first_channel = panel_ * kernel_.nr;
     for (std::size_t g = 0; g < kMaxGroups; ++g) {
       const std::size_t place = places_[g] + first_channel * value_bytes(kernel_.precision);
       output_.groups[g] = target_.frame + place;
       output_.residual[g] = target_.residual == nullptr ? nullptr : target_.residual + place;
     }
-    const std::size_t left = std::min(channels_ - first_channel, kernel_.panel_width());
-    kernel_.run({tile().pixels, tile().groups, left}, segments_, count_,
+    const std::size_t left = std::min(channels_ - first_channel, kernel_.nr);
+    kernel_.run({tile().pixels, tile().groups, left}, terms_, count_,
                 target_.channels.from(first_channel), output_);
   }
 
  private:
-  const PixelTile& tile() const { return tiles_[index_]; }
+  const OutputTile& tile() const { return tiles_[index_]; }
 
   // Bytes into a frame of the target.
-  std::size_t place(const PixelTile::Position& at) const {
+  std::size_t place(const OutputTile::Position& at) const {
     return target_.layout.offset(static_cast<std::ptrdiff_t>(at.y - target_.first_row),
                                  static_cast<std::ptrdiff_t>(at.x));
   }
 
-  void take_pixels(const ConvSource& source, Segment& segment) const {
+  void take_pixels(const ConvTerm& source, GemmTerm& term) const {
     const InputShape& shape = source.shape;
     const std::size_t pad = shape.pad();
     // Rows of the kernel that lie in the border for every group add nothing.
@@ -132,29 +132,29 @@ class TileRuns {
       const std::size_t y = tile().at[g].y * shape.stride;
       begin = std::min(begin, y < pad ? pad - y : 0);
       end = std::max(end, std::min(shape.kernel, shape.layout.height + pad - y));
-      segment.groups[g] = pixel(source, tile().at[g]);
+      term.groups[g] = pixel(source, tile().at[g]);
     }
-    segment.steps = source.steps.begin(begin);
-    segment.depth = source.steps.depth(begin, end);
+    term.entries = source.indirection.begin(begin);
+    term.depth = source.indirection.depth(begin, end);
   }
 
-  const TileKernel& kernel_;
-  const ConvSource* const sources_;
+  const IgemmKernel& kernel_;
+  const ConvTerm* const sources_;
   const std::size_t count_;
   const ConvTarget& target_;
   const std::size_t channels_;
-  const std::vector<PixelTile>& tiles_;
+  const std::vector<OutputTile>& tiles_;
   std::size_t panel_ = 0, index_ = 0;
   std::size_t places_[kMaxGroups] = {}, next_place_ = 0;
-  Segment segments_[kMaxSources] = {};
+  GemmTerm terms_[kMaxSources] = {};
   TileOutput output_{};
 };
 
 }  // namespace
 
-void convolve(const TileKernel& kernel, const ConvSource* sources, std::size_t count,
-              const ConvTarget& target, RowRange rows, std::size_t channels,
-              std::size_t panel_begin, std::size_t panel_end, std::vector<PixelTile>& tiles) {
+void convolve(const IgemmKernel& kernel, const ConvTerm* sources, std::size_t count,
+              const ConvTarget& target, ImageRows rows, std::size_t channels,
+              std::size_t panel_begin, std::size_t panel_end, std::vector<OutputTile>& tiles) {
   tiles.clear();
   append_tiles(tiles, kernel, rows.begin, rows.end, target.layout.width);
   TileRuns runs(kernel, sources, count, target, channels, tiles);
@@ -181,7 +181,7 @@ void convolve(const TileKernel& kernel, const ConvSource* sources, std::size_t c
       }
     }
   }
-  kernel.end_runs();
+  kernel.release();
 }
 
 }  // namespace adafuse

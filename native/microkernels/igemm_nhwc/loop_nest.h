@@ -1,4 +1,5 @@
-// One convolution over rows of a frame: panels and tiles in the order that suits the caches.
+// The loop nest of a convolution over rows of a frame: tiles of MR pixels and panels of NR output
+// channels in the order that suits the caches.
 #pragma once
 
 #include <cstddef>
@@ -10,39 +11,41 @@
 
 namespace adafuse {
 
-// Rows [begin, end) of a frame.
-struct RowRange {
+// Rows [begin, end) of a picture.
+struct ImageRows {
   std::size_t begin, end;
 };
 
-// One term of the sum.
-struct ConvSource {
+// One term of the sum: a frame, its K indirection and packed B.  Views, which must last for the
+// call.
+struct ConvTerm {
   const char* frame;
   const InputShape& shape;
-  const StepList& steps;
-  Panels weights;
-  std::size_t first_row = 0;       // of the frame, the one that `frame` begins with
-  bool prefetches = false;         // the next tile's pixels, which follow in memory
-  const float* rescale = nullptr;  // see Segment; of all panels
+  const KIndirection& indirection;
+  BPanels weights;
+  std::size_t first_row = 0;       // of the picture, where `frame` begins
+  bool prefetches = false;         // the next tile's pixels
+  const float* rescale = nullptr;  // of all panels, see GemmTerm
 };
 
-// Where the results go.
+// The output frame and the epilogue.
 struct ConvTarget {
   char* frame;
-  const FrameLayout& layout;
-  PerChannel channels;             // of all panels
+  const NhwcLayout& layout;
+  EpiloguePerChannel channels;     // of all panels
   const char* residual = nullptr;  // a frame of the same layout, or null
   float residual_scale = 1;
-  float* sums = nullptr;      // per channel, or null
-  std::size_t first_row = 0;  // of the frame, the one that `frame` begins with
+  float* totals = nullptr;    // per channel, or null
+  std::size_t first_row = 0;  // of the picture, where `frame` begins
 };
 
+// Terms of a sum at most.
 constexpr std::size_t kMaxSources = 6;
 
-// Computes rows `rows` of the target's frame, of `channels` output channels those of the panels
-// [panel_begin, panel_end).  `tiles` is working memory.
-void convolve(const TileKernel& kernel, const ConvSource* sources, std::size_t count,
-              const ConvTarget& target, RowRange rows, std::size_t channels,
-              std::size_t panel_begin, std::size_t panel_end, std::vector<PixelTile>& tiles);
+// Computes rows `rows` of the target's frame: of `channels` output channels those in the panels
+// [panel_begin, panel_end).  `tiles` is scratch.
+void convolve(const IgemmKernel& kernel, const ConvTerm* sources, std::size_t count,
+              const ConvTarget& target, ImageRows rows, std::size_t channels,
+              std::size_t panel_begin, std::size_t panel_end, std::vector<OutputTile>& tiles);
 
 }  // namespace adafuse

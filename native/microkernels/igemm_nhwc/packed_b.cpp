@@ -10,18 +10,18 @@
 namespace adafuse {
 namespace {
 
-std::size_t panel_count(const TileKernel& kernel, const ConvWeights& conv) {
-  return (conv.outputs + kernel.panel_width() - 1) / kernel.panel_width();
+std::size_t panel_count(const IgemmKernel& kernel, const ConvWeights& conv) {
+  return (conv.outputs + kernel.nr - 1) / kernel.nr;
 }
 
 // Units of one tap of a shifted input.
-std::size_t shifted_units(const ConvWeights& conv, const TemporalShift& shift,
-                          Precision precision) {
-  std::size_t units = 0;
+std::size_t shifted_k_groups(const ConvWeights& conv, const TemporalShift& shift,
+                             Precision precision) {
+  std::size_t k_groups = 0;
   for (const ChannelRun& run : shift.runs(conv.inputs)) {
-    units += run.units(precision);
+    k_groups += run.k_groups(precision);
   }
-  return units;
+  return k_groups;
 }
 
 // Calls body with the precision as a constant, so that the loops inside are plain.
@@ -37,33 +37,34 @@ void with_precision(Precision precision, Body body) {
   }
 }
 
-// Stores the weights of one output: value `index` of unit `unit` of tap `tap` goes to
-// to + tap * tap_bytes + unit * unit_bytes, as the input's values lie in its shifted units.
+// Stores the weights of one output: value `index` of k_group `k_group` of tap `tap` goes to
+// to + tap * tap_bytes + k_group * k_group_bytes, as the input's values lie in its shifted
+// k_groups.
 template <Precision precision>
 void store_output(const ConvWeights& conv, const TemporalShift& shift, std::size_t output, char* to,
-                  std::size_t tap_bytes, std::size_t unit_bytes) {
-  constexpr std::size_t kGroup = per_unit(precision);
+                  std::size_t tap_bytes, std::size_t k_group_bytes) {
+  constexpr std::size_t kKr = kr(precision);
   const float* from = conv.weight + output * conv.inputs * conv.taps;
   char* first = to;  // of the run
   for (const ChannelRun& run : shift.runs(conv.inputs)) {
-    std::size_t place = run.begin % kGroup;
+    std::size_t place = run.begin % kKr;
     for (std::size_t input = run.begin; input < run.end; ++input, ++place) {
-      char* const unit = first + place / kGroup * unit_bytes;
+      char* const k_group = first + place / kKr * k_group_bytes;
       for (std::size_t tap = 0; tap < conv.taps; ++tap) {
-        encode_weight(precision, *from++, unit + tap * tap_bytes, place % kGroup);
+        encode_weight(precision, *from++, k_group + tap * tap_bytes, place % kKr);
       }
     }
-    first += run.units(precision) * unit_bytes;
+    first += run.k_groups(precision) * k_group_bytes;
   }
 }
 
 // Whether weights can be read where they lie, in vectors.
-bool stays(const TileKernel& kernel, const ConvWeights& conv, const float* weights) {
+bool stays(const IgemmKernel& kernel, const ConvWeights& conv, const float* weights) {
   return weights != nullptr && conv.lasting && kernel.precision == Precision::kFloat32 &&
          reinterpret_cast<std::uintptr_t>(weights) % kLine == 0;
 }
-bool panels_stay(const TileKernel& kernel, const ConvWeights& conv) {
-  return stays(kernel, conv, conv.panels) && kernel.panel_width() == kStoredPanel;
+bool panels_stay(const IgemmKernel& kernel, const ConvWeights& conv) {
+  return stays(kernel, conv, conv.panels) && kernel.nr == kStoredPanel;
 }
 
 // The weights as (outputs, inputs, taps), in `buffer` where they are stored panel by panel.
@@ -90,9 +91,9 @@ ConvWeights plain(const ConvWeights& conv, std::vector<float>& buffer) {
 
 }  // namespace
 
-SumConstants::SumConstants(const TileKernel& kernel, const ConvWeights& conv, float input,
-                           float output)
-    : size_(panel_count(kernel, conv) * kernel.panel_width()) {
+EpilogueConstants::EpilogueConstants(const IgemmKernel& kernel, const ConvWeights& conv,
+                                     float input, float output)
+    : size_(panel_count(kernel, conv) * kernel.nr) {
   std::fill_n(bias_.reserve(size_), size_, 0.0f);
   std::fill_n(scale_.reserve(size_), size_, 0.0f);
   for (std::size_t i = 0; i < conv.outputs; ++i) {
@@ -101,13 +102,13 @@ SumConstants::SumConstants(const TileKernel& kernel, const ConvWeights& conv, fl
   }
 }
 
-void SumConstants::add_bias(const SumConstants& other) {
+void EpilogueConstants::add_bias(const EpilogueConstants& other) {
   for (std::size_t i = 0; i < size_; ++i) {
     bias_.data()[i] += other.bias_.data()[i];
   }
 }
 
-void SumConstants::take_offset(const ConvWeights& conv, float offset) {
+void EpilogueConstants::take_offset(const ConvWeights& conv, float offset) {
   const std::size_t weights = conv.inputs * conv.taps;
   for (std::size_t i = 0; i < conv.outputs; ++i) {
     double total = 0;
@@ -118,43 +119,42 @@ void SumConstants::take_offset(const ConvWeights& conv, float offset) {
   }
 }
 
-PanelWeights::PanelWeights(const TileKernel& kernel, const ConvWeights& given,
-                           const TemporalShift& shift)
+PackedB::PackedB(const IgemmKernel& kernel, const ConvWeights& given, const TemporalShift& shift)
     : count_(panel_count(kernel, given)) {
   if (panels_stay(kernel, given)) {
     data_ = reinterpret_cast<const char*>(given.panels);
-    bytes_ = given.taps * given.inputs * kernel.weight_row();
+    bytes_ = given.taps * given.inputs * kernel.b_row_bytes();
     return;
   }
   std::vector<float> buffer;
   const ConvWeights conv = plain(given, buffer);
   const Precision precision = kernel.precision;
-  const std::size_t units = shifted_units(conv, shift, precision);
-  const std::size_t width = kernel.panel_width();
-  bytes_ = conv.taps * units * kernel.weight_row();
+  const std::size_t k_groups = shifted_k_groups(conv, shift, precision);
+  const std::size_t width = kernel.nr;
+  bytes_ = conv.taps * k_groups * kernel.b_row_bytes();
   char* const packed = weights_.reserve(count_ * bytes_);
   data_ = packed;
   std::memset(packed, 0, count_ * bytes_);
   with_precision(precision, [&](auto constant) {
     for (std::size_t output = 0; output < conv.outputs; ++output) {
       store_output<constant()>(conv, shift, output,
-                               packed + output / width * bytes_ + output % width * kUnit,
-                               units * kernel.weight_row(), kernel.weight_row());
+                               packed + output / width * bytes_ + output % width * kGroupBytes,
+                               k_groups * kernel.b_row_bytes(), kernel.b_row_bytes());
     }
   });
 }
 
-ChannelWeights::ChannelWeights(const TileKernel& kernel, const ConvWeights& given)
+PackedBForChosenK::PackedBForChosenK(const IgemmKernel& kernel, const ConvWeights& given)
     : count_(panel_count(kernel, given)) {
-  if (panels_stay(kernel, given)) {  // where no unit needs zeros beside a channel
+  if (panels_stay(kernel, given)) {  // where no k_group needs zeros beside a channel
     data_ = reinterpret_cast<const char*>(given.panels);
-    bytes_ = given.taps * given.inputs * kernel.channel_row();
+    bytes_ = given.taps * given.inputs * kernel.b_channel_row_bytes();
     return;
   }
   std::vector<float> buffer;
   const ConvWeights conv = plain(given, buffer);
-  const std::size_t width = kernel.panel_width();
-  bytes_ = (conv.taps * conv.inputs + 1) * kernel.channel_row();
+  const std::size_t width = kernel.nr;
+  bytes_ = (conv.taps * conv.inputs + 1) * kernel.b_channel_row_bytes();
   char* const packed = weights_.reserve(count_ * bytes_);
   data_ = packed;
   std::memset(packed, 0, count_ * bytes_);
@@ -165,21 +165,22 @@ ChannelWeights::ChannelWeights(const TileKernel& kernel, const ConvWeights& give
       for (std::size_t input = 0; input < conv.inputs; ++input) {
         for (std::size_t tap = 0; tap < conv.taps; ++tap) {
           encode_weight(constant(), *from++,
-                        panel + (tap * conv.inputs + input) * kernel.channel_row(), output % width);
+                        panel + (tap * conv.inputs + input) * kernel.b_channel_row_bytes(),
+                        output % width);
         }
       }
     }
   });
 }
 
-OutputWeights::OutputWeights(const TileKernel& kernel, const ConvWeights& given,
-                             const TemporalShift& shift) {
+PackedBForChosenN::PackedBForChosenN(const IgemmKernel& kernel, const ConvWeights& given,
+                                     const TemporalShift& shift) {
   const Precision precision = kernel.precision;
-  const std::size_t tap_units = shifted_units(given, shift, precision);
-  units_ = given.taps * tap_units;
-  depth_ = round_up(units_, kLine / kUnit);
-  if (given.taps == 1 && units_ == depth_ && stays(kernel, given, given.weight)) {
-    std::memset(weights_.reserve(depth_), 0, depth_ * kUnit);
+  const std::size_t tap_k_groups = shifted_k_groups(given, shift, precision);
+  k_groups_ = given.taps * tap_k_groups;
+  depth_ = round_up(k_groups_, kLine / kGroupBytes);
+  if (given.taps == 1 && k_groups_ == depth_ && stays(kernel, given, given.weight)) {
+    std::memset(weights_.reserve(depth_), 0, depth_ * kGroupBytes);
     data_ = reinterpret_cast<const std::uint32_t*>(given.weight);
     return;
   }
@@ -187,13 +188,13 @@ OutputWeights::OutputWeights(const TileKernel& kernel, const ConvWeights& given,
   const ConvWeights conv = plain(given, buffer);
   const std::size_t size = (conv.outputs + 1) * depth_;
   std::uint32_t* const packed = weights_.reserve(size);
-  std::memset(packed, 0, size * kUnit);
+  std::memset(packed, 0, size * kGroupBytes);
   data_ = packed + depth_;
   with_precision(precision, [&](auto constant) {
     for (std::size_t output = 0; output < conv.outputs; ++output) {
       store_output<constant()>(conv, shift, output,
                                reinterpret_cast<char*>(packed + (output + 1) * depth_),
-                               tap_units * kUnit, kUnit);
+                               tap_k_groups * kGroupBytes, kGroupBytes);
     }
   });
 }

@@ -1,4 +1,6 @@
-// Weights in the orders the tile kernel reads, made once.
+// Packed B: weights in the orders that the micro-kernels read, made once per operator.
+//
+// Everything is packed in panels of NR output channels; taps are outermost, channels innermost.
 #pragma once
 
 #include <array>
@@ -11,38 +13,38 @@
 
 namespace adafuse {
 
-// Output channels that lie side by side where weights are stored panel by panel.
+// Output channels of a panel in files that hold weights panel by panel.
 constexpr std::size_t kStoredPanel = 32;
 
-// A dense convolution (outputs, inputs, taps).
+// Weights of a convolution (outputs, inputs, taps), a view.
 struct ConvWeights {
   const float* weight;  // null where there are `panels`
   const float* bias;    // (outputs)
   std::size_t outputs;
   std::size_t inputs;
   std::size_t taps;
-  const float* scale = nullptr;  // (outputs): what a weight of one stands for; null: for one
+  const float* scale = nullptr;  // (outputs): the value of an integer of one; null for 1
   // In place of `weight`: (panels, taps, inputs, kStoredPanel), filled up with zeros.
   const float* panels = nullptr;
-  // They outlive what is packed from them, which then uses them where they lie if the order fits.
+  // The weights outlive what is packed from them, which then may read them where they lie.
   bool lasting = false;
 
   float output_scale(std::size_t output) const { return scale == nullptr ? 1 : scale[output]; }
 };
 
-// What happens to a convolution's sums, per output and to whole panels.
-class SumConstants {
+// The epilogue's bias and scale per output channel, filled up with zeros to whole panels.
+class EpilogueConstants {
  public:
-  // `input` and `output` are what a stored value of one stands for there.
-  SumConstants(const TileKernel& kernel, const ConvWeights& conv, float input = 1,
-               float output = 1);
+  // `input`, `output`: the value of a stored one on either side.
+  EpilogueConstants(const IgemmKernel& kernel, const ConvWeights& conv, float input = 1,
+                    float output = 1);
 
   // Of panel 0 onwards.
-  PerChannel channels() const { return {bias_.data(), scale_.data()}; }
+  EpiloguePerChannel channels() const { return {bias_.data(), scale_.data()}; }
   float bias(std::size_t output) const { return bias_.data()[output]; }
   float scale(std::size_t output) const { return scale_.data()[output]; }
-  void add_bias(const SumConstants& other);
-  // Makes up for inputs that are stored `offset` higher.
+  void add_bias(const EpilogueConstants& other);
+  // Subtracts the share of inputs that are stored `offset` higher than they are.
   void take_offset(const ConvWeights& conv, float offset);
 
  private:
@@ -50,13 +52,13 @@ class SumConstants {
   AlignedArray<float> bias_, scale_;
 };
 
-// Panels that follow each other in memory.
-struct Panels {
+// A view of panels of packed B that follow each other in memory.
+struct BPanels {
   const char* data;
   std::size_t bytes;  // of a panel
   std::size_t begin;  // number of the panel that `data` begins with
   std::size_t end;
-  // What the panel behind the last will be made of, or null.
+  // Memory that the panel behind the last will be packed from, or null; it is prefetched.
   const char* source = nullptr;
   std::size_t source_bytes = 0;
 
@@ -67,14 +69,14 @@ struct Panels {
   }
 };
 
-// For a convolution that reads and computes all its channels: panel by panel, a weight row per unit
-// of input, taps outermost.
-class PanelWeights {
+// Packed B of a convolution that reads and computes all its channels: a row of a panel per tap and
+// K group.
+class PackedB {
  public:
-  PanelWeights(const TileKernel& kernel, const ConvWeights& conv, const TemporalShift& shift);
+  PackedB(const IgemmKernel& kernel, const ConvWeights& conv, const TemporalShift& shift);
 
   std::size_t count() const { return count_; }
-  Panels panels() const { return {data_, bytes_, 0, count_}; }
+  BPanels panels() const { return {data_, bytes_, 0, count_}; }
 
  private:
   std::size_t count_;
@@ -83,14 +85,14 @@ class PanelWeights {
   const char* data_;
 };
 
-// For a convolution whose inputs are chosen at run time: panel by panel, a row per input channel,
-// taps outermost, and one of zeros.
-class ChannelWeights {
+// Packed B for chosen K: a row of a panel per tap and single input channel, and one of zeros at the
+// end.  pack_chosen_k() makes panels of whole K groups from rows of it.
+class PackedBForChosenK {
  public:
-  ChannelWeights(const TileKernel& kernel, const ConvWeights& conv);
+  PackedBForChosenK(const IgemmKernel& kernel, const ConvWeights& conv);
 
   std::size_t count() const { return count_; }
-  Panels panels() const { return {data_, bytes_, 0, count_}; }
+  BPanels panels() const { return {data_, bytes_, 0, count_}; }
 
  private:
   std::size_t count_;
@@ -99,19 +101,20 @@ class ChannelWeights {
   const char* data_;
 };
 
-// For a convolution whose outputs are chosen at run time: output by output, taps outermost.
-class OutputWeights {
+// Packed B for chosen N: a row per output channel, of K groups.  pack_chosen_n() transposes chosen
+// rows into panels.
+class PackedBForChosenN {
  public:
-  OutputWeights(const TileKernel& kernel, const ConvWeights& conv, const TemporalShift& shift);
+  PackedBForChosenN(const IgemmKernel& kernel, const ConvWeights& conv, const TemporalShift& shift);
 
-  // Units of an output's weights, and those to a multiple of the widest vector.
-  std::size_t units() const { return units_; }
+  // K groups of a row, and the same rounded up to a multiple of the widest vector.
+  std::size_t k_groups() const { return k_groups_; }
   std::size_t depth() const { return depth_; }
   const std::uint32_t* row(std::size_t output) const { return data_ + output * depth_; }
   const std::uint32_t* zeros() const { return weights_.data(); }
 
  private:
-  std::size_t units_;
+  std::size_t k_groups_;
   std::size_t depth_;
   AlignedArray<std::uint32_t> weights_;  // a row of zeros and, unless they lie elsewhere, the rows
   const std::uint32_t* data_;

@@ -1,4 +1,4 @@
-// Cuts a plane of output pixels into tiles.
+// Cuts a plane of output pixels into tiles of at most MR.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,8 @@
 
 namespace adafuse {
 
-struct PixelTile {
+// A tile of C: one or two groups of pixels.
+struct OutputTile {
   struct Position {
     std::size_t y, x;
   };
@@ -19,13 +20,13 @@ struct PixelTile {
 
 // Appends tiles that cover rows [first, last) of a plane exactly once.  A row is split into groups
 // of equal length, or nearly, so that no size leaves a remainder of a pixel or two.
-inline void append_tiles(std::vector<PixelTile>& tiles, const TileKernel& kernel, std::size_t first,
-                         std::size_t last, std::size_t width) {
-  const std::size_t groups = (width + kernel.max_group - 1) / kernel.max_group;
+inline void append_tiles(std::vector<OutputTile>& tiles, const IgemmKernel& kernel,
+                         std::size_t first, std::size_t last, std::size_t width) {
+  const std::size_t groups = (width + kernel.mr_group - 1) / kernel.mr_group;
   const std::size_t length = groups == 0 ? 0 : width / groups;
   const std::size_t longer = groups == 0 ? 0 : width % groups;  // groups with a pixel more
   const auto append = [&](std::size_t begin, std::size_t end, std::size_t pixels) {
-    const bool pairs = 2 * pixels <= kernel.max_pixels;
+    const bool pairs = 2 * pixels <= kernel.mr;
     bool open = false;  // the last tile takes another group
     for (std::size_t y = first; y < last; ++y) {
       for (std::size_t group = begin; group < end; ++group) {

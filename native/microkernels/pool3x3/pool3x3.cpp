@@ -13,7 +13,7 @@ namespace adafuse {
 #include "pool3x3_variants.inc"
 #undef VARIANT
 
-const Pool3x3Kernel& pool3x3_kernel(Precision precision, InstructionSet most) {
+const std::vector<const Pool3x3Kernel*>& pool3x3_kernels(Precision precision) {
   static const std::array kernels = [] {
     std::array<std::vector<const Pool3x3Kernel*>, 3> result;
     for (const Pool3x3Kernel* kernel : usable<Pool3x3Kernel>({
@@ -25,7 +25,11 @@ const Pool3x3Kernel& pool3x3_kernel(Precision precision, InstructionSet most) {
     }
     return result;
   }();
-  return best_within(most, kernels[static_cast<std::size_t>(precision)]);
+  return kernels[static_cast<std::size_t>(precision)];
+}
+
+const Pool3x3Kernel& pool3x3_kernel(Precision precision, InstructionSet most) {
+  return best_within(most, pool3x3_kernels(precision));
 }
 
 }  // namespace adafuse

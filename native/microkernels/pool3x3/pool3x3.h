@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <vector>
 
 #include "base/precision.h"
 #include "base/processor.h"
@@ -23,7 +24,7 @@ struct PoolRow {
   std::ptrdiff_t output_stride;  // bytes
   std::size_t outputs;           // pixels
   float share;                   // factor of the largest or of the sum
-  float* sums;                   // per value, whole vectors: the pixels are added to it
+  float* totals;                 // per value, whole vectors: the pixels are added to it
 };
 
 // One variant: a data type and an instruction set.
@@ -33,7 +34,9 @@ struct Pool3x3Kernel {
   void (*run)(const PoolRow& row);
 };
 
-// The best variant of the data type that needs nothing beyond `most`, a set of this processor.
+// The variants of a data type that this processor can run, the best first.
+const std::vector<const Pool3x3Kernel*>& pool3x3_kernels(Precision precision);
+// The best of them that needs nothing beyond `most`, a set of this processor.
 const Pool3x3Kernel& pool3x3_kernel(Precision precision, InstructionSet most);
 
 }  // namespace adafuse

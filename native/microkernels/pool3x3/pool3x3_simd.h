@@ -1,5 +1,5 @@
 // A variant of 3x3 pooling: compiled once per row of variants.cmake, see
-// microkernels/variants.cmake.
+// gemm_kernels/variants.cmake.
 //
 // Nothing of the C++ library may be used here, see igemm_simd.h.
 #if defined(__SSE2__)
@@ -14,7 +14,7 @@ namespace adafuse::VARIANT {
 namespace {
 
 // Constants of an epilogue, which the values of int8 name; pooling has none.
-struct PerChannel {
+struct EpiloguePerChannel {
   const float* bias;
   const float* scale;
 };
@@ -67,7 +67,7 @@ void pool(const PoolRow& row) {
       left = stride == 2 ? right : middle;
       middle = right;
     }
-    store(row.sums + first, load(row.sums + first) + __builtin_convertvector(total, Vector));
+    store(row.totals + first, load(row.totals + first) + __builtin_convertvector(total, Vector));
   }
 }
 

@@ -16,11 +16,11 @@ inline Weights load_weights(const char* from) {
 inline WeightsHalf load_weights_half(const char* from) {
   return load_half(from);
 }
-inline Vector multiply_add(Vector sum, Input x, Weights w) {
-  return sum + x * w;
+inline Vector multiply_add(Vector acc, Input x, Weights w) {
+  return acc + x * w;
 }
-inline Half multiply_add_half(Half sum, Input x, WeightsHalf w) {
-  return sum + x * w;
+inline Half multiply_add_half(Half acc, Input x, WeightsHalf w) {
+  return acc + x * w;
 }
 inline Vector load_values(const char* from) {
   return load(from);
@@ -37,6 +37,6 @@ inline TotalHalf store_values_half(char* to, Half v) {
   return v;
 }
 template <int width>
-inline void merge_channels(const char* channels, const std::uint32_t* offsets, Unit* row) {
-  __builtin_memcpy(row, channels + offsets[0], width * kUnit);
+inline void merge_channels(const char* channels, const std::uint32_t* offsets, Group* row) {
+  __builtin_memcpy(row, channels + offsets[0], width * kGroupBytes);
 }

@@ -1,8 +1,8 @@
 // Included by vectors.h: unsigned activations, signed weights, four channels a unit, exact
 // sums in 32 bits.
-using Input = Unit;
-using Sum = IntVector;
-using SumHalf = IntHalf;
+using Input = Group;
+using Acc = IntVector;
+using AccHalf = IntHalf;
 using Total = IntVector;  // of stored values
 using TotalHalf = IntHalf;
 
@@ -33,75 +33,75 @@ inline WeightsHalf load_weights_half(const char* from) {
   return load_weights(from);
 }
 #else
-using Weights = UnitVector;
-using WeightsHalf = UnitHalf;
+using Weights = GroupVector;
+using WeightsHalf = GroupHalf;
 inline Weights load_weights(const char* from) {
-  return load_units(from);
+  return load_groups(from);
 }
 inline WeightsHalf load_weights_half(const char* from) {
-  return *reinterpret_cast<const UnitHalf*>(from);
+  return *reinterpret_cast<const GroupHalf*>(from);
 }
 #endif
 
 #if defined(__AVX512VNNI__)
-inline Sum multiply_add(Sum sum, Input x, Weights w) {
-  return (Sum)_mm512_dpbusd_epi32((__m512i)sum, _mm512_set1_epi32((int)x), (__m512i)w);
+inline Acc multiply_add(Acc acc, Input x, Weights w) {
+  return (Acc)_mm512_dpbusd_epi32((__m512i)acc, _mm512_set1_epi32((int)x), (__m512i)w);
 }
-inline SumHalf multiply_add_half(SumHalf sum, Input x, WeightsHalf w) {
-  return (SumHalf)_mm256_dpbusd_epi32((__m256i)sum, _mm256_set1_epi32((int)x), (__m256i)w);
+inline AccHalf multiply_add_half(AccHalf acc, Input x, WeightsHalf w) {
+  return (AccHalf)_mm256_dpbusd_epi32((__m256i)acc, _mm256_set1_epi32((int)x), (__m256i)w);
 }
 #elif defined(__AVXVNNI__)
-inline Sum multiply_add(Sum sum, Input x, Weights w) {
-  return (Sum)_mm256_dpbusd_avx_epi32((__m256i)sum, _mm256_set1_epi32((int)x), (__m256i)w);
+inline Acc multiply_add(Acc acc, Input x, Weights w) {
+  return (Acc)_mm256_dpbusd_avx_epi32((__m256i)acc, _mm256_set1_epi32((int)x), (__m256i)w);
 }
-inline SumHalf multiply_add_half(SumHalf sum, Input x, WeightsHalf w) {
-  return multiply_add(sum, x, w);
+inline AccHalf multiply_add_half(AccHalf acc, Input x, WeightsHalf w) {
+  return multiply_add(acc, x, w);
 }
 #elif defined(__ARM_FEATURE_DOTPROD)
-inline Sum multiply_add(Sum sum, Input x, Weights w) {
+inline Acc multiply_add(Acc acc, Input x, Weights w) {
   const int8x16_t less = vreinterpretq_s8_u32(vdupq_n_u32(x ^ 0x80808080u));  // by 128
-  return (Sum)vdotq_s32(vaddq_s32((int32x4_t)sum, w.offset), w.bytes, less);
+  return (Acc)vdotq_s32(vaddq_s32((int32x4_t)acc, w.offset), w.bytes, less);
 }
-inline SumHalf multiply_add_half(SumHalf sum, Input x, WeightsHalf w) {
-  return multiply_add(sum, x, w);
+inline AccHalf multiply_add_half(AccHalf acc, Input x, WeightsHalf w) {
+  return multiply_add(acc, x, w);
 }
 #elif defined(__AVX2__)
 // Bytes as pairs of 16 bits: the first and third of each unit, then the second and fourth.
-inline Sum multiply_add(Sum sum, Input x, Weights w) {
+inline Acc multiply_add(Acc acc, Input x, Weights w) {
   const __m256i weights = (__m256i)w;
   const __m256i even = _mm256_set1_epi32((int)(x & 0x00ff00ffu));
   const __m256i odd = _mm256_set1_epi32((int)(x >> 8 & 0x00ff00ffu));
   const __m256i low = _mm256_srai_epi16(_mm256_slli_epi16(weights, 8), 8);
   const __m256i high = _mm256_srai_epi16(weights, 8);
-  return sum + (Sum)_mm256_madd_epi16(even, low) + (Sum)_mm256_madd_epi16(odd, high);
+  return acc + (Acc)_mm256_madd_epi16(even, low) + (Acc)_mm256_madd_epi16(odd, high);
 }
-inline SumHalf multiply_add_half(SumHalf sum, Input x, WeightsHalf w) {
-  return multiply_add(sum, x, w);
+inline AccHalf multiply_add_half(AccHalf acc, Input x, WeightsHalf w) {
+  return multiply_add(acc, x, w);
 }
 #else
-inline Sum multiply_add(Sum sum, Input x, Weights w) {
+inline Acc multiply_add(Acc acc, Input x, Weights w) {
   for (int shift = 0; shift < 32; shift += 8) {
-    sum += ((IntVector)(w << (24 - shift)) >> 24) * static_cast<std::int32_t>(x >> shift & 255u);
+    acc += ((IntVector)(w << (24 - shift)) >> 24) * static_cast<std::int32_t>(x >> shift & 255u);
   }
-  return sum;
+  return acc;
 }
-inline SumHalf multiply_add_half(SumHalf sum, Input x, WeightsHalf w) {
-  return multiply_add(sum, x, w);
+inline AccHalf multiply_add_half(AccHalf acc, Input x, WeightsHalf w) {
+  return multiply_add(acc, x, w);
 }
 #endif
 
-inline Sum begin_sum(const float* /*bias*/) {
-  return Sum{};
+inline Acc begin_acc(const float* /*bias*/) {
+  return Acc{};
 }
-inline SumHalf begin_sum_half(const float* /*bias*/) {
-  return SumHalf{};
+inline AccHalf begin_acc_half(const float* /*bias*/) {
+  return AccHalf{};
 }
-inline Vector end_sum(Sum sum, const PerChannel& channels, int first) {
-  return __builtin_convertvector(sum, Vector) * load(channels.scale + first) +
+inline Vector end_acc(Acc acc, const EpiloguePerChannel& channels, int first) {
+  return __builtin_convertvector(acc, Vector) * load(channels.scale + first) +
          load(channels.bias + first);
 }
-inline Half end_sum_half(SumHalf sum, const PerChannel& channels, int first) {
-  return __builtin_convertvector(sum, Half) * load_half(channels.scale + first) +
+inline Half end_acc_half(AccHalf acc, const EpiloguePerChannel& channels, int first) {
+  return __builtin_convertvector(acc, Half) * load_half(channels.scale + first) +
          load_half(channels.bias + first);
 }
 
@@ -131,18 +131,18 @@ inline IntHalf nearest_half(Half v) {
   return nearest(v);
 }
 #endif
-inline Sum rescaled(Sum sum, const float* by) {
-  return nearest(__builtin_convertvector(sum, Vector) * load(by));
+inline Acc rescaled(Acc acc, const float* by) {
+  return nearest(__builtin_convertvector(acc, Vector) * load(by));
 }
-inline SumHalf rescaled_half(SumHalf sum, const float* by) {
-  return nearest_half(__builtin_convertvector(sum, Half) * load_half(by));
+inline AccHalf rescaled_half(AccHalf acc, const float* by) {
+  return nearest_half(__builtin_convertvector(acc, Half) * load_half(by));
 }
 
-inline UnitVector widen(const char* from) {
+inline GroupVector widen(const char* from) {
 #if defined(__AVX512F__)  // which the compiler would do in parts
-  return (UnitVector)_mm512_maskz_cvtepu8_epi32(0xffff, _mm_loadu_si128((const __m128i*)from));
+  return (GroupVector)_mm512_maskz_cvtepu8_epi32(0xffff, _mm_loadu_si128((const __m128i*)from));
 #else
-  return __builtin_convertvector(*reinterpret_cast<const ByteVector*>(from), UnitVector);
+  return __builtin_convertvector(*reinterpret_cast<const ByteVector*>(from), GroupVector);
 #endif
 }
 inline Vector load_values(const char* from) {
@@ -173,7 +173,7 @@ inline TotalHalf store_values_half(char* to, Half v) {
 #if defined(__AVX2__)
 // Sixteen bytes of four rows at a time, interleaved by bytes and then by pairs of bytes.
 template <int width>
-inline void merge_channels(const char* channels, const std::uint32_t* offsets, Unit* row) {
+inline void merge_channels(const char* channels, const std::uint32_t* offsets, Group* row) {
 #pragma GCC unroll 16
   for (int i = 0; i < width; i += 16) {
     __m128i from[4];
@@ -193,13 +193,13 @@ inline void merge_channels(const char* channels, const std::uint32_t* offsets, U
 }
 #else
 template <int width>
-inline void merge_channels(const char* channels, const std::uint32_t* offsets, Unit* row) {
+inline void merge_channels(const char* channels, const std::uint32_t* offsets, Group* row) {
   for (int i = 0; i < width; i += kLanes) {
-    UnitVector units{};
+    GroupVector units{};
     for (int k = 0; k < 4; ++k) {
       units |= widen(channels + offsets[k] + i) << 8 * k;
     }
-    *reinterpret_cast<UnitVector*>(row + i) = units;
+    *reinterpret_cast<GroupVector*>(row + i) = units;
   }
 }
 #endif

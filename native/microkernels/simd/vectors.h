@@ -3,7 +3,7 @@
 constexpr int kLanes = VARIANT_LANES;
 constexpr int kHalf = kLanes == 16 ? 8 : kLanes;  // half of a vector, where there is such a vector
 
-using Unit = std::uint32_t;
+using Group = std::uint32_t;
 
 // No templates for these: an argument of a template loses the attributes of its type, its
 // alignment too.
@@ -11,8 +11,8 @@ using Unit = std::uint32_t;
   [[gnu::vector_size((count) * sizeof(type)), gnu::may_alias, gnu::aligned(sizeof(type))]] = type
 using Vector VECTOR_OF(float, kLanes);
 using Half VECTOR_OF(float, kHalf);
-using UnitVector VECTOR_OF(Unit, kLanes);
-using UnitHalf VECTOR_OF(Unit, kHalf);
+using GroupVector VECTOR_OF(Group, kLanes);
+using GroupHalf VECTOR_OF(Group, kHalf);
 using IntVector VECTOR_OF(std::int32_t, kLanes);
 using IntHalf VECTOR_OF(std::int32_t, kHalf);
 using ByteVector VECTOR_OF(std::uint8_t, kLanes);
@@ -27,8 +27,8 @@ inline Vector load(const void* from) {
 inline Half load_half(const void* from) {
   return *static_cast<const Half*>(from);
 }
-inline UnitVector load_units(const void* from) {
-  return *static_cast<const UnitVector*>(from);
+inline GroupVector load_groups(const void* from) {
+  return *static_cast<const GroupVector*>(from);
 }
 inline void store(void* to, Vector v) {
   *static_cast<Vector*>(to) = v;
@@ -57,4 +57,4 @@ inline Half at_least_half(Half lowest, Half v) {
 #include VARIANT_VALUES
 
 constexpr int kValueBytes = static_cast<int>(value_bytes(kPrecision));
-constexpr int kPerUnit = static_cast<int>(per_unit(kPrecision));
+constexpr int kKr = static_cast<int>(kr(kPrecision));

@@ -11,13 +11,17 @@ namespace adafuse {
 #include "winograd_variants.inc"
 #undef VARIANT
 
-const WinogradKernel& winograd_kernel(InstructionSet most) {
+const std::vector<const WinogradKernel*>& winograd_kernels() {
   static const std::vector<const WinogradKernel*> kernels = usable<WinogradKernel>({
 #define VARIANT(name, type) &name::kernel,
 #include "winograd_variants.inc"
 #undef VARIANT
   });
-  return best_within(most, kernels);
+  return kernels;
+}
+
+const WinogradKernel& winograd_kernel(InstructionSet most) {
+  return best_within(most, winograd_kernels());
 }
 
 }  // namespace adafuse

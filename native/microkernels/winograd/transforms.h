@@ -1,25 +1,26 @@
-// The transforms of minimal filtering, F(4x4, 3x3), for vectors of channels.
+// The transforms of Winograd F(4x4, 3x3), for vectors of channels.
 //
-// A 3x3 convolution of stride 1 gives 4x4 pixels from a patch of 6x6.  Written as a product of
+// A 3x3 convolution of stride 1 gives 4x4 pixels from a tile of 6x6.  Written as a product of
 // polynomials and evaluated at the points 0, +-1/sqrt(2), +-sqrt(2) and infinity in both
-// directions, it takes one multiplication for each of 36 positions instead of 9 for each of 16
+// directions, it takes one multiplication for each of 36 points in place of 9 for each of 16
 // pixels (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016).  These points
 // keep float32 rounding at about twice that of the plain sum; the usual 0, +-1, +-2 do half as
 // well.
 #pragma once
 
 #include <cstddef>
+#include <vector>
 
 #include "base/processor.h"
 
 namespace adafuse {
 
-constexpr std::size_t kPatchSize = 6;
-constexpr std::size_t kPatchStep = 4;  // pixels of output, and from one patch to the next
-constexpr std::size_t kPositions = kPatchSize * kPatchSize;
+constexpr std::size_t kWinogradTile = 6;    // pixels of an input tile's side
+constexpr std::size_t kWinogradOutput = 4;  // of an output tile's, and from one tile to the next
+constexpr std::size_t kWinogradPoints = kWinogradTile * kWinogradTile;
 
-// The pixels of a patch, of which the first `rows` x `columns` exist; the others are zeros.
-struct PatchView {
+// The pixels of an input tile, of which the first `rows` x `columns` exist; the others are zeros.
+struct WinogradInputTile {
   const char* corner;
   std::ptrdiff_t row_pitch;  // bytes
   std::ptrdiff_t pixel_pitch;
@@ -27,8 +28,8 @@ struct PatchView {
   std::size_t columns;
 };
 
-// Where the pixels of a patch's output go: max(lowest, bias + sum + residual).
-struct PatchOutput {
+// The pixels of an output tile: max(lowest, bias + products + residual).
+struct WinogradOutputTile {
   char* corner;
   std::ptrdiff_t row_pitch;  // bytes, of `residual` too
   std::ptrdiff_t pixel_pitch;
@@ -37,23 +38,25 @@ struct PatchOutput {
   const float* bias;
   const char* residual;  // null for none; may be the output itself
   float lowest;
-  float* sums;  // null, or per channel: the pixels are added to it
+  float* totals;  // per channel, or null: the pixels are added to it
 };
 
 // One variant, for float32.
 struct WinogradKernel {
   InstructionSet instruction_set;
 
-  // Position p of `channels` channels goes to `positions` + p * position_pitch bytes; up to a
+  // Writes point p of `channels` channels to `points` + p * point_pitch bytes; up to a
   // vector's width may be written there.
-  void (*transform_input)(const PatchView& patch, std::size_t channels, char* positions,
-                          std::ptrdiff_t position_pitch);
+  void (*transform_input)(const WinogradInputTile& tile, std::size_t channels, char* points,
+                          std::ptrdiff_t point_pitch);
 
-  // Takes the sums at all positions of whole vectors that hold `channels` channels.
-  void (*transform_output)(const char* positions, std::ptrdiff_t position_pitch,
-                           std::size_t channels, const PatchOutput& output);
+  // Reads the products at all points, whole vectors that hold `channels` channels.
+  void (*transform_output)(const char* points, std::ptrdiff_t point_pitch, std::size_t channels,
+                           const WinogradOutputTile& output);
 };
 
+// The variants that this processor can run, the best first.
+const std::vector<const WinogradKernel*>& winograd_kernels();
 // The best variant that needs nothing beyond `most`, a set of this processor.
 const WinogradKernel& winograd_kernel(InstructionSet most);
 

@@ -1,5 +1,5 @@
 // A variant of the Winograd transforms: compiled once per row of variants.cmake, see
-// microkernels/variants.cmake.
+// gemm_kernels/variants.cmake.
 //
 // Nothing of the C++ library may be used here, see igemm_simd.h.
 #include "microkernels/winograd/transforms.h"
@@ -10,7 +10,7 @@ namespace {
 constexpr int kLanes = VARIANT_LANES;
 constexpr int kSize = VARIANT_TILE;
 constexpr int kStep = VARIANT_OUTPUT;
-static_assert(kSize == kPatchSize && kStep == kPatchStep);
+static_assert(kSize == kWinogradTile && kStep == kWinogradOutput);
 
 using Vector
     [[gnu::vector_size(kLanes * sizeof(float)), gnu::may_alias, gnu::aligned(sizeof(float))]] =
@@ -59,7 +59,7 @@ inline void from_points(const Vector* at, Vector* y) {
 
 // `load_at(row, column)` gives a pixel.
 template <typename Load>
-inline void transform_vector(const Load& load_at, char* positions, std::ptrdiff_t position_pitch) {
+inline void transform_vector(const Load& load_at, char* points, std::ptrdiff_t point_pitch) {
   Vector values[kSize * kSize];
 #pragma GCC unroll 6
   for (int column = 0; column < kSize; ++column) {
@@ -80,17 +80,17 @@ inline void transform_vector(const Load& load_at, char* positions, std::ptrdiff_
     to_points(values + row * kSize, at);
 #pragma GCC unroll 6
     for (int column = 0; column < kSize; ++column) {
-      store(positions + (row * kSize + column) * position_pitch, at[column]);
+      store(points + (row * kSize + column) * point_pitch, at[column]);
     }
   }
 }
 
-void transform_input(const PatchView& patch, std::size_t channels, char* positions,
-                     std::ptrdiff_t position_pitch) {
-  const bool whole = patch.rows >= kPatchSize && patch.columns >= kPatchSize;
+void transform_input(const WinogradInputTile& tile, std::size_t channels, char* points,
+                     std::ptrdiff_t point_pitch) {
+  const bool whole = tile.rows >= kWinogradTile && tile.columns >= kWinogradTile;
   const auto exists = [&](int row, int column) {
-    return static_cast<std::size_t>(row) < patch.rows &&
-           static_cast<std::size_t>(column) < patch.columns;
+    return static_cast<std::size_t>(row) < tile.rows &&
+           static_cast<std::size_t>(column) < tile.columns;
   };
   std::size_t channel = 0;
   do {
@@ -98,33 +98,33 @@ void transform_input(const PatchView& patch, std::size_t channels, char* positio
     if (channels >= kLanes && channel + kLanes > channels) {
       channel = channels - kLanes;
     }
-    const char* const corner = patch.corner + channel * sizeof(float);
+    const char* const corner = tile.corner + channel * sizeof(float);
     const auto pixel = [&](int row, int column) {
-      return corner + row * patch.row_pitch + column * patch.pixel_pitch;
+      return corner + row * tile.row_pitch + column * tile.pixel_pitch;
     };
-    char* const to = positions + channel * sizeof(float);
+    char* const to = points + channel * sizeof(float);
     if (channels < kLanes) {
       transform_vector(
           [&](int row, int column) {
             return exists(row, column) ? load_some(pixel(row, column), channels) : Vector{};
           },
-          to, position_pitch);
+          to, point_pitch);
     } else if (!whole) {
       transform_vector(
           [&](int row, int column) {
             return exists(row, column) ? load(pixel(row, column)) : Vector{};
           },
-          to, position_pitch);
+          to, point_pitch);
     } else {
       transform_vector([&](int row, int column) { return load(pixel(row, column)); }, to,
-                       position_pitch);
+                       point_pitch);
     }
     channel += kLanes;
   } while (channel < channels);
 }
 
-void transform_output(const char* positions, std::ptrdiff_t position_pitch, std::size_t channels,
-                      const PatchOutput& output) {
+void transform_output(const char* points, std::ptrdiff_t point_pitch, std::size_t channels,
+                      const WinogradOutputTile& output) {
   const Vector lowest = Vector{} + output.lowest;
   for (std::size_t channel = 0; channel < channels; channel += kLanes) {
     const std::size_t offset = channel * sizeof(float);
@@ -135,7 +135,7 @@ void transform_output(const char* positions, std::ptrdiff_t position_pitch, std:
       Vector at[kSize];
 #pragma GCC unroll 6
       for (int row = 0; row < kSize; ++row) {
-        at[row] = load(positions + (row * kSize + column) * position_pitch + offset);
+        at[row] = load(points + (row * kSize + column) * point_pitch + offset);
       }
       from_points(at, lines[column]);
     }
@@ -167,9 +167,9 @@ void transform_output(const char* positions, std::ptrdiff_t position_pitch, std:
         total += value;
       }
     }
-    if (output.sums != nullptr) {
-      char* const sums = reinterpret_cast<char*>(output.sums) + offset;
-      store(sums, load(sums) + total);
+    if (output.totals != nullptr) {
+      char* const totals = reinterpret_cast<char*>(output.totals) + offset;
+      store(totals, load(totals) + total);
     }
   }
 }

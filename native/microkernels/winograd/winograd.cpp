@@ -7,10 +7,10 @@ namespace adafuse {
 namespace {
 
 // Half of a usual second-level cache, in bytes.
-constexpr std::size_t kPatchBytes = 512 * 1024;
+constexpr std::size_t kTileBytes = 512 * 1024;
 
-// Bytes between positions: whole cache lines, and an odd number of them, so that the positions of a
-// patch do not share cache sets.
+// Bytes between points: whole cache lines, and an odd number of them, so that the positions of a
+// tile do not share cache sets.
 std::size_t odd_lines(std::size_t bytes) {
   const std::size_t whole = round_up(bytes, kLine);
   return whole / kLine % 2 == 0 ? whole + kLine : whole;
@@ -21,7 +21,7 @@ std::size_t ceil_div(std::size_t a, std::size_t b) {
 }
 
 // A vector may be written behind the last channel.
-std::size_t patch_pitch(std::size_t channels) {
+std::size_t tile_pitch(std::size_t channels) {
   return channel_pitch(channels + kLine / sizeof(float) - 1, Precision::kFloat32);
 }
 
@@ -44,52 +44,53 @@ void weights_to_points(const float* g, std::size_t stride, float* at, std::size_
 }  // namespace
 
 WinogradWeights::WinogradWeights(const ConvWeights& conv)
-    : weights_(conv.outputs * conv.inputs * kPositions), conv_(conv) {
+    : weights_(conv.outputs * conv.inputs * kWinogradPoints), conv_(conv) {
   const float* from = conv.weight;
   float* to = weights_.data();
   for (std::size_t i = 0; i < conv.outputs * conv.inputs; ++i) {
-    float columns[kPatchSize * 3];
+    float columns[kWinogradTile * 3];
     for (std::size_t x = 0; x < 3; ++x) {
       weights_to_points(from + x, 3, columns + x, 3);
     }
-    for (std::size_t y = 0; y < kPatchSize; ++y) {
-      weights_to_points(columns + y * 3, 1, to + y * kPatchSize, 1);
+    for (std::size_t y = 0; y < kWinogradTile; ++y) {
+      weights_to_points(columns + y * 3, 1, to + y * kWinogradTile, 1);
     }
     from += 9;
-    to += kPositions;
+    to += kWinogradPoints;
   }
   conv_.weight = weights_.data();
-  conv_.taps = kPositions;
+  conv_.taps = kWinogradPoints;
 }
 
-void PatchReads::clear() {
+void WinogradInput::clear() {
   channels_ = 0;
   runs_.clear();
   terms_.clear();
-  steps_.clear();
+  entries_.clear();
 }
 
-void PatchReads::add_run(const char* frame, const InputShape& input, const ChannelRun& run) {
+void WinogradInput::add_run(const char* frame, const InputShape& input, const ChannelRun& run) {
   if (run.begin < run.end) {
     runs_.push_back({frame + run.begin * sizeof(float), input.layout, run.end - run.begin});
     channels_ += run.end - run.begin;
   }
 }
 
-void PatchReads::begin_term(std::size_t channels, const TileKernel& kernel) const {
-  step_offset((channels_ + channels) * sizeof(float));
-  step_offset(channels * kernel.weight_row());
+void WinogradInput::begin_term(std::size_t channels, const IgemmKernel& kernel) const {
+  k_offset((channels_ + channels) * sizeof(float));
+  k_offset(channels * kernel.b_row_bytes());
 }
 
-void PatchReads::end_term(std::size_t first_step, std::size_t weight_rows) {
-  terms_.push_back({first_step, steps_.size() - first_step, weight_rows});
+void WinogradInput::end_term(std::size_t first_entry, std::size_t b_rows) {
+  terms_.push_back({first_entry, entries_.size() - first_entry, b_rows});
   // Only prefetched.
-  steps_.insert(steps_.end(), kStepsAhead, steps_.empty() ? Step{0, 0} : steps_.back());
+  entries_.insert(entries_.end(), kPrefetchEntries,
+                  entries_.empty() ? KEntry{0, 0} : entries_.back());
 }
 
-void PatchReads::add(const char* frame, const InputShape& input, const TemporalShift& shift,
-                     Neighbours neighbours, const TileKernel& kernel) {
-  const std::size_t pitch = input.layout.frame_pitch(), first_step = steps_.size();
+void WinogradInput::add(const char* frame, const InputShape& input, const TemporalShift& shift,
+                        Neighbours neighbours, const IgemmKernel& kernel) {
+  const std::size_t pitch = input.layout.frame_pitch(), first_entry = entries_.size();
   const std::array<ChannelRun, 3> runs = shift.runs(input.channels);
   const std::array<bool, 3> present{neighbours.next, neighbours.previous, true};
   const std::array<const char*, 3> frames{frame + pitch, frame - pitch, frame};
@@ -98,26 +99,27 @@ void PatchReads::add(const char* frame, const InputShape& input, const TemporalS
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const std::size_t count = runs[i].end - runs[i].begin;
     for (std::size_t channel = 0; present[i] && channel < count; ++channel) {
-      steps_.push_back({static_cast<std::int32_t>((channels_ + channel) * sizeof(float)),
-                        static_cast<std::int32_t>((weight + channel) * kernel.weight_row())});
+      entries_.push_back({static_cast<std::int32_t>((channels_ + channel) * sizeof(float)),
+                          static_cast<std::int32_t>((weight + channel) * kernel.b_row_bytes())});
     }
     if (present[i]) {
       add_run(frames[i], input, runs[i]);
     }
     weight += count;
   }
-  end_term(first_step, input.channels);
+  end_term(first_entry, input.channels);
 }
 
-void PatchReads::add(const char* frame, const InputShape& input, const CompactChannels& own,
-                     const CompactChannels* previous, std::ptrdiff_t distance,
-                     const TileKernel& kernel) {
-  const std::size_t first_step = steps_.size();
+void WinogradInput::add(const char* frame, const InputShape& input, const ChannelOrder& own,
+                        const ChannelOrder* previous, std::ptrdiff_t distance,
+                        const IgemmKernel& kernel) {
+  const std::size_t first_entry = entries_.size();
   begin_term(2 * input.channels, kernel);  // of two frames at most
-  const auto append = [&](const char* from, const CompactChannels& stored, ChannelRun run) {
+  const auto append = [&](const char* from, const ChannelOrder& stored, ChannelRun run) {
     for (std::size_t place = run.begin; place < run.end; ++place) {
-      steps_.push_back({static_cast<std::int32_t>((channels_ + place - run.begin) * sizeof(float)),
-                        static_cast<std::int32_t>(stored[place] * kernel.weight_row())});
+      entries_.push_back(
+          {static_cast<std::int32_t>((channels_ + place - run.begin) * sizeof(float)),
+           static_cast<std::int32_t>(stored[place] * kernel.b_row_bytes())});
     }
     add_run(from, input, run);
   };
@@ -125,83 +127,83 @@ void PatchReads::add(const char* frame, const InputShape& input, const CompactCh
   if (previous != nullptr) {
     append(frame + distance, *previous, {previous->lent_begin(), previous->size()});
   }
-  end_term(first_step, input.channels);
+  end_term(first_entry, input.channels);
 }
 
-Patches::Patches(const TileKernel& kernel, const PatchReads& reads, RowRange rows,
-                 std::size_t height, std::size_t width)
+WinogradTiles::WinogradTiles(const IgemmKernel& kernel, const WinogradInput& reads, ImageRows rows,
+                             std::size_t height, std::size_t width)
     : kernel_(kernel),
       transforms_(winograd_kernel(kernel.instruction_set)),
       reads_(reads),
       rows_(rows),
       height_(height),
       width_(width),
-      columns_(ceil_div(width, kPatchStep)),
-      count_(ceil_div(rows.end - rows.begin, kPatchStep) * columns_),
-      pitch_(patch_pitch(reads.channels())),
-      position_pitch_(odd_lines(count_ * pitch_)),
-      product_pitch_(odd_lines(count_ * kernel.weight_row())) {}
+      columns_(ceil_div(width, kWinogradOutput)),
+      count_(ceil_div(rows.end - rows.begin, kWinogradOutput) * columns_),
+      pitch_(tile_pitch(reads.channels())),
+      point_pitch_(odd_lines(count_ * pitch_)),
+      product_pitch_(odd_lines(count_ * kernel.b_row_bytes())) {}
 
-// Calls body with a patch's number and the output pixel it begins with.
+// Calls body with a tile's number and the output pixel it begins with.
 template <typename Body>
-void Patches::for_each_patch(Body body) const {
+void WinogradTiles::for_each_tile(Body body) const {
   std::size_t number = 0;
-  for (std::size_t y = rows_.begin; y < rows_.end; y += kPatchStep) {
-    for (std::size_t x = 0; x < width_; x += kPatchStep) {
+  for (std::size_t y = rows_.begin; y < rows_.end; y += kWinogradOutput) {
+    for (std::size_t x = 0; x < width_; x += kWinogradOutput) {
       body(number++, y, x);
     }
   }
 }
 
-void Patches::transform(char* memory) const {
-  for_each_patch([&](std::size_t number, std::size_t y, std::size_t x) {
+void WinogradTiles::transform(char* memory) const {
+  for_each_tile([&](std::size_t number, std::size_t y, std::size_t x) {
     char* to = memory + number * pitch_;
-    for (const PatchReads::Run& run : reads_.runs_) {
-      const FrameLayout& layout = run.layout;
+    for (const WinogradInput::Run& run : reads_.runs_) {
+      const NhwcLayout& layout = run.layout;
       transforms_.transform_input(
           {run.first + layout.offset(static_cast<std::ptrdiff_t>(y) - 1,
                                      static_cast<std::ptrdiff_t>(x) - 1),
            static_cast<std::ptrdiff_t>(layout.row_pitch()),
            static_cast<std::ptrdiff_t>(layout.pitch), height_ + 2 - y, width_ + 2 - x},
-          run.channels, to, static_cast<std::ptrdiff_t>(position_pitch_));
+          run.channels, to, static_cast<std::ptrdiff_t>(point_pitch_));
       to += run.channels * sizeof(float);
     }
   });
 }
 
-void Patches::multiply(const char* memory, const Panels* weights, std::size_t panel,
-                       std::size_t channels, std::size_t position, char* products) const {
+void WinogradTiles::multiply(const char* memory, const BPanels* weights, std::size_t panel,
+                             std::size_t channels, std::size_t point, char* products) const {
   alignas(kLine) static constexpr float kNoBias[256] = {};
-  const std::size_t row = kernel_.weight_row();
-  Segment segments[kMaxSources];
-  const char* next[kMaxSources];  // weights, of the next position or the next panel
+  const std::size_t row = kernel_.b_row_bytes();
+  GemmTerm gemm_terms[kMaxSources];
+  const char* next[kMaxSources];  // weights, of the next point or the next panel
   const std::size_t terms = reads_.terms_.size();
   for (std::size_t i = 0; i < terms; ++i) {
-    const PatchReads::Term& term = reads_.terms_[i];
-    const std::size_t bytes = term.weight_rows * row;
-    segments[i] = {{},
-                   static_cast<std::ptrdiff_t>(pitch_),
-                   weights[i][panel] + position * bytes,
-                   reads_.steps_.data() + term.first_step,
-                   term.depth};
-    segments[i].prefetches_rows = true;
-    next[i] = position + 1 < kPositions ? segments[i].weights + bytes : weights[i].after(panel);
+    const WinogradInput::Term& term = reads_.terms_[i];
+    const std::size_t bytes = term.b_rows * row;
+    gemm_terms[i] = {{},
+                     static_cast<std::ptrdiff_t>(pitch_),
+                     weights[i][panel] + point * bytes,
+                     reads_.entries_.data() + term.first_entry,
+                     term.depth};
+    gemm_terms[i].prefetches_rows = true;
+    next[i] = point + 1 < kWinogradPoints ? gemm_terms[i].weights + bytes : weights[i].after(panel);
   }
   TileOutput output{};
   output.pixel_stride = static_cast<std::ptrdiff_t>(row);
   output.lowest = -std::numeric_limits<float>::infinity();
-  const char* const inputs = memory + position * position_pitch_;
-  char* const outputs = products + position * product_pitch_;
-  // As many patches at a time as registers allow, or nearly, in equal parts.
-  const std::size_t parts = ceil_div(count_, kernel_.max_pixels);
+  const char* const inputs = memory + point * point_pitch_;
+  char* const outputs = products + point * product_pitch_;
+  // As many tiles at a time as registers allow, or nearly, in equal parts.
+  const std::size_t parts = ceil_div(count_, kernel_.mr);
   for (std::size_t part = 0; part < parts; ++part) {
     const std::size_t begin = count_ * part / parts, end = count_ * (part + 1) / parts;
-    const std::size_t groups = end - begin > kernel_.max_group ? 2 : 1;
+    const std::size_t groups = end - begin > kernel_.mr_group ? 2 : 1;
     for (std::size_t i = 0; i < terms; ++i) {
-      segments[i].prefetch = kernel_.line_of(next[i], part, parts);
+      gemm_terms[i].prefetch = kernel_.prefetch_line(next[i], part, parts);
     }
     std::size_t at = begin;
-    // An odd number is two groups of equal length and one more patch.
+    // An odd number is two groups of equal length and one more tile.
     while (at < end) {
       const std::size_t left = end - at;
       const std::size_t taken = groups == 2 && left > 1 ? left / 2 : left;
@@ -209,98 +211,101 @@ void Patches::multiply(const char* memory, const Panels* weights, std::size_t pa
       for (std::size_t g = 0; g < kMaxGroups; ++g) {
         const std::size_t first = at + (g < used ? g * taken : 0);
         for (std::size_t i = 0; i < terms; ++i) {
-          segments[i].groups[g] = inputs + first * pitch_;
+          gemm_terms[i].groups[g] = inputs + first * pitch_;
         }
         output.groups[g] = outputs + first * row;
       }
-      kernel_.run({taken, used, channels}, segments, terms, {kNoBias, kNoBias}, output);
+      kernel_.run({taken, used, channels}, gemm_terms, terms, {kNoBias, kNoBias}, output);
       at += taken * used;
     }
   }
 }
 
-void Patches::finish(const char* products, const ConvTarget& target, bool rectify,
-                     std::size_t panel, std::size_t channels) const {
-  const std::size_t first_channel = panel * kernel_.panel_width();
-  const FrameLayout& layout = target.layout;
-  for_each_patch([&](std::size_t number, std::size_t y, std::size_t x) {
+void WinogradTiles::finish(const char* products, const ConvTarget& target, bool rectify,
+                           std::size_t panel, std::size_t channels) const {
+  const std::size_t first_channel = panel * kernel_.nr;
+  const NhwcLayout& layout = target.layout;
+  for_each_tile([&](std::size_t number, std::size_t y, std::size_t x) {
     const std::size_t place = layout.offset(static_cast<std::ptrdiff_t>(y - target.first_row),
                                             static_cast<std::ptrdiff_t>(x)) +
                               first_channel * sizeof(float);
     transforms_.transform_output(
-        products + number * kernel_.weight_row(), static_cast<std::ptrdiff_t>(product_pitch_),
+        products + number * kernel_.b_row_bytes(), static_cast<std::ptrdiff_t>(product_pitch_),
         channels,
         {target.frame + place, static_cast<std::ptrdiff_t>(layout.row_pitch()),
          static_cast<std::ptrdiff_t>(layout.pitch), rows_.end - y, width_ - x,
          target.channels.bias + first_channel,
          target.residual == nullptr ? nullptr : target.residual + place,
          rectify ? 0.0f : -std::numeric_limits<float>::infinity(),
-         target.sums == nullptr ? nullptr : target.sums + first_channel});
+         target.totals == nullptr ? nullptr : target.totals + first_channel});
   });
 }
 
-void PatchedFrames::resize(std::size_t rows) {
-  rows_ = rows;
-  reads_.resize(std::max(reads_.size(), rows));
+void WinogradFrames::resize(std::size_t frames) {
+  frames_ = frames;
+  reads_.resize(std::max(reads_.size(), frames));
 }
 
-void PatchedFrames::transform(const TileKernel& kernel, std::size_t height, std::size_t width,
-                              const ParallelFor& parallel_for) {
-  patches_.clear();
+void WinogradFrames::transform(const IgemmKernel& kernel, std::size_t height, std::size_t width,
+                               const ParallelFor& parallel_for) {
+  tiles_.clear();
   begins_.clear();
   std::size_t bytes = 0;
-  for (std::size_t row = 0; row < rows_; ++row) {
-    patches_.emplace_back(kernel, reads_[row], RowRange{0, height}, height, width);
+  for (std::size_t frame = 0; frame < frames_; ++frame) {
+    tiles_.emplace_back(kernel, reads_[frame], ImageRows{0, height}, height, width);
     begins_.push_back(bytes);
-    bytes += patches_.back().bytes();
+    bytes += tiles_.back().bytes();
   }
   char* const memory = memory_.reserve(bytes);
-  parallel_for(rows_, [&](std::size_t row) { patches_[row].transform(memory + begins_[row]); });
+  parallel_for(frames_,
+               [&](std::size_t frame) { tiles_[frame].transform(memory + begins_[frame]); });
 }
 
-void convolve_patches(const PatchFrame* frames, std::size_t count, bool rectify, std::size_t panel,
-                      std::size_t channels, PatchScratch& scratch) {
+void convolve_winograd(const WinogradFrame* frames, std::size_t count, bool rectify,
+                       std::size_t panel, std::size_t channels, WinogradScratch& scratch) {
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < count; ++i) {
-    bytes += frames[i].patches.product_bytes();
+    bytes += frames[i].tiles.product_bytes();
   }
   char* const products = scratch.products.reserve(bytes);
-  // Frames innermost: a position's weights stay in cache.
-  for (std::size_t position = 0; position < kPositions; ++position) {
+  // Frames innermost: a point's weights stay in cache.
+  for (std::size_t point = 0; point < kWinogradPoints; ++point) {
     char* at = products;
     for (std::size_t i = 0; i < count; ++i) {
-      const PatchFrame& frame = frames[i];
-      frame.patches.multiply(frame.memory, frame.weights, panel, channels, position, at);
-      at += frame.patches.product_bytes();
+      const WinogradFrame& frame = frames[i];
+      frame.tiles.multiply(frame.memory, frame.weights, panel, channels, point, at);
+      at += frame.tiles.product_bytes();
     }
   }
   const char* at = products;
   for (std::size_t i = 0; i < count; ++i) {
-    frames[i].patches.finish(at, frames[i].target, rectify, panel, channels);
-    at += frames[i].patches.product_bytes();
+    frames[i].tiles.finish(at, frames[i].target, rectify, panel, channels);
+    at += frames[i].tiles.product_bytes();
   }
 }
 
-void convolve_patches(const TileKernel& kernel, const PatchReads& reads, const Panels* weights,
-                      const ConvTarget& target, bool rectify, RowRange rows, std::size_t height,
-                      std::size_t width, std::size_t channels, std::size_t panel_begin,
-                      std::size_t panel_end, PatchScratch& scratch) {
-  const std::size_t strip = patch_strip(reads, width);
+void convolve_winograd(const IgemmKernel& kernel, const WinogradInput& reads,
+                       const BPanels* weights, const ConvTarget& target, bool rectify,
+                       ImageRows rows, std::size_t height, std::size_t width, std::size_t channels,
+                       std::size_t panel_begin, std::size_t panel_end, WinogradScratch& scratch) {
+  const std::size_t strip = winograd_strip(reads, width);
   for (std::size_t begin = rows.begin; begin < rows.end; begin += strip) {
-    const Patches patches(kernel, reads, {begin, std::min(begin + strip, rows.end)}, height, width);
-    char* const memory = scratch.patches.reserve(patches.bytes());
-    patches.transform(memory);
-    const PatchFrame frame{patches, memory, weights, target};
+    const WinogradTiles tiles(kernel, reads, {begin, std::min(begin + strip, rows.end)}, height,
+                              width);
+    char* const memory = scratch.tiles.reserve(tiles.bytes());
+    tiles.transform(memory);
+    const WinogradFrame frame{tiles, memory, weights, target};
     for (std::size_t panel = panel_begin; panel < panel_end; ++panel) {
-      const std::size_t left = channels - panel * kernel.panel_width();
-      convolve_patches(&frame, 1, rectify, panel, std::min(left, kernel.panel_width()), scratch);
+      const std::size_t left = channels - panel * kernel.nr;
+      convolve_winograd(&frame, 1, rectify, panel, std::min(left, kernel.nr), scratch);
     }
   }
 }
 
-std::size_t patch_strip(const PatchReads& reads, std::size_t width) {
-  const std::size_t row = ceil_div(width, kPatchStep) * kPositions * patch_pitch(reads.channels());
-  return kPatchStep * std::max<std::size_t>(1, kPatchBytes / row);
+std::size_t winograd_strip(const WinogradInput& reads, std::size_t width) {
+  const std::size_t row =
+      ceil_div(width, kWinogradOutput) * kWinogradPoints * tile_pitch(reads.channels());
+  return kWinogradOutput * std::max<std::size_t>(1, kTileBytes / row);
 }
 
 }  // namespace adafuse

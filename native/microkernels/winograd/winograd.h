@@ -1,8 +1,7 @@
-// 3x3 convolutions of stride 1 by minimal filtering (see winograd_kernel.h), in float32.
+// 3x3 convolutions of stride 1 by Winograd F(4x4, 3x3) in float32, see transforms.h.
 //
-// Channels are chosen as everywhere: only those that are read are transformed, only those that are
-// computed are multiplied.  In between, each of the 36 positions is a product of matrices, patches
-// times channels, for which the tile kernel serves.
+// Only channels that are read are transformed, only channels that are computed are multiplied.  In
+// between, each of the 36 points is a matrix product, tiles times channels, by igemm_nhwc.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +15,7 @@
 
 namespace adafuse {
 
-// The weights of a 3x3 convolution at the 36 positions, which take the place of taps.
+// The weights of a 3x3 convolution transformed to 36 points, which take the place of taps.
 class WinogradWeights {
  public:
   explicit WinogradWeights(const ConvWeights& conv);
@@ -28,22 +27,22 @@ class WinogradWeights {
   ConvWeights conv_;
 };
 
-// What a convolution reads of one frame, as a list of terms that have weights of their own.
-class PatchReads {
+// The input of one frame: runs of channels to transform, and terms with weights of their own.
+class WinogradInput {
  public:
   void clear();
 
-  // Adds a term: every channel of a frame, shifted; for PanelWeights or OutputWeights.
+  // Adds a term: every channel of a frame, shifted; for PackedB or PackedBForChosenN.
   void add(const char* frame, const InputShape& input, const TemporalShift& shift,
-           Neighbours neighbours, const TileKernel& kernel);
+           Neighbours neighbours, const IgemmKernel& kernel);
 
-  // Adds a term: what a frame reads of compactly stored channels, its own and, unless null, those
+  // Adds a term: compactly stored channels, those that the frame keeps and, unless null, those that
   // the previous frame lends, which lie `distance` bytes behind or just one frame before; for
-  // ChannelWeights.
-  void add(const char* frame, const InputShape& input, const CompactChannels& own,
-           const CompactChannels* previous, std::ptrdiff_t distance, const TileKernel& kernel);
-  void add(const char* frame, const InputShape& input, const CompactChannels& own,
-           const CompactChannels* previous, const TileKernel& kernel) {
+  // PackedBForChosenK.
+  void add(const char* frame, const InputShape& input, const ChannelOrder& own,
+           const ChannelOrder* previous, std::ptrdiff_t distance, const IgemmKernel& kernel);
+  void add(const char* frame, const InputShape& input, const ChannelOrder& own,
+           const ChannelOrder* previous, const IgemmKernel& kernel) {
     add(frame, input, own, previous, -static_cast<std::ptrdiff_t>(input.layout.frame_pitch()),
         kernel);
   }
@@ -52,114 +51,116 @@ class PatchReads {
   std::size_t terms() const { return terms_.size(); }
 
  private:
-  friend class Patches;
+  friend class WinogradTiles;
 
   struct Run {
-    const char* first;  // channel of the frame
-    FrameLayout layout;
+    const char* first;  // the first channel, in the frame
+    NhwcLayout layout;
     std::size_t channels;
   };
   struct Term {
-    std::size_t first_step, depth;
-    std::size_t weight_rows;  // of a position
+    std::size_t first_entry, depth;  // of K
+    std::size_t b_rows;              // of a point
   };
 
   void add_run(const char* frame, const InputShape& input, const ChannelRun& run);
-  // Throws std::invalid_argument where steps cannot reach that many channels.
-  void begin_term(std::size_t channels, const TileKernel& kernel) const;
-  void end_term(std::size_t first_step, std::size_t weight_rows);
+  // Throws std::invalid_argument where K entries cannot reach that many channels.
+  void begin_term(std::size_t channels, const IgemmKernel& kernel) const;
+  void end_term(std::size_t first_entry, std::size_t b_rows);
 
   std::size_t channels_ = 0;
   std::vector<Run> runs_;
   std::vector<Term> terms_;
-  std::vector<Step> steps_;
+  std::vector<KEntry> entries_;
 };
 
-// The transformed patches for some rows of a frame's output: position, patch, channel.
-class Patches {
+// The transformed input tiles under some rows of a frame's output, in memory that the caller lends:
+// point, tile, channel.
+class WinogradTiles {
  public:
-  // Of output rows `rows` of a height x width frame; rows.begin is a multiple of kPatchStep.
-  Patches(const TileKernel& kernel, const PatchReads& reads, RowRange rows, std::size_t height,
-          std::size_t width);
+  // Of output rows `rows` of a height x width frame; rows.begin is a multiple of kWinogradOutput.
+  WinogradTiles(const IgemmKernel& kernel, const WinogradInput& reads, ImageRows rows,
+                std::size_t height, std::size_t width);
 
-  std::size_t bytes() const { return kPositions * position_pitch_ + kLine; }
+  std::size_t bytes() const { return kWinogradPoints * point_pitch_ + kLine; }
   void transform(char* memory) const;
 
-  // Working memory for multiply() and finish(), in bytes.
-  std::size_t product_bytes() const { return kPositions * product_pitch_; }
+  // Bytes of the products that multiply() writes and finish() reads.
+  std::size_t product_bytes() const { return kWinogradPoints * product_pitch_; }
 
-  // The products at one position for a panel, of which `channels` channels are wanted; there are
-  // weights for each term.
-  void multiply(const char* memory, const Panels* weights, std::size_t panel, std::size_t channels,
-                std::size_t position, char* products) const;
-  // Completes what multiply() has done for all positions.
+  // Multiplies the tiles at one point by a panel, of which `channels` channels are computed.
+  // `weights`: per term.
+  void multiply(const char* memory, const BPanels* weights, std::size_t panel, std::size_t channels,
+                std::size_t point, char* products) const;
+  // Transforms the products of all points to pixels, with the epilogue.
   void finish(const char* products, const ConvTarget& target, bool rectify, std::size_t panel,
               std::size_t channels) const;
 
  private:
   template <typename Body>
-  void for_each_patch(Body body) const;
+  void for_each_tile(Body body) const;
 
-  const TileKernel& kernel_;
+  const IgemmKernel& kernel_;
   const WinogradKernel& transforms_;
-  const PatchReads& reads_;
-  RowRange rows_;
+  const WinogradInput& reads_;
+  ImageRows rows_;
   std::size_t height_, width_;
-  std::size_t columns_;  // of patches
+  std::size_t columns_;  // of tiles
   std::size_t count_;
-  std::size_t pitch_;  // bytes from one patch to the next
-  std::size_t position_pitch_;
-  std::size_t product_pitch_;  // bytes from one position's products to the next
+  std::size_t pitch_;  // bytes from one tile to the next
+  std::size_t point_pitch_;
+  std::size_t product_pitch_;  // bytes from one point's products to the next
 };
 
-// A frame, or some rows of one, whose patches are transformed.
-struct PatchFrame {
-  const Patches& patches;
+// A frame, or some rows of one, whose tiles lie transformed in `memory`.
+struct WinogradFrame {
+  const WinogradTiles& tiles;
   const char* memory;
-  const Panels* weights;  // per term
+  const BPanels* weights;  // per term
   ConvTarget target;
 };
 
-// What frames are read for, and their transformed patches.
-class PatchedFrames {
+// The inputs of all frames of an operator and their transformed tiles.
+class WinogradFrames {
  public:
-  // Makes room for `rows` frames.
-  void resize(std::size_t rows);
-  PatchReads& reads(std::size_t row) { return reads_[row]; }
-  const PatchReads& reads(std::size_t row) const { return reads_[row]; }
+  // Makes room for so many frames.
+  void resize(std::size_t frames);
+  WinogradInput& reads(std::size_t frame) { return reads_[frame]; }
+  const WinogradInput& reads(std::size_t frame) const { return reads_[frame]; }
 
   // Transforms all frames, for an output of height x width.
-  void transform(const TileKernel& kernel, std::size_t height, std::size_t width,
+  void transform(const IgemmKernel& kernel, std::size_t height, std::size_t width,
                  const ParallelFor& parallel_for);
-  PatchFrame frame(std::size_t row, const Panels* weights, const ConvTarget& target) const {
-    return {patches_[row], memory_.data() + begins_[row], weights, target};
+  WinogradFrame frame(std::size_t index, const BPanels* weights, const ConvTarget& target) const {
+    return {tiles_[index], memory_.data() + begins_[index], weights, target};
   }
 
  private:
-  std::size_t rows_ = 0;
-  std::vector<PatchReads> reads_;
-  std::vector<Patches> patches_;
+  std::size_t frames_ = 0;
+  std::vector<WinogradInput> reads_;
+  std::vector<WinogradTiles> tiles_;
   std::vector<std::size_t> begins_;
   AlignedArray<char> memory_;
 };
 
-// Working memory.
-struct PatchScratch {
-  AlignedArray<char> patches, products;
+// Scratch of a task.
+struct WinogradScratch {
+  AlignedArray<char> tiles, products;
 };
 
-// Computes one panel of frames that share its weights, of which `channels` channels are wanted.
-void convolve_patches(const PatchFrame* frames, std::size_t count, bool rectify, std::size_t panel,
-                      std::size_t channels, PatchScratch& scratch);
+// Computes one panel of frames that share its weights, of which `channels` channels
+// are computed.
+void convolve_winograd(const WinogradFrame* frames, std::size_t count, bool rectify,
+                       std::size_t panel, std::size_t channels, WinogradScratch& scratch);
 
-// Computes `rows` of a height x width frame from what it reads, as convolve() does; rows.begin is
-// a multiple of kPatchStep.
-void convolve_patches(const TileKernel& kernel, const PatchReads& reads, const Panels* weights,
-                      const ConvTarget& target, bool rectify, RowRange rows, std::size_t height,
-                      std::size_t width, std::size_t channels, std::size_t panel_begin,
-                      std::size_t panel_end, PatchScratch& scratch);
+// Computes `rows` of a height x width frame, as convolve() does; rows.begin is a multiple of
+// kWinogradOutput.
+void convolve_winograd(const IgemmKernel& kernel, const WinogradInput& reads,
+                       const BPanels* weights, const ConvTarget& target, bool rectify,
+                       ImageRows rows, std::size_t height, std::size_t width, std::size_t channels,
+                       std::size_t panel_begin, std::size_t panel_end, WinogradScratch& scratch);
 
-// Output rows whose patches fit into cache: a multiple of kPatchStep.
-std::size_t patch_strip(const PatchReads& reads, std::size_t width);
+// How many output rows have tiles that fit into cache: a multiple of kWinogradOutput.
+std::size_t winograd_strip(const WinogradInput& reads, std::size_t width);
 
 }  // namespace adafuse
