@@ -274,7 +274,7 @@ int main() {
       for (const auto& mix : mixes) {
         for (const std::size_t channels : {13, 64}) {
           Case c{2, 4, {}, kind, skipping, mix};
-          c.shape.rows = 8;
+          c.shape.frames = 8;
           c.shape.in_channels = channels;
           c.shape.out_channels = channels + 16;
           c.shape.in_height = 9;
