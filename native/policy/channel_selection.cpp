@@ -52,13 +52,13 @@ ChannelLists ChannelLists::read(std::size_t frames, std::size_t channels, const 
 
 ChannelLists ChannelLists::kept(const Policy& policy) {
   return ChannelLists(
-      policy.frames_per_clip(), policy.channels(),
+      policy.frames(), policy.channels(),
       [&](std::size_t frame, std::size_t channel) { return policy.keeps(frame, channel); });
 }
 
 ChannelLists ChannelLists::late(const Policy& policy, const std::int32_t* missing) {
   return ChannelLists(
-      policy.frames_per_clip(), policy.channels(), [&](std::size_t frame, std::size_t channel) {
+      policy.frames(), policy.channels(), [&](std::size_t frame, std::size_t channel) {
         return policy.reuses(frame, channel) && missing[frame * policy.channels() + channel] != 0;
       });
 }
