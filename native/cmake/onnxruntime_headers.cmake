@@ -1,6 +1,7 @@
 # Sets ONNXRUNTIME_INCLUDE_DIR to the folder that holds onnxruntime_cxx_api.h: in ONNXRUNTIME_ROOT
 # (a variable of CMake or of the environment) when that is set, else where the system has it, else
 # in a copy of Debian's package unpacked into the build folder.
+include(${CMAKE_CURRENT_LIST_DIR}/debian_package.cmake)
 
 set(suffixes include/onnxruntime include onnxruntime include/onnxruntime/core/session)
 set(root "${ONNXRUNTIME_ROOT}")
@@ -16,19 +17,15 @@ if(root)
                         "or unset it.")
   endif()
 else()
-  set(unpacked "${CMAKE_CURRENT_BINARY_DIR}/onnxruntime-headers")
-  find_path(ONNXRUNTIME_INCLUDE_DIR onnxruntime_cxx_api.h PATH_SUFFIXES ${suffixes})
+  find_path(ONNXRUNTIME_INCLUDE_DIR onnxruntime_cxx_api.h PATHS "${UNPACKED_PACKAGES}"
+            PATH_SUFFIXES ${suffixes})
   if(NOT ONNXRUNTIME_INCLUDE_DIR)
-    message(STATUS "ONNX Runtime's headers are not on this machine: unpacking Debian's package")
-    execute_process(
-      COMMAND sh "${CMAKE_CURRENT_LIST_DIR}/fetch_onnxruntime_headers.sh" "${unpacked}"
-      OUTPUT_VARIABLE output
-      ERROR_VARIABLE output)
-    find_path(ONNXRUNTIME_INCLUDE_DIR onnxruntime_cxx_api.h PATHS "${unpacked}/usr"
+    unpack_debian_package(libonnxruntime-dev)
+    find_path(ONNXRUNTIME_INCLUDE_DIR onnxruntime_cxx_api.h PATHS "${UNPACKED_PACKAGES}"
               PATH_SUFFIXES ${suffixes})
   endif()
   if(NOT ONNXRUNTIME_INCLUDE_DIR)
-    message(STATUS "${output}")
+    message(STATUS "${UNPACKING_OUTPUT}")
     message(
       FATAL_ERROR
         "ONNX Runtime's C++ headers (1.20 or newer) were not found. Any of these helps:\n"

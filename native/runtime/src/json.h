@@ -1,35 +1,16 @@
-// A reader for the JSON of our own metadata, so that the library needs ONNX Runtime alone.
+// JSON of records that adafuse-deploy writes, read by nlohmann/json.
 #pragma once
 
-#include <cstdint>
-#include <map>
-#include <string>
+#include <nlohmann/json.hpp>
 #include <string_view>
-#include <variant>
-#include <vector>
 
 namespace adafuse {
 
-// One value.  Access to what is not there throws std::runtime_error that names it.
-class Json {
- public:
-  static Json parse(std::string_view text);
+using Json = nlohmann::json;
 
-  const Json& operator[](const std::string& key) const;  // of an object
-  const Json* find(const std::string& key) const;        // null when absent
-  const std::map<std::string, Json>& object() const;
-  const std::vector<Json>& array() const;
-  const std::string& string() const;
-  std::int64_t integer() const;
-  double number() const;
-  bool boolean() const;
-  bool is_null() const { return std::holds_alternative<std::nullptr_t>(value_); }
-
- private:
-  friend class JsonParser;
-  std::variant<std::nullptr_t, bool, std::int64_t, double, std::string, std::vector<Json>,
-               std::map<std::string, Json>>
-      value_;
-};
+// Reads one JSON text (RFC 8259), strictly: no byte-order mark, no NUL, UTF-8 throughout, numbers within
+// double's range, no key twice in an object, at most 64 levels.  Throws std::runtime_error that says
+// what is wrong and where.
+Json parse_json(std::string_view text);
 
 }  // namespace adafuse

@@ -3,141 +3,87 @@
 #include <stdexcept>
 
 #include "adafuse/errors.hpp"
-#include "src/json.h"
 #include "src/onnx_properties.h"
 #include "src/parse_metadata.h"
+#include "src/schema.h"
 
 namespace adafuse {
 namespace {
 
 constexpr const char* kEntry = "adafuse";  // of metadata_props
-constexpr std::int64_t kSchema = 1;
 
-std::string text(const Json& values, const std::string& key) {
-  const Json* value = values.find(key);
-  return value == nullptr ? "" : value->string();
-}
-
-std::vector<std::string> texts(const Json& values) {
-  std::vector<std::string> result;
-  for (const Json& value : values.array()) {
-    result.push_back(value.string());
-  }
-  return result;
-}
-
-std::array<float, 3> three(const Json& values) {
-  if (values.array().size() != 3) {
-    throw std::runtime_error("there must be one value per colour");
-  }
-  std::array<float, 3> result;
-  for (std::size_t i = 0; i < 3; ++i) {
-    result[i] = static_cast<float>(values.array()[i].number());
-  }
-  return result;
-}
-
-constexpr std::int64_t kMostSize = 0x7fffffff;               // of one dimension
-constexpr std::int64_t kMostPixels = 65536;                  // of a frame's side
-constexpr std::int64_t kMostValues = std::int64_t{1} << 40;  // of a tensor, and of operations
-
-// An integer within bounds.
-std::int64_t bounded(const Json& values, const char* key, std::int64_t least,
-                     std::int64_t most = kMostSize) {
-  const std::int64_t value = values[key].integer();
-  if (value < least || value > most) {
-    throw std::runtime_error(std::string("'") + key + "' is " + std::to_string(value));
-  }
-  return value;
-}
+constexpr std::int64_t kMostValues = std::int64_t{1} << 40;  // of a tensor
 
 Preprocessing to_preprocessing(const Json& values) {
   Preprocessing result;
-  result.resize = static_cast<int>(bounded(values, "resize", 1, kMostPixels));
-  result.crop = static_cast<int>(bounded(values, "crop", 1, kMostPixels));
-  result.mean = three(values["mean"]);
-  result.std = three(values["std"]);
-  result.scale = static_cast<float>(values["scale"].number());
-  result.channel_order = values["channel_order"].string();
+  values.at("resize").get_to(result.resize);
+  values.at("crop").get_to(result.crop);
+  values.at("mean").get_to(result.mean);
+  values.at("std").get_to(result.std);
+  values.at("scale").get_to(result.scale);
+  values.at("channel_order").get_to(result.channel_order);
   if (result.crop > result.resize) {
-    throw std::runtime_error("crop does not fit resize");
+    throw std::runtime_error("config.preprocessing.crop does not fit resize");
   }
   return result;
 }
 
-std::optional<ChannelGate> to_gate(const Json* values, std::size_t gates) {
-  if (values == nullptr) {
+std::optional<ChannelGate> to_gate(const Json& layer, const char* side, std::size_t gates) {
+  const auto found = layer.find(side);
+  if (found == layer.end()) {
     return std::nullopt;
   }
-  const auto index = [&](const char* key) {
-    return static_cast<std::size_t>(bounded(*values, key, 0));
-  };
-  const ChannelGate gate{index("gate"), index("start"), index("stop")};
+  const ChannelGate gate{found->at("gate"), found->at("start"), found->at("stop")};
   if (gate.gate >= gates || gate.start >= gate.stop) {
-    throw std::runtime_error("a layer names channels of no gate");
+    throw std::runtime_error("layer " + layer.at("name").get<std::string>() +
+                             " names channels of no gate");
   }
   return gate;
 }
 
 Layer to_layer(const Json& values, std::size_t gates) {
-  Layer layer;
-  layer.name = values["name"].string();
-  if (values.find("macs") != nullptr) {
-    layer.macs = bounded(values, "macs", 0, kMostValues);
-  }
-  layer.output = to_gate(values.find("output"), gates);
-  layer.input = to_gate(values.find("input"), gates);
-  return layer;
+  return {values.at("name"), values.value("macs", std::int64_t{0}),
+          to_gate(values, "output", gates), to_gate(values, "input", gates)};
 }
 
 StateTensor to_state(const Json& values) {
-  StateTensor state{
-      values["input"].string(), values["output"].string(), {}, values["dtype"].string()};
-  std::int64_t values_left = kMostValues;
-  for (const Json& side : values["shape"].array()) {
-    state.shape.push_back(side.integer());
-    if (state.shape.back() < 1 || state.shape.back() > values_left) {
-      throw std::runtime_error("a state's shape holds " + std::to_string(state.shape.back()));
+  StateTensor state{values.at("input"), values.at("output"), values.at("shape"),
+                    values.at("dtype")};
+  std::int64_t left = kMostValues;
+  for (const std::int64_t side : state.shape) {
+    if (side > left) {
+      throw std::runtime_error("state " + state.input + " has more than 2^40 values");
     }
-    values_left /= state.shape.back();
-  }
-  if (state.dtype != "float32" && state.dtype != "int32") {
-    throw std::runtime_error("state is " + state.dtype);
+    left /= side;
   }
   return state;
 }
 
-std::string schema_of(const Json& values) {
-  const Json* schema = values.find("schema");
-  return schema == nullptr ? "None" : std::to_string(schema->integer());
-}
-
 }  // namespace
 
-Metadata parse_metadata(const Json& values) {
-  const Json& config = values["config"];
+Metadata parse_metadata(const Json& values, const std::string& source) {
+  check_record(values, metadata_schema(), source, "metadata", "export it again");
+  const Json& config = values.at("config");
   Metadata result;
-  result.mode = values["mode"].string();
-  result.precision = values["precision"].string();
-  result.tool_version = values["tool_version"].string();
-  result.portable_name = text(values, "portable_name");
-  for (const auto& [domain, version] : values["operators"].object()) {
-    result.operators[domain] = static_cast<int>(version.integer());
-  }
-  result.num_classes = bounded(config, "num_classes", 1);
-  result.num_segments = bounded(config, "num_segments", 1);
-  result.consensus = config["consensus"].string();
-  result.class_names = texts(config["class_names"]);
+  values.at("mode").get_to(result.mode);
+  values.at("precision").get_to(result.precision);
+  values.at("tool_version").get_to(result.tool_version);
+  result.portable_name = values.value("portable_name", "");
+  values.at("operators").get_to(result.operators);
+  config.at("num_classes").get_to(result.num_classes);
+  config.at("num_segments").get_to(result.num_segments);
+  config.at("consensus").get_to(result.consensus);
+  config.at("class_names").get_to(result.class_names);
   if (!result.class_names.empty() &&
       static_cast<std::int64_t>(result.class_names.size()) != result.num_classes) {
     throw std::runtime_error("there is not one name per class");
   }
-  result.preprocessing = to_preprocessing(config["preprocessing"]);
-  result.gates = texts(values["gates"]);
-  for (const Json& layer : values["layers"].array()) {
+  result.preprocessing = to_preprocessing(config.at("preprocessing"));
+  values.at("gates").get_to(result.gates);
+  for (const Json& layer : values.at("layers")) {
     result.layers.push_back(to_layer(layer, result.gates.size()));
   }
-  for (const Json& state : values["state"].array()) {
+  for (const Json& state : values.at("state")) {
     result.state.push_back(to_state(state));
   }
   return result;
@@ -164,14 +110,7 @@ Metadata read_metadata(const std::string& path) {
                      "(other ONNX files do not say their preprocessing and policies).");
   }
   try {
-    const Json values = Json::parse(entry->second);
-    if (schema_of(values) != std::to_string(kSchema)) {
-      throw IncompatibleArtifactError(path + " has metadata schema " + schema_of(values) +
-                                      " (adafuse-deploy " + text(values, "tool_version") +
-                                      "), this one reads " + std::to_string(kSchema) +
-                                      "; export it again.");
-    }
-    return parse_metadata(values);
+    return parse_metadata(parse_json(entry->second), path);
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {

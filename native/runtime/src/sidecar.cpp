@@ -1,22 +1,21 @@
 #include "src/sidecar.h"
 
 #include <algorithm>
-#include <cstdlib>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <utility>
 
 #include "adafuse/errors.hpp"
-#include "src/json.h"
 #include "src/parse_metadata.h"
+#include "src/schema.h"
 #include "src/sha256.h"
 
 namespace adafuse {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::int64_t kSchema = 1;
 
 std::string joined(const std::vector<std::string>& items) {
   std::string result;
@@ -26,16 +25,22 @@ std::string joined(const std::vector<std::string>& items) {
   return result;
 }
 
+// "8.6" or "8.6+" as a pair that compares.
+std::pair<int, int> version_of(const std::string& capability) {
+  std::pair<int, int> version;
+  std::sscanf(capability.c_str(), "%d.%d", &version.first, &version.second);
+  return version;
+}
+
 // Whether "8.6" or "8.0+", that and newer, includes a compute capability.
 bool covers(const std::string& entry, const std::string& capability) {
   if (entry.empty() || entry.back() != '+') return entry == capability;
-  return std::strtod(capability.c_str(), nullptr) >= std::strtod(entry.c_str(), nullptr);
+  return version_of(capability) >= version_of(entry);
 }
 
-Json parse(const std::string& path) {
+std::string text_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  return Json::parse(text);
+  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 }  // namespace
@@ -60,25 +65,25 @@ Sidecar read_sidecar(const std::string& engine) {
   Sidecar result;
   std::string expected;
   try {
-    const Json values = parse(path);
-    const std::int64_t schema = values["schema"].integer();
-    if (schema != kSchema) {
-      throw std::runtime_error("it has schema " + std::to_string(schema) + ", not " +
-                               std::to_string(kSchema));
+    const Json values = parse_json(text_of(path));
+    check_record(values, sidecar_schema(), path, "sidecar", "build the engine again");
+    values.at("engine_sha256").get_to(expected);
+    values.at("backend").get_to(result.backend);
+    values.at("backend_version").get_to(result.backend_version);
+    values.at("compute_capabilities").get_to(result.compute_capabilities);
+    const Json& batch = values.at("batch");
+    batch.at("min").get_to(result.min_batch);
+    batch.at("max").get_to(result.max_batch);
+    if (batch.at("opt") < batch.at("min") || batch.at("opt") > batch.at("max")) {
+      throw std::runtime_error("batch sizes need min <= opt <= max");
     }
-    expected = values["engine_sha256"].string();
-    result.backend = values["backend"].string();
-    result.backend_version = values["backend_version"].string();
-    for (const Json& capability : values["compute_capabilities"].array()) {
-      result.compute_capabilities.push_back(capability.string());
+    if (const Json& operators = values.at("operators"); !operators.is_null()) {
+      operators.at("sha256").get_to(result.plugins_sha256);
+      operators.at("embedded").get_to(result.plugins_embedded);
     }
-    result.min_batch = values["batch"]["min"].integer();
-    result.max_batch = values["batch"]["max"].integer();
-    if (!values["operators"].is_null()) {
-      result.plugins_sha256 = values["operators"]["sha256"].string();
-      result.plugins_embedded = values["operators"]["embedded"].boolean();
-    }
-    result.metadata = parse_metadata(values["metadata"]);
+    result.metadata = parse_metadata(values.at("metadata"), path);
+  } catch (const IncompatibleArtifactError&) {
+    throw;
   } catch (const std::exception& error) {
     throw IncompatibleArtifactError(path + " cannot be read as the sidecar of an engine (" +
                                     error.what() + "); build the engine again.");

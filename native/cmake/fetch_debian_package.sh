@@ -1,22 +1,24 @@
 #!/bin/sh
-# Unpacks ONNX Runtime's C and C++ headers from Debian's libonnxruntime-dev into a folder.
+# Unpacks a package of Debian 13 (trixie) into a folder.
 #
-#   fetch_onnxruntime_headers.sh FOLDER
+#   fetch_debian_package.sh FOLDER PACKAGE [SHA256]
 #
-# Debian ships the package since release 13 (trixie).  Nothing is installed, root is not needed and
-# the machine's own package lists stay untouched: apt runs on a private configuration made of the
-# mirrors this machine already uses, with the release changed.
+# Nothing is installed, root is not needed and the machine's own package lists stay untouched: apt
+# runs on a private configuration made of the mirrors this machine already uses, with the release
+# changed, and checks what it gets by Debian's signatures.  SHA256 is that of the package file.  The
+# package lists stay in FOLDER/apt for the next package.
 set -eu
 
 SUITE=trixie
-PACKAGE=libonnxruntime-dev
 
 fail() {
-    echo "fetch_onnxruntime_headers: $*" >&2
+    echo "fetch_debian_package: $*" >&2
     exit 1
 }
 
-[ $# -eq 1 ] || fail "usage: $0 FOLDER"
+[ $# -eq 2 ] || [ $# -eq 3 ] || fail "usage: $0 FOLDER PACKAGE [SHA256]"
+package=$2
+sha256=${3-}
 for tool in apt-get apt-config dpkg-deb; do
     command -v "$tool" >/dev/null || fail "$tool is not on this machine"
 done
@@ -27,10 +29,9 @@ codename=$(. /etc/os-release && [ "$ID" = debian ] && echo "$VERSION_CODENAME") 
 mkdir -p "$1"
 target=$(cd "$1" && pwd)
 private=$target/apt
-rm -rf "$private"
+rm -rf "$private/conf.d" "$private/sources.d"
 mkdir -p "$private/conf.d" "$private/sources.d" "$private/lists/partial" \
     "$private/cache/archives/partial"
-trap 'rm -rf "$private"' EXIT
 
 # The machine's settings (proxies, credentials) hold; its hooks, made for root, do not.
 eval "$(apt-config shell etc Dir::Etc/d)"
@@ -62,7 +63,14 @@ END
 export APT_CONFIG="$private/apt.conf"
 
 cd "$private"
-# A third party's archive without this release makes the update fail; the download decides.
-apt-get -q update || true
-apt-get -q download "$PACKAGE" || fail "apt-get could not download $PACKAGE of $SUITE"
-dpkg-deb -x "$PACKAGE"_*.deb "$target"
+rm -f "$package"_*.deb
+if ! apt-get -q download "$package" 2>/dev/null; then
+    # A third party's archive without this release makes the update fail; the download decides.
+    apt-get -q update || true
+    apt-get -q download "$package" || fail "apt-get could not download $package of $SUITE"
+fi
+file=$(echo "$package"_*.deb)
+if [ -n "$sha256" ] && ! echo "$sha256  $file" | sha256sum --check --status; then
+    fail "$file has SHA-256 $(sha256sum "$file" | cut -c 1-64), not $sha256"
+fi
+dpkg-deb -x "$file" "$target"
