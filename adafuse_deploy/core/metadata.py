@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -11,12 +11,14 @@ from adafuse_deploy import __version__
 from adafuse_deploy.core.actions import ACTION_NAMES
 from adafuse_deploy.core.config import ModelConfig
 from adafuse_deploy.core.cost import Layer
-from adafuse_deploy.core.errors import IncompatibleArtifactError, InputError
-from adafuse_deploy.core.json_text import json_text
+from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.json_text import json_text, parse_json
+from adafuse_deploy.core.records import check_record, schema
 
 KEY = "adafuse"
 """The entry of ``metadata_props`` that holds everything as JSON."""
-SCHEMA = 1
+SCHEMA: int = schema("metadata")["properties"]["schema"]["const"]
+_MOST_VALUES = 2**40  # of a state
 
 
 @dataclass(frozen=True)
@@ -130,20 +132,27 @@ class GraphMetadata:
         """Rebuild the record from :meth:`to_dict`.
 
         Raises:
-            IncompatibleArtifactError: another adafuse-deploy wrote it in another schema.
+            IncompatibleArtifactError: another adafuse-deploy wrote it: in another schema, or with
+                a field that this one does not know.
+            ValueError: it is damaged.
+            InputError: it is damaged.
         """
-        if values.get("schema") != SCHEMA:
-            raise IncompatibleArtifactError(
-                f"{source} has metadata schema {values.get('schema')} (adafuse-deploy "
-                f"{values.get('tool_version')}), this one reads {SCHEMA}; export it again."
-            )
+        check_record(values, "metadata", source, "export it again")
         known = {
             **values,
             "config": ModelConfig.from_dict(values["config"]),
             "layers": [Layer.from_dict(layer) for layer in values["layers"]],
             "state": [StateTensor(**state) for state in values["state"]],
         }
-        return cls(**known)
+        metadata = cls(**known)
+        for layer in metadata.layers:
+            for gate in (layer.output, layer.input):
+                if gate and not (gate.gate < len(metadata.gates) and gate.start < gate.stop):
+                    raise ValueError(f"layer {layer.name} names channels of no gate")
+        for state in metadata.state:
+            if math.prod(state.shape) > _MOST_VALUES:
+                raise ValueError(f"state {state.input} has more than 2^40 values")
+        return metadata
 
     def to_props(self) -> dict[str, str]:
         """Return the entries for ``metadata_props``."""
@@ -163,9 +172,8 @@ class GraphMetadata:
                 "export' (other ONNX files do not say their preprocessing and policies)."
             )
         try:
-            values = json.loads(props[KEY])
-            return cls.from_dict(values, source)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return cls.from_dict(parse_json(props[KEY]), source)
+        except (ValueError, InputError) as error:
             raise InputError(
                 f"The adafuse-deploy metadata of {source} is damaged ({error}); export it again."
             ) from error

@@ -122,12 +122,16 @@ def augment(
 
 
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize an image: uint8 (H, W, 3) to uint8 (height, width, 3)."""
+    """Resize an image: uint8 (H, W, 3) to uint8 (height, width, 3).
+
+    First its width, then its height: Pillow rounds in between, and which it begins with when it
+    does both depends on its version and the image.
+    """
     if image.shape[:2] == (height, width):
         return image
-    resized = Image.fromarray(np.ascontiguousarray(image)).resize(
-        (width, height), Image.Resampling.BILINEAR
-    )
+    resized = Image.fromarray(np.ascontiguousarray(image))
+    for size in ((width, resized.height), (width, height)):
+        resized = resized.resize(size, Image.Resampling.BILINEAR)
     return np.asarray(resized)
 
 

@@ -7,7 +7,6 @@ them, for trtexec, Triton Inference Server and others.
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,10 +14,11 @@ from pathlib import Path
 from adafuse_deploy import __version__
 from adafuse_deploy.core.errors import IncompatibleArtifactError, InputError, OtherMachineError
 from adafuse_deploy.core.files import sha256
-from adafuse_deploy.core.json_text import json_text
+from adafuse_deploy.core.json_text import json_text, parse_json
 from adafuse_deploy.core.metadata import GraphMetadata
+from adafuse_deploy.core.records import check_record, schema
 
-SCHEMA = 1
+SCHEMA: int = schema("sidecar")["properties"]["schema"]["const"]
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,12 @@ class Sidecar:
 def _covers(entry: str, capability: str) -> bool:
     """Whether "8.6" or "8.0+" includes a compute capability."""
     if entry.endswith("+"):
-        return float(capability) >= float(entry[:-1])
+        return _version(capability) >= _version(entry[:-1])
     return capability == entry
+
+
+def _version(capability: str) -> tuple[int, ...]:
+    return tuple(map(int, capability.split(".")))
 
 
 def sidecar_path(engine: str | os.PathLike[str]) -> Path:
@@ -160,13 +164,8 @@ def read_sidecar(engine: str | os.PathLike[str]) -> Sidecar:
 
 def _parse(path: Path) -> Sidecar:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        schema = values.pop("schema")
-        if schema != SCHEMA:
-            raise IncompatibleArtifactError(
-                f"{path} has schema {schema} (adafuse-deploy {values.get('tool_version')}), but "
-                f"this adafuse-deploy {__version__} reads {SCHEMA}; build the engine again."
-            )
+        values = parse_json(path.read_text(encoding="utf-8"))
+        check_record(values, "sidecar", str(path), "build the engine again")
         operators = values["operators"]
         changes = {
             "compute_capabilities": tuple(values["compute_capabilities"]),
@@ -174,8 +173,9 @@ def _parse(path: Path) -> Sidecar:
             "operators": None if operators is None else OperatorLibrary(**operators),
             "metadata": GraphMetadata.from_dict(values["metadata"], str(path)),
         }
-        return Sidecar(**{**values, **changes})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError) as error:
+        known = {name: value for name, value in values.items() if name != "schema"}
+        return Sidecar(**{**known, **changes})
+    except (OSError, ValueError, InputError) as error:
         raise IncompatibleArtifactError(
             f"{path} cannot be read as the sidecar of an engine ({error}); build the engine again."
         ) from error

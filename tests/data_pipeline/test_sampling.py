@@ -1,31 +1,11 @@
+"""Segment sampling; centre frames are in tests/test_vectors.py."""
+
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
 from adafuse_deploy.data.sampling import center_indices, random_indices
-
-
-@pytest.mark.parametrize(
-    ("num_frames", "num_segments", "expected"),
-    [
-        (16, 8, [1, 3, 5, 7, 9, 11, 13, 15]),
-        (37, 8, [2, 6, 11, 16, 20, 25, 30, 34]),
-        (8, 8, [0, 1, 2, 3, 4, 5, 6, 7]),
-        (9, 4, [1, 3, 5, 7]),
-        (3, 5, [0, 1, 2, 2, 2]),
-        (1, 3, [0, 0, 0]),
-    ],
-)
-def test_center_indices_by_hand(num_frames, num_segments, expected):
-    assert center_indices(num_frames, num_segments).tolist() == expected
-
-
-def test_center_indices_follow_the_formula_of_tsn():
-    for num_frames in range(8, 200):
-        tick = num_frames / 8
-        expected = [int(tick / 2 + tick * segment) for segment in range(8)]
-        assert center_indices(num_frames, 8).tolist() == expected
 
 
 def test_random_indices_cover_their_segments_and_nothing_else():

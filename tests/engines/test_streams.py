@@ -18,7 +18,6 @@ from adafuse_deploy.engines.classification import Classification
 from adafuse_deploy.engines.engine import Engine
 from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.engines.pytorch_engine import TorchEngine
-from adafuse_deploy.engines.stream_consensus import make_consensus
 from adafuse_deploy.models.checkpoint import save_checkpoint
 from adafuse_deploy.models.recognizer import VideoRecognizer
 
@@ -150,31 +149,6 @@ def test_clip_graphs_say_what_to_export(tiny_graph: Path, options: dict[str, str
 def test_a_checkpoint_that_cannot_stream(tiny_checkpoint: Path) -> None:
     with load_engine(tiny_checkpoint) as engine, pytest.raises(InputError, match="bidirectional"):
         engine.stream()
-
-
-LOGITS = np.random.default_rng(2).standard_normal((7, 2, 3)).astype(np.float32)
-
-
-@pytest.mark.parametrize(
-    ("kind", "weights"),
-    [
-        ("mean", [1, 1, 1, 1, 1, 1, 1]),
-        ("window", [0, 0, 0, 0, 1, 1, 1]),
-        ("ema", [0.5**6, 0.5**5, 0.5**4, 0.5**3, 0.5**2, 0.5, 1]),
-        ("last", [0, 0, 0, 0, 0, 0, 1]),
-    ],
-)
-def test_consensus(kind: str, weights: list[float]) -> None:
-    consensus = make_consensus(kind, 2, 3, window=3, decay=0.5)
-    np.testing.assert_allclose(consensus.update(LOGITS[0]), LOGITS[0])
-    for logits in LOGITS[1:]:
-        result = consensus.update(logits)
-    expected = np.average(LOGITS, 0, weights)
-    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
-    consensus.reset(1)
-    result = consensus.update(LOGITS[0])
-    np.testing.assert_allclose(result[1], LOGITS[0, 1])
-    assert kind == "last" or not np.allclose(result[0], LOGITS[0, 0])
 
 
 def test_work_of_a_stream_is_the_work_of_its_clip(online_model: VideoRecognizer) -> None:

@@ -106,7 +106,7 @@ def cpp_prediction(program: Program, graph: Path, clips: np.ndarray, folder: Pat
     """What ``adafuse_run`` writes and prints."""
     np.save(folder / "clips.npy", clips)
     result = program("adafuse_run", graph, folder / "clips.npy", folder / "logits.npy", folder)
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
     lines = [line.rpartition(": ")[2].split(", ") for line in result.stdout.splitlines()]
     logits = np.load(folder / "logits.npy")
     policies = [
@@ -145,16 +145,14 @@ def test_clips_take_turns(
     assert_same(cpp_prediction(program, fused_graph, clips, tmp_path), expected)
 
 
-@pytest.mark.parametrize(
-    "shape", [(240, 320), (320, 240), (33, 47), (32, 36), (36, 36), (37, 500), (20, 9), (1, 1)]
-)
+@pytest.mark.parametrize("shape", [(240, 320), (300, 120), (20, 9)])
 def test_preprocessing_equals_python_in_every_bit(
     shape: tuple[int, int], program: Program, tiny_graph: Path, tmp_path: Path
 ) -> None:
     frame = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     np.save(tmp_path / "frame.npy", frame)
     result = program("adafuse_preprocess", tiny_graph, tmp_path / "frame.npy", tmp_path / "o.npy")
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
     config = adafuse_deploy.load_engine(tiny_graph).metadata.config
     expected = preprocess(frame[None], config.preprocessing)[0]
     np.testing.assert_array_equal(np.load(tmp_path / "o.npy"), expected)
@@ -164,7 +162,7 @@ def engine_test(*arguments: object) -> None:
     test = BUILD / "runtime" / "tests" / "test_runtime_engine"
     command = [str(part) for part in (test, *arguments)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.usefixtures("prefix")
@@ -190,7 +188,7 @@ def test_installed_examples_run(prefix: Path, tiny_graph: Path, tmp_path: Path) 
         assert usage.returncode == 2 and usage.stderr.startswith("usage:"), usage.stderr
     command = [prefix / "bin" / "adafuse_classify", tiny_graph, tmp_path / "video.rgb", "50x40"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
     with adafuse_deploy.load_engine(tiny_graph) as engine:
         config = engine.metadata.config
         clip = frames[center_indices(len(frames), config.num_segments)]
@@ -247,7 +245,7 @@ def test_raw_video_equals_python(program: Program, stream_graph: Path, tmp_path:
     frames = np.random.default_rng(1).integers(0, 256, (7, 40, 50, 3), np.uint8)
     frames.tofile(tmp_path / "video.rgb")
     result = program("adafuse_stream", stream_graph, tmp_path / "video.rgb", "50x40")
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
     *lines, last = result.stdout.splitlines()
     assert lines == python_lines(stream_graph, frames)
     assert last.startswith("7 frames, ") and last.endswith(" fps")
@@ -262,7 +260,7 @@ def test_grey_y4m_equals_python(program: Program, stream_graph: Path, tmp_path: 
     video += b"".join(b"FRAME\n" + image.tobytes() + chroma for image in luma)
     (tmp_path / "video.y4m").write_bytes(video)
     result = program("adafuse_stream", stream_graph, tmp_path / "video.y4m")
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.splitlines()[:-1] == python_lines(stream_graph, frames)
     (tmp_path / "video.y4m").write_bytes(video[:-1])
     result = program("adafuse_stream", stream_graph, tmp_path / "video.y4m")
@@ -286,7 +284,17 @@ def damage_schema(path: Path, graph: Path) -> None:
     path.write_bytes(data.replace(b'"schema":1', b'"schema":7'))
 
 
-@pytest.mark.parametrize("damage", [damage_nothing, damage_metadata, damage_schema])
+def damage_value(path: Path, graph: Path) -> None:
+    path.write_bytes(graph.read_bytes().replace(b'"mode":"clip"', b'"mode":"slip"'))
+
+
+def damage_field(path: Path, graph: Path) -> None:
+    path.write_bytes(graph.read_bytes().replace(b'"shift_div"', b'"sh1ft_div"'))
+
+
+@pytest.mark.parametrize(
+    "damage", [damage_nothing, damage_metadata, damage_schema, damage_value, damage_field]
+)
 def test_errors_are_the_sentences_of_python(
     damage: Callable[[Path, Path], None], program: Program, tiny_graph: Path, tmp_path: Path
 ) -> None:
@@ -388,12 +396,3 @@ def test_clip_graphs_take_no_streams(program: Program, tiny_graph: Path) -> None
     result = program("adafuse_stream", tiny_graph, "-", "32x32")
     assert "make a graph with 'adafuse-deploy export CHECKPOINT --mode stream'" in result.stderr
     assert result.returncode == 1
-
-
-def test_sampling_indices_are_shared_with_cpp() -> None:
-    """The C++ tests read the same file."""
-    lines = (ROOT / "tests" / "data" / "center_indices.txt").read_text().splitlines()
-    cases = [list(map(int, line.split())) for line in lines if not line.startswith("#")]
-    assert len(cases) > 50
-    for frames, segments, *expected in cases:
-        assert center_indices(frames, segments).tolist() == expected

@@ -68,4 +68,13 @@ Json parse_json(std::string_view text) {
   }
 }
 
+bool is_utf8(const std::string& text) {
+  try {
+    Json(text).dump();  // which JSON has to be
+    return true;
+  } catch (const Json::exception&) {
+    return false;
+  }
+}
+
 }  // namespace adafuse

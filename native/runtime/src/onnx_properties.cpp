@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "adafuse/errors.hpp"
+#include "src/json.h"
 
 namespace adafuse {
 namespace {
@@ -103,6 +104,9 @@ std::map<std::string, std::string> read_onnx_properties(const std::string& path)
       std::string key, value;
       while (entry.next()) {
         (entry.number == kKey ? key : value) = entry.read();
+      }
+      if (!is_utf8(key) || !is_utf8(value)) {
+        throw std::runtime_error("a property is not UTF-8");
       }
       properties[key] = value;
     }

@@ -60,7 +60,8 @@ class Checker {
           return is_of_type(value, type.get_ref<const std::string&>());
         })) {
       const std::string type = types[0].get<std::string>();
-      const std::string article = std::string("aeio").find(type[0]) == std::string::npos ? "a" : "an";
+      const std::string article =
+          std::string("aeio").find(type[0]) == std::string::npos ? "a" : "an";
       refuse(path, "is not " + article + " " + type);
     }
   }
@@ -90,8 +91,7 @@ class Checker {
     // Short strings only: the standard library's expressions recurse along their subject.
     const std::size_t most = schema.value("maxLength", text.size());
     const std::string pattern = schema.value("pattern", "");
-    if (text.size() > most ||
-        (!pattern.empty() && !std::regex_search(text, std::regex(pattern, std::regex::ECMAScript)))) {
+    if (text.size() > most || (!pattern.empty() && !std::regex_match(text, std::regex(pattern)))) {
       refuse(path, "does not have the form " + pattern);
     }
   }
@@ -148,14 +148,15 @@ void check_record(const Json& values, const Json& schema, const std::string& sou
   const Json& known = schema.at("properties").at("schema").at("const");
   if (values.value("schema", Json()) != known) {
     throw IncompatibleArtifactError(source + " has " + kind + " schema " + words(values, "schema") +
-                                    writer + ", this one reads " + known.dump() + "; " + remedy + ".");
+                                    writer + ", this one reads " + known.dump() + "; " + remedy +
+                                    ".");
   }
   try {
     Checker(schema).check(values, schema, "");
   } catch (const UnknownField& error) {
-    throw IncompatibleArtifactError(source + " has the " + kind + " field " + error.what() + writer +
-                                    ", which this one does not know; install that version, or " +
-                                    remedy + ".");
+    throw IncompatibleArtifactError(
+        source + " has the " + kind + " field " + error.what() + writer +
+        ", which this one does not know; install that version, or " + remedy + ".");
   }
 }
 

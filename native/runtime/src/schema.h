@@ -1,4 +1,5 @@
-// Records are checked by the JSON Schemas of adafuse_deploy/schema, which the Python package reads too.
+// Records are checked by the JSON Schemas of adafuse_deploy/schema, which the Python package reads
+// too.
 #pragma once
 
 #include <string>
@@ -13,12 +14,12 @@ const Json& sidecar_schema();
 
 // Throws IncompatibleArtifactError when the record `values` of the file `source` has another schema
 // version or a field that `schema` does not know: another adafuse-deploy wrote it.  Throws
-// std::runtime_error that names a field whose value `schema` does not allow.  `kind` is "metadata" or
-// "sidecar", `remedy` what makes the record anew.
+// std::runtime_error that names a field whose value `schema` does not allow.  `kind` is "metadata"
+// or "sidecar", `remedy` what makes the record anew.
 //
-// Of JSON Schema it knows what our schemas use: $ref (to #/$defs), type, const, enum, minimum, maximum,
-// exclusiveMinimum, maxLength, pattern, items, minItems, maxItems, properties, required and
-// additionalProperties.
+// Of JSON Schema it knows what our schemas use: $ref (to #/$defs), type, const, enum, minimum,
+// maximum, exclusiveMinimum, maxLength, pattern, items, minItems, maxItems, properties, required
+// and additionalProperties.
 void check_record(const Json& values, const Json& schema, const std::string& source,
                   const std::string& kind, const std::string& remedy);
 

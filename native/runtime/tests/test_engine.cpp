@@ -1,12 +1,14 @@
 // Threads, resets and batches of one engine; run by tests/native/test_runtime.py with a stream
 // graph, or with any graph and the names that engines should have.
+#define DOCTEST_CONFIG_IMPLEMENT
+#include <doctest/doctest.h>
+
 #include <cmath>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "adafuse/engine.hpp"
-#include "tests/check.h"
 
 using adafuse::Engine;
 using adafuse::Prediction;
@@ -15,6 +17,9 @@ using adafuse::StreamOptions;
 using adafuse::Tensor;
 
 namespace {
+
+// The command line: a graph and, for one of the tests, the names of its engines.
+std::string graph, with_library, without_library;
 
 Tensor<float> frames(const Engine& engine, std::int64_t streams, int seed) {
   adafuse::Shape shape = engine.metadata().frame_shape();
@@ -55,7 +60,10 @@ void check_equal(const std::vector<Prediction>& a, const std::vector<Prediction>
   }
 }
 
-void threads_share_an_engine(const Engine& engine) {
+}  // namespace
+
+TEST_CASE("threads share an engine" * doctest::test_suite("streams")) {
+  const Engine engine(graph);
   std::vector<std::vector<Prediction>> alone, together(4);
   for (int i = 0; i < 4; ++i) {
     Stream stream = engine.stream();
@@ -77,7 +85,8 @@ void threads_share_an_engine(const Engine& engine) {
   CHECK(!equal(alone[0][1], alone[1][1]));
 }
 
-void reset_begins_anew(const Engine& engine) {
+TEST_CASE("a reset begins anew" * doctest::test_suite("streams")) {
+  const Engine engine(graph);
   for (const char* consensus : {"mean", "window", "ema", "last"}) {
     StreamOptions options;
     options.consensus = consensus;
@@ -89,7 +98,8 @@ void reset_begins_anew(const Engine& engine) {
   }
 }
 
-void one_of_two_streams_begins_anew(const Engine& engine) {
+TEST_CASE("one of two streams begins anew" * doctest::test_suite("streams")) {
+  const Engine engine(graph);
   StreamOptions options;
   options.streams = 2;
   Stream stream = engine.stream(options);
@@ -102,80 +112,69 @@ void one_of_two_streams_begins_anew(const Engine& engine) {
   const std::size_t width = first.frame_logits.values.size() / 2;
   for (std::size_t i = 0; i < 2 * width; ++i) {
     const bool same = first.frame_logits.values[i] == again.frame_logits.values[i];
-    CHECK(same || i < width);  // the other stream goes on
+    CHECK((same || i < width));  // the other stream goes on
   }
   CHECK(first.frame_logits.values != again.frame_logits.values);
 }
 
-template <class Body>
-void check_refused(Body body, const std::string& message) {
-  try {
-    body();
-  } catch (const adafuse::InputError& error) {
-    CHECK(error.what() == message);
-    return;
-  }
-  CHECK(!"an exception");
-}
-
-void refuses_wrong_options(const Engine& engine) {
+TEST_CASE("wrong options are refused" * doctest::test_suite("streams")) {
+  const Engine engine(graph);
   StreamOptions options;
   options.consensus = "best";
-  check_refused([&] { engine.stream(options); },
-                "The consensus is one of mean, window, ema, last, not 'best'.");
+  CHECK_THROWS_WITH_AS(engine.stream(options),
+                       "The consensus is one of mean, window, ema, last, not 'best'.",
+                       adafuse::InputError);
   options.consensus = "ema";
   options.decay = 1.5;
-  check_refused([&] { engine.stream(options); },
-                "The decay of a moving average lies between 0 and 1, not at 1.5.");
+  CHECK_THROWS_WITH_AS(engine.stream(options),
+                       "The decay of a moving average lies between 0 and 1, not at 1.5.",
+                       adafuse::InputError);
   Stream stream = engine.stream();
-  check_refused([&] { stream.reset(1); }, "There is no stream 1; there are 1, from 0 on.");
-  check_refused([&] { stream.push(Tensor<float>({3, 8, 8})); },
-                "The next frame of 1 streams must have shape (1, 3, 32, 32), not (3, 8, 8).");
+  CHECK_THROWS_WITH_AS(stream.reset(1), "There is no stream 1; there are 1, from 0 on.",
+                       adafuse::InputError);
+  CHECK_THROWS_WITH_AS(stream.push(Tensor<float>({3, 8, 8})),
+                       "The next frame of 1 streams must have shape (1, 3, 32, 32), not (3, 8, 8).",
+                       adafuse::InputError);
 }
 
-Stream stream_that_outlives_its_engine(const std::string& path) {
-  return Engine(path).stream();
+TEST_CASE("a stream outlives its engine" * doctest::test_suite("streams")) {
+  const Engine engine(graph);
+  Stream stream = Engine(graph).stream(), fresh = engine.stream();
+  check_equal(play(engine, stream, 0), play(engine, fresh, 0));
+  CHECK(stream.state_bytes() > 0);
 }
 
 // The stream goes on as if such a frame had not come.
-void refuses_what_is_not_finite(const Engine& engine) {
+TEST_CASE("frames that are not finite are refused" * doctest::test_suite("streams")) {
+  const Engine engine(graph);
   Stream stream = engine.stream(), plain = engine.stream();
   for (const float bad : {std::nanf(""), -HUGE_VALF}) {
     Tensor<float> frame = frames(engine, 1, 3);
     frame.values.back() = bad;
-    try {
-      stream.push(frame);
-      CHECK(false);
-    } catch (const adafuse::InputError& error) {
-      CHECK(std::string(error.what()).find("Input 0 of the batch has NaN") == 0);
-    }
+    CHECK_THROWS_WITH_AS(stream.push(frame), doctest::Contains("Input 0 of the batch has NaN"),
+                         adafuse::InputError);
   }
   check_equal(play(engine, stream, 0), play(engine, plain, 0));
 }
 
 // Those that Python gives the engine with the operator library and without.
-void names_are(const Engine& engine, const char* graph, const char* with, const char* without) {
-  CHECK(engine.name() == with);
+TEST_CASE("names" * doctest::test_suite("names")) {
+  CHECK(Engine(graph).name() == with_library);
   adafuse::EngineOptions options;
   options.use_operator_library = false;
-  CHECK(Engine(graph, options).name() == without);
+  CHECK(Engine(graph, options).name() == without_library);
 }
 
-}  // namespace
-
 int main(int argc, char** argv) {
-  const Engine engine(argv[1]);
-  if (argc == 4) {
-    names_are(engine, argv[1], argv[2], argv[3]);
-    return 0;
+  doctest::Context context;
+  if (argc < 2) {
+    return 2;
   }
-  threads_share_an_engine(engine);
-  reset_begins_anew(engine);
-  one_of_two_streams_begins_anew(engine);
-  refuses_wrong_options(engine);
-  refuses_what_is_not_finite(engine);
-  Stream stream = stream_that_outlives_its_engine(argv[1]);
-  Stream fresh = engine.stream();
-  check_equal(play(engine, stream, 0), play(engine, fresh, 0));
-  CHECK(stream.state_bytes() > 0);
+  graph = argv[1];
+  context.setOption("test-suite", argc == 4 ? "names" : "streams");
+  if (argc == 4) {
+    with_library = argv[2];
+    without_library = argv[3];
+  }
+  return context.run();
 }

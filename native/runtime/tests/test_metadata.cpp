@@ -1,30 +1,31 @@
-// Files that are no model of ours are refused with a reason.
+// Records in graphs and sidecars: what is read, what is refused, and what the errors name.
+#include <doctest/doctest.h>
+
 #include <cstdio>
 #include <fstream>
 #include <string>
 
 #include "adafuse/errors.hpp"
 #include "adafuse/metadata.hpp"
-#include "tests/check.h"
+#include "src/onnx_properties.h"
+#include "src/sidecar.h"
+#include "tests/vectors.h"
+
+using adafuse::IncompatibleArtifactError;
+using adafuse::InputError;
+using nlohmann::json;
 
 namespace {
 
-const char* const kFile = "test_metadata.onnx";
+const std::string kModel = "test_metadata.onnx";
+const std::string kEngine = "test_metadata.engine";
 
-template <class Error>
-void check_refused(const std::string& bytes, const std::string& reason) {
-  std::ofstream(kFile, std::ios::binary) << bytes;
-  try {
-    adafuse::read_metadata(kFile);
-  } catch (const Error& error) {
-    CHECK(std::string(error.what()).find(reason) != std::string::npos);
-    return;
-  }
-  CHECK(!"an exception");
+void write(const std::string& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary) << bytes;
 }
 
 // A model with one entry of metadata_props (field 14: 0x72), of a key (0x0A) and a value (0x12).
-std::string model_with(const std::string& json) {
+std::string model_with(const std::string& text) {
   const auto field = [](char tag, const std::string& content) {
     std::string bytes{tag};
     std::size_t size = content.size();
@@ -33,54 +34,136 @@ std::string model_with(const std::string& json) {
     }
     return bytes + static_cast<char>(size) + content;
   };
-  return field('\x72', field('\x0A', "adafuse") + field('\x12', json));
+  return field('\x72', field('\x0A', "adafuse") + field('\x12', text));
 }
 
-// Whole numbers that are no sizes, counts or places in a tensor.
-void check_numbers() {
-  const std::string record =
-      R"({"schema":1,"mode":"stream","precision":"fp32","tool_version":"1","operators":{},)"
-      R"("config":{"num_classes":5,"num_segments":8,"consensus":"average","class_names":[],)"
-      R"("preprocessing":{"resize":40,"crop":32,"mean":[0,0,0],"std":[1,1,1],"scale":1,)"
-      R"("channel_order":"rgb"}},"gates":["first"],"layers":[{"name":"a","macs":80,)"
-      R"("output":{"gate":0,"start":3,"stop":9}}],"state":[{"input":"x","output":"y",)"
-      R"("shape":[4,6],"dtype":"int32"}]})";
-  std::ofstream(kFile, std::ios::binary) << model_with(record);
-  CHECK(adafuse::read_metadata(kFile).state[0].shape == (adafuse::Shape{4, 6}));
-  const std::string huge = "9223372036854775807";
-  for (const std::string good :
-       {"\"num_classes\":5", "\"num_segments\":8", "\"resize\":40", "\"crop\":32", "\"macs\":80",
-        "\"gate\":0", "\"start\":3", "\"stop\":9", "\"shape\":[4"}) {
-    for (const std::string& bad : {std::string("-1"), huge}) {
-      std::string damaged = record;
-      const std::size_t end = good.find_last_not_of("0123456789") + 1;
-      damaged.replace(damaged.find(good), good.size(), good.substr(0, end) + bad);
-      check_refused<adafuse::InputError>(model_with(damaged), "is damaged (");
-    }
+json changed_record(const json& records, const json& entry) {
+  const json &path = entry["path"], &value = entry["value"];
+  json record = records.at(entry["record"].get<std::string>());
+  if (path.empty()) {
+    return value.is_null() ? record : value;
   }
+  json* place = &record;
+  for (std::size_t i = 0; i + 1 < path.size(); ++i) {
+    place = path[i].is_number() ? &place->at(path[i].get<std::size_t>())
+                                : &place->at(path[i].get<std::string>());
+  }
+  if (value == "(removed)") {
+    place->erase(path.back().get<std::string>());
+  } else {
+    (*place)[path.back().get<std::string>()] = value;
+  }
+  return record;
+}
+
+void read(const json& record, const std::string& kind) {
+  if (kind == "sidecar") {
+    write(kEngine, "");  // whose SHA-256 the record has
+    write(kEngine + ".json", record.dump());
+    adafuse::read_sidecar(kEngine);
+  } else {
+    write(kModel, model_with(record.dump()));
+    adafuse::read_metadata(kModel);
+  }
+}
+
+// "class: message", or "" where nothing was thrown.
+template <class Body>
+std::string refusal(Body body) {
+  try {
+    body();
+  } catch (const InputError& error) {
+    return std::string("InputError: ") + error.what();
+  } catch (const IncompatibleArtifactError& error) {
+    return std::string("IncompatibleArtifactError: ") + error.what();
+  }
+  return "";
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
 }
 
 }  // namespace
 
-int main() {
-  using adafuse::IncompatibleArtifactError;
-  using adafuse::InputError;
-  std::remove(kFile);
-  try {
-    adafuse::read_metadata(kFile);
-    CHECK(!"an exception");
-  } catch (const InputError& error) {
-    CHECK(std::string(error.what()).find("There is no graph") == 0);
-    CHECK(error.exit_code() == 1);
+TEST_CASE("records: as Python reads and refuses them") {
+  const json records = adafuse::read_vectors("records_0.1.0");
+  for (const json& entry : adafuse::read_cases("records")) {
+    const std::string kind = entry["record"], outcome = entry["outcome"], names = entry["names"];
+    const json record = changed_record(records, entry);
+    const std::string message = refusal([&] { read(record, kind); });
+    CAPTURE(entry.dump());
+    CAPTURE(message);
+    CHECK((outcome == "good") == message.empty());
+    CHECK(contains(message, names));
+    if (outcome == "incompatible") {
+      CHECK(contains(message, "IncompatibleArtifactError: "));
+      CHECK(contains(message, "(adafuse-deploy 0.1.0)"));
+    } else if (outcome == "damaged" && kind == "sidecar") {
+      CHECK(contains(message, "IncompatibleArtifactError: "));
+      CHECK(contains(message, "cannot be read as the sidecar"));
+    } else if (outcome == "damaged") {
+      CHECK(contains(message, "InputError: The adafuse-deploy metadata of "));
+      CHECK(contains(message, "is damaged ("));
+    }
   }
-  check_refused<InputError>("", "carries no adafuse-deploy metadata");
-  check_refused<InputError>("no model", "is not a readable ONNX file");
-  const std::string good = model_with("{}");
-  check_refused<InputError>(good.substr(0, good.size() - 1), "is not a readable ONNX file");
-  check_refused<InputError>(model_with("{\"schema\":1"), "is damaged (expected }");
-  check_refused<InputError>(model_with("{\"schema\":1}"), "is damaged ('config' is missing)");
-  check_refused<IncompatibleArtifactError>(model_with("{\"schema\":2,\"tool_version\":\"9\"}"),
-                                           "has metadata schema 2 (adafuse-deploy 9)");
-  check_numbers();
-  std::remove(kFile);
+  for (const std::string& file : {kModel, kEngine, kEngine + ".json"}) {
+    std::remove(file.c_str());
+  }
+}
+
+TEST_CASE("records: fields") {
+  const json records = adafuse::read_vectors("records_0.1.0");
+  write(kModel, model_with(records["stream"].dump()));
+  const adafuse::Metadata stream = adafuse::read_metadata(kModel);
+  CHECK(stream.mode == "stream");
+  CHECK(stream.label(2) == "still");
+  CHECK(stream.clip_shape() == adafuse::Shape{4, 3, 32, 32});
+  CHECK(stream.state.at(0).input == "state_000_shifted");
+  CHECK(stream.state.at(0).shape == adafuse::Shape{1, 8, 8});
+  CHECK(stream.layers.at(0).macs == 301056);
+  CHECK(stream.preprocessing.mean == std::array<float, 3>{0.485f, 0.456f, 0.406f});
+  write(kModel, model_with(records["int8"].dump()));
+  const adafuse::Metadata int8 = adafuse::read_metadata(kModel);
+  CHECK(int8.precision == "int8");
+  CHECK(int8.layers.back().output.has_value() == false);
+  CHECK(int8.portable_name.empty());
+  write(kModel, model_with(records["fused"].dump()));
+  CHECK(adafuse::read_metadata(kModel).portable_name == "clip.onnx");
+  std::remove(kModel.c_str());
+}
+
+TEST_CASE("records: files that carry none") {
+  const auto message = [] { return refusal([] { adafuse::read_metadata(kModel); }); };
+  std::remove(kModel.c_str());
+  CHECK(contains(message(), "InputError: There is no graph"));
+  write(kModel, "");
+  CHECK(contains(message(), "carries no adafuse-deploy metadata"));
+  write(kModel, model_with("{\"schema\":1"));
+  CHECK(contains(message(), "is damaged (parse error at line 1"));
+  std::remove(kModel.c_str());
+}
+
+TEST_CASE("properties of ONNX files: as the onnx package reads them") {
+  for (const json& entry : adafuse::read_cases("properties")) {
+    CAPTURE(entry.dump());
+    write(kModel, adafuse::decode_base64(entry["file"]));
+    if (entry["properties"].is_null()) {
+      CHECK_THROWS_AS(adafuse::read_onnx_properties(kModel), InputError);
+    } else {
+      CHECK(json(adafuse::read_onnx_properties(kModel)) == entry["properties"]);
+    }
+  }
+  std::remove(kModel.c_str());
+}
+
+TEST_CASE("sidecars: compute capabilities") {
+  adafuse::Sidecar sidecar;
+  sidecar.compute_capabilities = {"8.6", "9.0+"};
+  for (const char* fits : {"8.6", "9.0", "9.9", "12.0", "10.3"}) {
+    CHECK_NOTHROW(sidecar.check_gpu("model.engine", fits));
+  }
+  for (const char* other : {"8.0", "8.7", "8.60", "7.5"}) {
+    CHECK_THROWS_AS(sidecar.check_gpu("model.engine", other), IncompatibleArtifactError);
+  }
 }

@@ -1,60 +1,61 @@
-// Cases of resizing and cropping whose result is evident.
+// Pixels of Pillow, which Python's tests compare with too.
+#include <doctest/doctest.h>
+
+#include <numeric>
+#include <string>
 #include <vector>
 
 #include "adafuse/errors.hpp"
 #include "adafuse/preprocess.hpp"
-#include "tests/check.h"
+#include "tests/vectors.h"
 
+using adafuse::Frame;
 using adafuse::Preprocessing;
+using nlohmann::json;
 
-namespace {
+TEST_CASE("preprocessing: resized and cropped as by Pillow, then normalised") {
+  for (const json& entry : adafuse::read_cases("preprocessing")) {
+    const json& settings = entry["preprocessing"];
+    const std::string bytes = adafuse::decode_base64(entry["frame"]);
+    const Frame frame{reinterpret_cast<const std::uint8_t*>(bytes.data()), entry["height"],
+                      entry["width"]};
+    Preprocessing plain;
+    plain.resize = settings["resize"];
+    plain.crop = settings["crop"];
+    plain.std = {1, 1, 1};
+    const auto got = adafuse::preprocess(frame, plain);
+    const std::string pixels = adafuse::decode_base64(entry["pixels"]);
+    const std::size_t area = pixels.size() / 3;
+    CAPTURE(settings.dump());
+    REQUIRE(got.values.size() == pixels.size());
+    for (std::size_t i = 0; i < pixels.size(); ++i) {
+      const auto expected = static_cast<float>(static_cast<std::uint8_t>(pixels[i]));
+      CHECK(got.values[i % 3 * area + i / 3] == expected);
+    }
 
-Preprocessing sides(int resize, int crop) {
-  Preprocessing result;
-  result.resize = resize;
-  result.crop = crop;
-  result.std = {1, 1, 1};
-  return result;
-}
-
-void crops_the_middle() {
-  // 2 x 5 pixels that count up, of which columns 2 and 3 stay: (5 - 2) / 2 is rounded to even.
-  std::vector<std::uint8_t> pixels(2 * 5 * 3);
-  for (std::size_t i = 0; i < pixels.size(); ++i) {
-    pixels[i] = static_cast<std::uint8_t>(i);
+    Preprocessing normal = plain;
+    normal.mean = settings["mean"];
+    normal.std = settings["std"];
+    normal.scale = settings["scale"];
+    normal.channel_order = settings["channel_order"];
+    const auto values = adafuse::preprocess(frame, normal).values;
+    CHECK(std::accumulate(values.begin(), values.end(), 0.0) ==
+          doctest::Approx(entry["sum"].get<double>()).epsilon(1e-5));
   }
-  Preprocessing preprocessing = sides(2, 2);
-  const auto rgb = adafuse::preprocess({pixels.data(), 2, 5}, preprocessing);
-  CHECK((rgb.shape == adafuse::Shape{3, 2, 2}));
-  CHECK((rgb.values == std::vector<float>{6, 9, 21, 24, 7, 10, 22, 25, 8, 11, 23, 26}));
-  preprocessing.channel_order = "bgr";
-  preprocessing.mean = {8, 7, 6};
-  preprocessing.std = {1, 2, 4};
-  const auto bgr = adafuse::preprocess({pixels.data(), 2, 5}, preprocessing);
-  CHECK((bgr.values == std::vector<float>{0, 3, 15, 18, 0, 1.5, 7.5, 9, 0, 0.75, 3.75, 4.5}));
 }
 
-void keeps_one_colour_at_any_size() {
+TEST_CASE("preprocessing: one colour at any size") {
+  Preprocessing settings;
+  settings.resize = 36;
+  settings.crop = 32;
+  settings.std = {1, 1, 1};
   for (const auto& [height, width] : {std::pair{1, 1}, {7, 300}, {300, 7}, {64, 64}}) {
     const std::vector<std::uint8_t> pixels(static_cast<std::size_t>(3 * height * width), 201);
-    const auto result = adafuse::preprocess({pixels.data(), height, width}, sides(36, 32));
+    const auto result = adafuse::preprocess({pixels.data(), height, width}, settings);
     CHECK(result.values == std::vector<float>(3 * 32 * 32, 201.0f));
   }
 }
 
-void refuses_an_empty_frame() {
-  try {
-    adafuse::preprocess({nullptr, 0, 5}, sides(2, 2));
-  } catch (const adafuse::InputError&) {
-    return;
-  }
-  CHECK(!"an exception");
-}
-
-}  // namespace
-
-int main() {
-  crops_the_middle();
-  keeps_one_colour_at_any_size();
-  refuses_an_empty_frame();
+TEST_CASE("preprocessing: a frame without pixels is refused") {
+  CHECK_THROWS_AS(adafuse::preprocess({nullptr, 0, 5}, Preprocessing()), adafuse::InputError);
 }

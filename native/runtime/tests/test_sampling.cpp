@@ -1,40 +1,24 @@
 // Segment sampling against indices that Python's tests read too.
-#include <fstream>
-#include <sstream>
+#include <doctest/doctest.h>
+
 #include <string>
 #include <vector>
 
 #include "adafuse/errors.hpp"
 #include "adafuse/sampling.hpp"
-#include "tests/check.h"
+#include "tests/vectors.h"
 
 using namespace adafuse;
 
-namespace {
-
-// Lines of frames, segments and the indices, after one that begins with "#".
-void equals_shared_indices(const char* path) {
-  std::ifstream file(path);
-  std::string line;
-  int cases = 0;
-  while (std::getline(file, line)) {
-    if (line[0] == '#') {
-      continue;
-    }
-    std::istringstream words(line);
-    std::int64_t frames = 0, segments = 0, index = 0;
-    words >> frames >> segments;
-    std::vector<std::int64_t> expected;
-    while (words >> index) {
-      expected.push_back(index);
-    }
-    CHECK(center_indices(frames, segments) == expected);
-    ++cases;
+TEST_CASE("sampling: the middle frame of every segment") {
+  for (const auto& entry : read_cases("sampling")) {
+    CAPTURE(entry.dump());
+    CHECK(center_indices(entry["frames"], entry["segments"]) ==
+          entry["indices"].get<std::vector<std::int64_t>>());
   }
-  CHECK(cases > 50);
 }
 
-void makes_a_clip() {
+TEST_CASE("sampling: a clip") {
   Metadata metadata;
   metadata.num_segments = 4;
   metadata.preprocessing.resize = metadata.preprocessing.crop = 2;
@@ -51,25 +35,13 @@ void makes_a_clip() {
   CHECK((asked == std::vector<std::int64_t>{0, 1}));
   for (std::size_t i = 0; i < clip.values.size(); ++i) {
     const float expected = i < 12 ? 0 : 10;  // the last frame is repeated
-    CHECK(clip.values[i] == expected || clip.values[i] == expected / 255);
+    CHECK(clip.values[i] == expected);
   }
 }
 
-void refuses_nothing() {
+TEST_CASE("sampling: nothing to sample is refused") {
   for (const auto& [frames, segments] : {std::pair{0, 8}, {8, 0}, {-1, 8}, {8, -1}}) {
-    try {
-      center_indices(frames, segments);
-      CHECK(false);
-    } catch (const InputError& error) {
-      CHECK(std::string(error.what()).find("Cannot take") == 0);
-    }
+    CHECK_THROWS_WITH_AS(center_indices(frames, segments), doctest::Contains("Cannot take"),
+                         InputError);
   }
-}
-
-}  // namespace
-
-int main() {
-  equals_shared_indices(ADAFUSE_SAMPLING_INDICES);
-  makes_a_clip();
-  refuses_nothing();
 }

@@ -1,30 +1,24 @@
 // Engines that do not fit are refused before TensorRT is asked; so is a machine without TensorRT.
 #include <dlfcn.h>
+#include <doctest/doctest.h>
 
 #include <cstdio>
 #include <fstream>
 #include <string>
 
 #include "adafuse/engine.hpp"
-#include "tests/check.h"
+#include "tests/vectors.h"
 
 namespace {
 
 const std::string kPath = "test_tensorrt.engine";
 
-// An empty engine with a sidecar.
-void write(const std::string& backend, const std::string& operators) {
+// An empty engine with a sidecar, some of whose fields differ from those of a sound one.
+void write(const nlohmann::json& changes) {
+  nlohmann::json sidecar = adafuse::read_vectors("records_0.1.0")["sidecar"];
+  sidecar.update(changes);
   std::ofstream(kPath) << "";
-  std::ofstream(kPath + ".json")
-      << R"({"schema": 1, "engine_sha256": )"
-      << R"("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "backend": ")"
-      << backend << R"(", "backend_version": "0.0", "compute_capabilities": ["8.7"],)"
-      << R"("batch": {"min": 1, "opt": 1, "max": 2}, "operators": )" << operators
-      << R"(, "metadata": {"schema": 1, "mode": "clip", "precision": "fp32", "tool_version": "0",)"
-      << R"("operators": {}, "gates": [], "layers": [], "state": [], "config": {"num_classes": 2,)"
-      << R"("num_segments": 2, "consensus": "average", "class_names": [], "preprocessing": {)"
-      << R"("resize": 8, "crop": 8, "mean": [0, 0, 0], "std": [1, 1, 1], "scale": 1,)"
-      << R"("channel_order": "rgb"}}}})";
+  std::ofstream(kPath + ".json") << sidecar;
 }
 
 template <class Error>
@@ -43,21 +37,21 @@ bool contains(const std::string& text, const std::string& part) {
 
 }  // namespace
 
-int main() {
+TEST_CASE("TensorRT engines that do not fit") {
   using adafuse::IncompatibleArtifactError;
-  write("tensorrt-rtx", "null");
+  write({{"backend", "tensorrt-rtx"}});
   CHECK(contains(refusal<IncompatibleArtifactError>(), "does not run"));
-  write("tensorrt", "{}");
+  write({{"operators", nlohmann::json::object()}});
   CHECK(contains(refusal<IncompatibleArtifactError>(), "cannot be read as the sidecar"));
-  write("tensorrt", "null");
+  write({{"operators", nullptr}});
   std::ofstream(kPath) << "changed";
   CHECK(contains(refusal<IncompatibleArtifactError>(), "was changed"));
-  write("tensorrt", "null");
+  write({{"operators", nullptr}});
   if (dlopen("libnvinfer.so.10", RTLD_NOW) == nullptr &&
       dlopen("libnvinfer.so.11", RTLD_NOW) == nullptr) {
     CHECK(contains(refusal<adafuse::MissingDependencyError>(), "TensorRT cannot be loaded"));
   } else {
-    CHECK(contains(refusal<IncompatibleArtifactError>(), "built by tensorrt 0.0"));
+    CHECK(contains(refusal<IncompatibleArtifactError>(), "built by tensorrt 10.3.0.26"));
   }
   std::remove((kPath + ".json").c_str());
   CHECK(contains(refusal<IncompatibleArtifactError>(), "beside it"));
