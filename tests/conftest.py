@@ -200,8 +200,13 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
     from adafuse_deploy.engines import cuda_driver
 
-    def missing(name: str) -> Any:
-        raise OSError(f"{name}: cannot open shared object file")
+    load = cuda_driver.ctypes.CDLL
+
+    def missing(name: str, *arguments: Any, **options: Any) -> Any:
+        # Others load libraries too, and only once.
+        if name.startswith("libcuda.so"):
+            raise OSError(f"{name}: cannot open shared object file")
+        return load(name, *arguments, **options)
 
     monkeypatch.setattr(cuda_driver, "driver", cuda_driver.driver.__wrapped__)
     monkeypatch.setattr(cuda_driver.ctypes, "CDLL", missing)

@@ -6,9 +6,14 @@ from pathlib import Path
 
 import av
 import numpy as np
+import onnx
 
 from adafuse_deploy.cli import main
 from adafuse_deploy.core.prediction import Prediction
+from adafuse_deploy.ops.domain import DOMAIN
+
+GIVES_MAPS = ("Stem", "ChannelsLast", "BasicBlock", "Bottleneck", "FrameConv", "FramePool")
+"""The last words of the operators that pass on frames."""
 
 
 def run_cli(*arguments: object) -> int:
@@ -30,6 +35,23 @@ def assert_same(got: Prediction, expected: Prediction) -> None:
         error = np.abs(getattr(got, name) - reference).max()
         assert error <= 1e-4 * np.sqrt(np.mean(reference**2)), name
     np.testing.assert_array_equal(got.macs, expected.macs)
+
+
+def kinds_of(model: onnx.ModelProto) -> set[str]:
+    """Return the operators that are in a graph."""
+    return {node.op_type for node in model.graph.node}
+
+
+def maps_of_fused(model: onnx.ModelProto) -> list[str]:
+    """Return the feature maps that fused operators give, after checking that only such read them.
+
+    Anything else would have to bring their channels back in front of space.
+    """
+    fused = [node for node in model.graph.node if node.domain == DOMAIN]
+    maps = [node.output[0] for node in fused if node.op_type.endswith(GIVES_MAPS)]
+    strangers = (node for node in model.graph.node if node.domain != DOMAIN)
+    assert maps and not {name for node in strangers for name in node.input}.intersection(maps)
+    return maps
 
 
 def damage(path: Path, frames: range) -> None:

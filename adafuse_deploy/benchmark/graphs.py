@@ -27,8 +27,7 @@ def force_policies(path: Path, policies: Sequence[np.ndarray]) -> None:
     The policy networks still run: their time counts.
     """
     model, _ = read_graph(path)
-    given_policies.force_policies(model, policies)
-    onnx.save(model, path)
+    onnx.save(given_policies.force_policies(model, policies), path)
 
 
 def force_stream_policies(
@@ -39,5 +38,4 @@ def force_stream_policies(
     After the last frame's the first come again; each of ``streams`` begins elsewhere.
     """
     model, metadata = read_graph(path)
-    given_policies.force_stream_policies(model, metadata, policies, streams)
-    onnx.save(model, path)
+    onnx.save(given_policies.force_stream_policies(model, metadata, policies, streams), path)

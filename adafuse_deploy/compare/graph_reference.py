@@ -37,10 +37,11 @@ class GraphReference:
         ort = BACKENDS["onnxruntime"].load()
         model, self._metadata = read_graph(path)
         self._name = os.fspath(path)
-        self._given, self._logits = offer_policies(model, self._metadata)
+        guided = offer_policies(model, self._metadata)
+        self._given, self._logits = guided.given, guided.logits
         self._widths = gate_widths(self._metadata.layers)
         self._session = ort.InferenceSession(
-            model.SerializeToString(), providers=["CPUExecutionProvider"]
+            guided.model.SerializeToString(), providers=["CPUExecutionProvider"]
         )
 
     def run(self, frames: np.ndarray) -> Expectation:

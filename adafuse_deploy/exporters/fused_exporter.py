@@ -14,7 +14,7 @@ from adafuse_deploy.core.errors import CheckFailed, InputError
 from adafuse_deploy.core.files import atomic_path, sha256
 from adafuse_deploy.core.metadata import GraphMetadata
 from adafuse_deploy.engines.onnxruntime_engine import OnnxRuntimeEngine
-from adafuse_deploy.graph.fuse.rewrite import fuse_residual_blocks
+from adafuse_deploy.graph.fuse.fuse import fuse
 from adafuse_deploy.graph.read import read_graph
 from adafuse_deploy.ops.domain import DOMAIN, VERSION
 
@@ -68,7 +68,7 @@ def lower(
     precision = _choose(precision, metadata.precision, graph)
     # Opened first: a path that cannot be written fails before the work.
     with atomic_path(output) as temporary:
-        fused, metadata, blocks = fuse_residual_blocks(portable, metadata, precision)
+        fused, metadata, blocks = fuse(portable, metadata, precision)
         if not blocks:
             raise NothingToFuse(
                 f"{graph} has no blocks that can be fused ({metadata.config.backbone}"

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 
 from adafuse_deploy.compare.comparison import Comparison
 from adafuse_deploy.compare.graph_reference import GraphReference
@@ -23,6 +24,7 @@ from adafuse_deploy.exporters.calibration import Observer, Ranges
 from adafuse_deploy.graph.qdq import insertion
 from adafuse_deploy.graph.qdq.points import activation_points, picture_point, weight_points
 from adafuse_deploy.graph.read import read_graph
+from adafuse_deploy.graph.values import constant
 
 ACTIVATIONS = ("uint8", "int8")
 
@@ -83,24 +85,33 @@ def quantize(
     options = options or QuantizeOptions()
     model, metadata = read_graph(graph)
     _check(graph, metadata, clips)
-    points = activation_points(model.graph)
-    picture = picture_point(model.graph)
+    quantized = ir.from_proto(model)
+    points = activation_points(quantized.graph)
+    picture = picture_point(quantized.graph)
     ranges = Ranges(options.calibrator, options.percentile)
-    watched = [*points, *([picture] if picture else [])]
-    observer = Observer(model, watched)
+    watched = {str(value.name): value for value in (*points, *([picture] if picture else []))}
+    observer = Observer(model, list(watched))
     with atomic_path(output) as temporary:
         for clip in show_progress(clips, "ranges", show=progress, unit="clips"):
             ranges.measure(observer.run(clip))
         if ranges.needs_histograms:
             for clip in show_progress(clips, "histograms", show=progress, unit="clips"):
                 ranges.count(observer.run(clip))
-        signed = set(watched) if options.activations == "int8" else set(watched) - set(points)
+        unsigned = [] if options.activations == "int8" else points
+        signed = set(watched) - {str(value.name) for value in unsigned}
         scales = {
             name: ranges.magnitude(name)
             / (insertion.SIGNED_MOST if name in signed else insertion.UNSIGNED_MOST)
             for name in watched
         }
-        quantized = insertion.insert(model, scales, signed, weight_points(model.graph))
+        weights = weight_points(quantized.graph)
+        layers = _weight_noise(weights)
+        insertion.insert(
+            quantized.graph,
+            {watched[name]: scale for name, scale in scales.items()},
+            {watched[name] for name in signed},
+            weights,
+        )
         described = replace(
             metadata,
             precision="int8",
@@ -112,10 +123,10 @@ def quantize(
                 "graph_sha256": sha256(graph),
             },
         )
-        onnx.helper.set_model_props(quantized, described.to_props())
-        onnx.save(quantized, temporary)
+        quantized.metadata_props.update(described.to_props())
+        onnx.save(ir.to_proto(quantized), temporary)
         onnx.checker.check_model(str(temporary))
-        layers = _weight_noise(model) + _activation_noise(observer, scales, signed, clips, progress)
+        layers += _activation_noise(observer, scales, signed, clips, progress)
         return {
             **described.calibration,
             **_agreement(Path(graph), temporary, clips, progress),
@@ -136,16 +147,15 @@ def _check(
         raise InputError("Quantisation needs clips to observe; give a list with some videos.")
 
 
-def _weight_noise(model: onnx.ModelProto) -> list[dict[str, Any]]:
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+def _weight_noise(weights: Sequence[ir.Value]) -> list[dict[str, Any]]:
     layers = []
-    for name in weight_points(model.graph):
-        weight = onnx.numpy_helper.to_array(constants[name])
+    for value in weights:
+        weight = constant(value)
         values, scale = insertion.quantize_weight(weight)
         noise = weight - values * scale[:, None, None, None]
         layers.append(
             {
-                "name": name,
+                "name": value.name,
                 "kind": "weight",
                 "sqnr_db": _decibels(float((weight**2).sum()), float((noise**2).sum())),
             }

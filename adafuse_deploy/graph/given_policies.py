@@ -3,93 +3,83 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+import onnx_ir as ir
 
 from adafuse_deploy.core.cost import gate_widths
 from adafuse_deploy.core.metadata import GraphMetadata, StateTensor, policy_name
+from adafuse_deploy.graph.new_nodes import add_constant, make_node
+from adafuse_deploy.graph.values import given
+
+_FRAME = StateTensor("forced_frame", "next_forced_frame", (1,), "int32")
 
 
-def force_policies(model: onnx.ModelProto, policies: Sequence[np.ndarray]) -> None:
-    """Let the convolutions of ``model`` obey given policies.
+def force_policies(model: onnx.ModelProto, policies: Sequence[np.ndarray]) -> onnx.ModelProto:
+    """Return a graph whose convolutions obey given policies.
 
     The policy networks still run and their decisions are still the graph's outputs, so they can be
     timed, and compared one by one without the consequences of each other.
 
     Args:
-        model: an exported or lowered graph, changed in place.
+        model: an exported or fused clip graph; it is not changed.
         policies: per gate integers (N, T, C).
     """
-    names = {policy_name(gate): f"forced_{policy_name(gate)}" for gate in range(len(policies))}
-    for node in model.graph.node:
-        for index, name in enumerate(node.input):
-            node.input[index] = names.get(name, name)
-    for name, policy in zip(names.values(), policies, strict=True):
-        values = onnx.numpy_helper.from_array(np.asarray(policy, np.int32), name)
-        model.graph.initializer.append(values)
+    forced = ir.from_proto(model)
+    for gate, policy in enumerate(policies):
+        name = policy_name(gate)
+        values = np.asarray(policy, np.int32)
+        _obey(_output(forced.graph, name), add_constant(forced.graph, f"forced_{name}", values))
+    return ir.to_proto(forced)
 
 
-def offer_policies(model: onnx.ModelProto, metadata: GraphMetadata) -> tuple[list[str], list[str]]:
-    """Let decisions of ``model`` be given from outside, and show the gates' logits.
+@dataclass(frozen=True)
+class GuidedGraph:
+    """A graph whose decisions can be given from outside, and that shows its gates' logits.
+
+    Attributes:
+        model: the graph.
+        given: per gate the name of an input for its decisions, int32 (N, T, C) with T = 1 in
+            stream graphs, of which negative ones are left to the gate.
+        logits: per gate the name of an output, the gate's logits float32 (N, T, C, A).
+    """
+
+    model: onnx.ModelProto
+    given: list[str]
+    logits: list[str]
+
+
+def offer_policies(model: onnx.ModelProto, metadata: GraphMetadata) -> GuidedGraph:
+    """Return a graph whose decisions can be given from outside.
 
     Args:
-        model: a portable graph, changed in place.
+        model: a portable graph; it is not changed.
         metadata: of that graph.
-
-    Returns:
-        Per gate the name of a new input for its decisions, int32 (N, T, C) with T = 1 in stream
-        graphs, of which negative ones are left to the gate; and the name of a new output, the
-        gate's logits float32 (N, T, C, A).
     """
-    graph = model.graph
-    frames = metadata.config.num_segments if metadata.mode == "clip" else 1
-    graph.initializer.append(onnx.numpy_helper.from_array(np.array(0, np.int32), "forced_zero"))
-    given, logits = [], []
+    guided = ir.from_proto(model)
+    graph = guided.graph
+    clips = metadata.mode == "clip"
+    frames = metadata.config.num_segments if clips else 1
+    zero = add_constant(graph, "forced_zero", np.array(0, np.int32))
+    inputs, logits = [], []
     for gate, width in enumerate(gate_widths(metadata.layers)):
-        output = policy_name(gate)
-        own = output if metadata.mode == "clip" else _maker(graph, output).input[0]
-        forced, chosen = f"forced_{output}", f"chosen_{output}"
-        for node in graph.node:
-            for index, name in enumerate(node.input):
-                if name == own and output not in node.output:
-                    node.input[index] = chosen
-        position = list(graph.node).index(_maker(graph, own)) + 1
-        nodes = [
-            helper.make_node("Less", [forced, "forced_zero"], [f"free_{output}"]),
-            helper.make_node("Where", [f"free_{output}", own, forced], [chosen]),
-        ]
-        for node in reversed(nodes):
-            graph.node.insert(position, node)
-        graph.input.append(
-            helper.make_tensor_value_info(forced, TensorProto.INT32, ["batch", frames, width])
-        )
-        given.append(forced)
-        logits.append(_gate_logits(graph, own))
-        kind = helper.make_tensor_type_proto(TensorProto.FLOAT, None)
-        graph.output.append(helper.make_value_info(logits[-1], kind))
-    return given, logits
-
-
-def _maker(graph: onnx.GraphProto, value: str) -> onnx.NodeProto:
-    return next(node for node in graph.node if value in node.output)
-
-
-def _gate_logits(graph: onnx.GraphProto, decisions: str) -> str:
-    """Return the value that ``decisions`` are the argmax of."""
-    makers = {name: node for node in graph.node for name in node.output}
-    pending = [decisions]
-    while pending:
-        node = makers.get(pending.pop())
-        if node is not None and node.op_type == "ArgMax":
-            return node.input[0]
-        pending += [] if node is None else node.input
-    raise ValueError(f"{decisions} is no argmax.")
-
-
-_FRAME = StateTensor("forced_frame", "next_forced_frame", (1,), "int32")
+        output = _output(graph, policy_name(gate))
+        own = output if clips else _shown(output)
+        forced = ir.val(f"forced_{output.name}", ir.DataType.INT32, ["batch", frames, width])
+        free = make_node("Less", [forced, zero], [f"free_{output.name}"])
+        chosen = make_node("Where", [free.outputs[0], own, forced], [f"chosen_{output.name}"])
+        _obey(own, chosen.outputs[0], except_for=(chosen, output.producer()))
+        graph.insert_after(_maker(own), [free, chosen])
+        graph.inputs.append(forced)
+        inputs.append(str(forced.name))
+        found = _gate_logits(own)
+        found.dtype = ir.DataType.FLOAT
+        graph.outputs.append(found)
+        logits.append(str(found.name))
+    return GuidedGraph(ir.to_proto(guided), inputs, logits)
 
 
 def force_stream_policies(
@@ -97,58 +87,87 @@ def force_stream_policies(
     metadata: GraphMetadata,
     policies: Sequence[np.ndarray],
     streams: int | None = None,
-) -> None:
-    """Let the convolutions of a stream graph obey given policies, frame after frame.
+) -> onnx.ModelProto:
+    """Return a stream graph whose convolutions obey given policies, frame after frame.
 
     After the last frame's the first come again.  The number of the frame becomes one more state.
 
     Args:
-        model: an exported or lowered stream graph, changed in place.
+        model: an exported or fused stream graph; it is not changed.
         metadata: of that graph.
         policies: per gate integers (frames, C).
         streams: None for any number, which all begin with the first frame's policies; or how many,
             which begin as far from each other as they can.
     """
-    graph = model.graph
-    frame, nodes = _FRAME.input, []
+    result = ir.from_proto(model)
+    graph = result.graph
+    nodes: list[ir.Node] = []
+
+    def add(kind: str, inputs: list[ir.Value], *names: str, **attributes: Any) -> list[ir.Value]:
+        nodes.append(make_node(kind, inputs, names, **attributes))
+        return list(nodes[-1].outputs)
+
+    def number(name: str, value: int) -> ir.Value:
+        return add_constant(graph, name, np.array(value, np.int32))
+
+    first = ir.val(_FRAME.input, ir.DataType.INT32, ["batch", 1])
+    count, one = number("forced_count", len(policies[0])), number("forced_one", 1)
+    frame = first
     if streams is not None:
         starts = np.arange(streams)[:, None] * len(policies[0]) // streams
-        tensor = onnx.numpy_helper.from_array(starts.astype(np.int32), "forced_starts")
-        graph.initializer.append(tensor)
-        nodes.append(helper.make_node("Add", [frame, "forced_starts"], ["forced_moved"]))
-        frame = "forced_turn"
-        nodes.append(helper.make_node("Mod", ["forced_moved", "forced_count"], [frame]))
+        begin = add_constant(graph, "forced_starts", starts.astype(np.int32))
+        (moved,) = add("Add", [frame, begin], "forced_moved")
+        (frame,) = add("Mod", [moved, count], "forced_turn")
     # All gates' in one tensor, so that looking them up takes no time worth mentioning.
+    table = np.concatenate(policies, 1).astype(np.int32)
+    widths = np.array([policy.shape[1] for policy in policies], np.int64)
     names = [policy_name(gate) for gate in range(len(policies))]
-    constants: dict[str, np.ndarray] = {
-        "forced_frames": np.concatenate(policies, 1).astype(np.int32),
-        "forced_widths": np.array([policy.shape[1] for policy in policies], np.int64),
-        "forced_one": np.array(1, np.int32),
-        "forced_count": np.array(len(policies[0]), np.int32),
-    }
-    for name, value in constants.items():
-        graph.initializer.append(onnx.numpy_helper.from_array(value, name))
-    nodes.append(helper.make_node("Gather", ["forced_frames", frame], ["forced_policies"]))
-    forced = [f"forced_{name}" for name in names]
-    nodes.append(helper.make_node("Split", ["forced_policies", "forced_widths"], forced, axis=2))
+    (row,) = add("Gather", [add_constant(graph, "forced_frames", table), frame], "forced_policies")
+    sizes = add_constant(graph, "forced_widths", widths)
+    forced = add("Split", [row, sizes], *(f"forced_{name}" for name in names), axis=2)
     for name, replacement in zip(names, forced, strict=True):
-        _obey(graph, name, replacement)
-    nodes.append(helper.make_node("Add", [_FRAME.input, "forced_one"], ["forced_next"]))
-    nodes.append(helper.make_node("Mod", ["forced_next", "forced_count"], [_FRAME.output]))
-    for node in reversed(nodes):
-        graph.node.insert(0, node)
-    for values, name in ((graph.input, _FRAME.input), (graph.output, _FRAME.output)):
-        values.append(helper.make_tensor_value_info(name, TensorProto.INT32, ["batch", 1]))
-    metadata = replace(metadata, state=[*metadata.state, _FRAME])
-    onnx.helper.set_model_props(model, metadata.to_props())
+        output = _output(graph, name)
+        _obey(_shown(output), replacement, except_for=(output.producer(),))
+    (following,) = add("Add", [first, one], "forced_next")
+    (last,) = add("Mod", [following, count], _FRAME.output)
+    last.dtype, last.shape = ir.DataType.INT32, ir.Shape(["batch", 1])
+    graph.insert_before(graph[0], nodes)
+    graph.inputs.append(first)
+    graph.outputs.append(last)
+    described = replace(metadata, state=[*metadata.state, _FRAME])
+    result.metadata_props.update(described.to_props())
+    return ir.to_proto(result)
 
 
-def _obey(graph: onnx.GraphProto, output: str, forced: str) -> None:
-    """Replace the decisions (N, 1, C) that ``output`` (N, C) is cut out of wherever they count."""
-    show = _maker(graph, output)
-    decisions = show.input[0]
-    for node in graph.node:
-        if node is not show:
-            for index, name in enumerate(node.input):
-                if name == decisions:
-                    node.input[index] = forced
+def _output(graph: ir.Graph, name: str) -> ir.Value:
+    return next(value for value in graph.outputs if value.name == name)
+
+
+def _maker(value: ir.Value) -> ir.Node:
+    node = value.producer()
+    assert node is not None
+    return node
+
+
+def _shown(output: ir.Value) -> ir.Value:
+    """Return the decisions (N, 1, C) that a stream graph's ``output`` (N, C) is cut out of."""
+    return given(_maker(output), 0)
+
+
+def _obey(decisions: ir.Value, forced: ir.Value, except_for: Sequence[ir.Node | None] = ()) -> None:
+    """Replace decisions wherever they count, but not where the graph shows them."""
+    for reader, index in decisions.uses():
+        if reader not in except_for:
+            reader.replace_input_with(index, forced)
+
+
+def _gate_logits(decisions: ir.Value) -> ir.Value:
+    """Return the value that ``decisions`` are the argmax of."""
+    pending: list[ir.Value | None] = [decisions]
+    while pending:
+        value = pending.pop()
+        node = None if value is None else value.producer()
+        if node is not None and node.op_type == "ArgMax":
+            return given(node, 0)
+        pending += [] if node is None else node.inputs
+    raise ValueError(f"{decisions.name} is no argmax.")

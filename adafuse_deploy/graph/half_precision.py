@@ -8,23 +8,21 @@ it every later layer, and the classifier.  Both are small.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+import ml_dtypes
 import numpy as np
+import onnx
+import onnx_ir as ir
 
 from adafuse_deploy.core.errors import InputError
-from adafuse_deploy.graph.read import drop_unused_weights
-
-if TYPE_CHECKING:
-    import onnx
+from adafuse_deploy.graph.new_nodes import add_constant, drop_unused_constants, make_node
 
 _POOLING = ("ReduceMean", "ReduceMax", "GlobalAveragePool")
+_SINGLE = ir.DataType.FLOAT
 
-
-HALVES = {"fp16": "FLOAT16", "bf16": "BFLOAT16"}
+HALVES = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
 """Precisions of two bytes, and what ONNX calls them."""
 
-_LARGEST = {"fp16": 65504.0, "bf16": 3.3895314e38}
 _BF16_OPSET = 22
 """The first in which convolutions and pooling take bfloat16; nothing else of ours changed since."""
 
@@ -33,117 +31,96 @@ def to_half(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
     """Return the graph with feature maps in half precision; inputs and outputs keep their types.
 
     Args:
-        model: a graph in standard operators, see :func:`adafuse_deploy.graph.read.inlined`.
+        model: a graph in standard operators, see :func:`adafuse_deploy.graph.read.inlined`, and
+            those of our domain.
         precision: "fp16" or "bf16".
 
     Raises:
         InputError: a weight is too large for that precision.
     """
-    import onnx
-
     typed = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
-    graph = typed.graph
-    exact = {node.output[0] for node in _after_pooling(graph)}
+    result = ir.from_proto(typed)
+    graph = result.graph
+    exact = set(_after_pooling(graph))
     conversion = _Conversion(graph, precision)
     if precision == "bf16":
-        (opset,) = typed.opset_import
-        opset.version = max(opset.version, _BF16_OPSET)
-    for node in graph.node:
-        conversion.add(node, half=node.output[0] not in exact)
-    del graph.node[:], graph.value_info[:]
-    graph.node.extend(conversion.nodes)
-    graph.initializer.extend(conversion.weights)
-    drop_unused_weights(graph)
-    return typed
+        graph.opset_imports[""] = max(graph.opset_imports[""], _BF16_OPSET)
+    nodes = list(graph)
+    for node in nodes:
+        conversion.convert(node, half=node not in exact)
+    inside = {value for node in nodes for value in node.outputs} - set(graph.outputs)
+    for value in inside:
+        value.type = value.shape = None
+    drop_unused_constants(graph)
+    return ir.to_proto(result)
 
 
 class _Conversion:
-    """The nodes of a graph rewritten one after another, with casts where precision changes."""
+    """Converts one node after another, with casts where precision changes."""
 
-    def __init__(self, graph: onnx.GraphProto, precision: str) -> None:
-        import onnx
-
+    def __init__(self, graph: ir.Graph, precision: str) -> None:
+        self._graph = graph
         self._precision = precision
-        self._single = onnx.TensorProto.FLOAT
-        self._half = onnx.TensorProto.DataType.Value(HALVES[precision])
-        self._initializers = {tensor.name: tensor for tensor in graph.initializer}
-        # What each value is now: float32 values of the old graph turn half on the way.
-        self._types = {tensor.name: tensor.data_type for tensor in graph.initializer}
-        for value in (*graph.input, *graph.output, *graph.value_info):
-            self._types[value.name] = value.type.tensor_type.elem_type
-        self._converted: dict[tuple[str, int], str] = {}
-        self.nodes: list[onnx.NodeProto] = []
-        self.weights: list[onnx.TensorProto] = []
+        self._half = HALVES[precision]
+        self._converted: dict[tuple[ir.Value, ir.DataType], ir.Value] = {}
 
-    def add(self, node: onnx.NodeProto, *, half: bool) -> None:
-        """Append ``node``, computing in half precision if ``half``, else in float32."""
-        wanted, other = (self._half, self._single) if half else (self._single, self._half)
-        for index, name in enumerate(node.input):
-            if self._types.get(name) == other:
-                node.input[index] = self._cast(name, wanted)
-        for name in node.output:
-            if self._types.get(name) == other:
-                self._types[name] = wanted
-        for attribute in node.attribute if half else ():
-            if attribute.t.data_type == self._single:
-                attribute.t.CopyFrom(self._weight(attribute.t, attribute.t.name))
-            if node.op_type == "Cast" and attribute.name == "to" and attribute.i == self._single:
-                attribute.i = self._half
-        self.nodes.append(node)
+    def convert(self, node: ir.Node, *, half: bool) -> None:
+        """Let ``node`` compute in half precision if ``half``, else in float32."""
+        wanted, other = (self._half, _SINGLE) if half else (_SINGLE, self._half)
+        for index, value in enumerate(node.inputs):
+            if value is not None and value.dtype == other:
+                node.replace_input_with(index, self._cast(value, wanted, node))
+        for value in node.outputs:
+            if value.dtype == other:
+                value.dtype = wanted
+        for name, attribute in list(node.attributes.items()) if half else ():
+            if attribute.type == ir.AttributeType.TENSOR and attribute.value.dtype == _SINGLE:
+                tensor = ir.tensor(self._rounded(attribute.value), name=attribute.value.name)
+                node.attributes[name] = ir.AttrTensor(name, tensor)
+            elif node.op_type == "Cast" and name == "to" and attribute.value == _SINGLE:
+                node.attributes[name] = ir.AttrInt64(name, self._half)
 
-    def _cast(self, name: str, wanted: int) -> str:
-        """Return the name of a value in the wanted type, made at its first use."""
-        import onnx
-
-        if (name, wanted) not in self._converted:
-            converted = f"{name}_{'half' if wanted == self._half else 'single'}"
-            self._converted[name, wanted] = converted
-            if name in self._initializers:
-                self.weights.append(self._weight(self._initializers[name], converted))
+    def _cast(self, value: ir.Value, wanted: ir.DataType, reader: ir.Node) -> ir.Value:
+        """Return a value in the wanted type, made at its first use."""
+        if (value, wanted) not in self._converted:
+            name = f"{value.name}_{'half' if wanted == self._half else 'single'}"
+            if value.is_initializer():
+                assert value.const_value is not None
+                made = add_constant(self._graph, name, self._rounded(value.const_value))
             else:
-                self.nodes.append(
-                    onnx.helper.make_node("Cast", [name], [converted], converted, to=wanted)
-                )
-        return self._converted[name, wanted]
+                cast = make_node("Cast", [value], [name], to=int(wanted))
+                self._graph.insert_before(reader, cast)
+                made = cast.outputs[0]
+            self._converted[value, wanted] = made
+        return self._converted[value, wanted]
 
-    def _weight(self, tensor: onnx.TensorProto, name: str) -> onnx.TensorProto:
-        import onnx
-        from onnx import numpy_helper
-
-        values = numpy_helper.to_array(tensor)
+    def _rounded(self, tensor: ir.TensorProtocol) -> np.ndarray:
+        """Return float32 values in half precision, rounded to nearest even."""
+        kind = np.float16 if self._precision == "fp16" else ml_dtypes.bfloat16
+        values = tensor.numpy()
         finite = np.abs(values, where=np.isfinite(values), out=np.zeros_like(values))
-        if finite.max(initial=0) > _LARGEST[self._precision]:
+        if finite.max(initial=0) > float(ml_dtypes.finfo(kind).max):
             raise InputError(
                 f"The weight {tensor.name} reaches beyond {self._precision}; build in another "
                 "precision."
             )
-        content = _rounded(values, self._precision).tobytes()
-        return onnx.helper.make_tensor(name, self._half, values.shape, content, raw=True)
+        rounded: np.ndarray = values.astype(kind)
+        return rounded
 
 
-def _rounded(values: np.ndarray, precision: str) -> np.ndarray:
-    """Return float32 values as half-precision numbers of two bytes, rounded to nearest even."""
-    if precision == "fp16":
-        return values.astype(np.float16)
-    bits = values.view(np.uint32)
-    return (bits + 0x7FFF + (bits >> 16 & 1) >> 16).astype(np.uint16)
-
-
-def _after_pooling(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+def _after_pooling(graph: ir.Graph) -> Iterator[ir.Node]:
     """Yield the nodes between a pooling of feature maps, included, and the outputs."""
-    producers = {name: node for node in graph.node for name in node.output}
-    ranks = {
-        value.name: len(value.type.tensor_type.shape.dim)
-        for value in (*graph.value_info, *graph.output)
-    }
-    pending = [value.name for value in graph.output]
-    seen: set[str] = set()
+    pending: list[ir.Value | None] = list(graph.outputs)
+    seen: set[ir.Node] = set()
     while pending:
-        node = producers.get(pending.pop())
-        if node is None or node.output[0] in seen:
+        value = pending.pop()
+        node = None if value is None else value.producer()
+        if node is None or node in seen:
             continue
-        seen.add(node.output[0])
+        seen.add(node)
         yield node
         # The other mean is the consensus over frames, of rank 3.
-        if not (node.op_type in _POOLING and ranks[node.input[0]] == 4):
-            pending.extend(node.input)
+        source = node.inputs[0]
+        maps = source is not None and source.shape is not None and len(source.shape) == 4
+        if not (node.op_type in _POOLING and maps):
+            pending.extend(node.inputs)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from adafuse_deploy.core.errors import InputError
-from adafuse_deploy.graph.read import drop_unused_weights
 from adafuse_deploy.ops.domain import DOMAIN
 
 if TYPE_CHECKING:
     import onnx
+    import onnx_ir as ir
 
 OPERATORS = ("GatedConv", "SkipConv")
 """What the library has."""
@@ -35,35 +35,38 @@ def for_plugins(model: onnx.ModelProto) -> onnx.ModelProto:
     Args:
         model: an exported clip graph, its function bodies still there, in float32 or float16.
     """
-    import onnx
+    import onnx_ir as ir
 
-    result = onnx.ModelProto()
-    result.CopyFrom(model)
-    del result.functions[:]
-    graph = result.graph
-    weights = {tensor.name: tensor for tensor in graph.initializer}
-    packed: dict[str, onnx.TensorProto] = {}
-    for node in graph.node:
+    from adafuse_deploy.graph.new_nodes import drop_unused_constants
+    from adafuse_deploy.graph.values import given, optional
+
+    result = ir.from_proto(model)
+    result.functions.clear()
+    for node in result.graph:
         if node.domain != DOMAIN:
             continue
         if node.op_type not in OPERATORS:
             raise InputError(f"The plugin library has no {node.op_type}; use --plugins none.")
-        skipping = node.op_type == "SkipConv" or (len(node.input) == 5 and bool(node.input[4]))
-        order = _SKIPPING_ORDER if skipping else _GATED_ORDER
-        name = f"{node.input[1]}_{'skipping' if skipping else 'gated'}"
-        if name not in packed:
-            values = onnx.numpy_helper.to_array(weights[node.input[1]])
-            ordered = np.ascontiguousarray(values.transpose(order))
-            packed[name] = onnx.numpy_helper.from_array(ordered, name)
-        node.input[1] = name
-        node.attribute.extend(
-            onnx.helper.make_attribute(key, value)
-            for key, value in (
-                ("packed", 1),
-                ("plugin_namespace", DOMAIN),
-                ("plugin_version", PLUGIN_VERSION),
-            )
-        )
-    graph.initializer.extend(packed.values())
-    drop_unused_weights(graph)
-    return result
+        skipping = node.op_type == "SkipConv" or optional(node, 4) is not None
+        node.replace_input_with(1, _packed(result.graph, given(node, 1), skipping))
+        for attribute in (
+            ir.AttrInt64("packed", 1),
+            ir.AttrString("plugin_namespace", DOMAIN),
+            ir.AttrString("plugin_version", PLUGIN_VERSION),
+        ):
+            node.attributes.add(attribute)
+    drop_unused_constants(result.graph)
+    return ir.to_proto(result)
+
+
+def _packed(graph: ir.Graph, weight: ir.Value, skipping: bool) -> ir.Value:
+    """Return a weight in the order of the kernels, made at its first use."""
+    from adafuse_deploy.graph.new_nodes import add_constant
+    from adafuse_deploy.graph.values import constant
+
+    name = f"{weight.name}_{'skipping' if skipping else 'gated'}"
+    known: ir.Value | None = graph.initializers.get(name)
+    order = _SKIPPING_ORDER if skipping else _GATED_ORDER
+    if known is not None:
+        return known
+    return add_constant(graph, name, np.ascontiguousarray(constant(weight).transpose(order)))

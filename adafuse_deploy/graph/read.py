@@ -101,11 +101,3 @@ def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
     del flat.opset_import[:]
     flat.opset_import.extend(standard)
     return flat
-
-
-def drop_unused_weights(graph: onnx.GraphProto) -> None:
-    """Remove the initializers that no node reads any more."""
-    used = {name for node in graph.node for name in node.input}
-    kept = [tensor for tensor in graph.initializer if tensor.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)

@@ -5,21 +5,20 @@ It does have float32 convolutions, and a linear layer is one of 1 x 1.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
-
 import numpy as np
+import onnx
+import onnx_ir as ir
 
-from adafuse_deploy.graph.read import drop_unused_weights
-
-if TYPE_CHECKING:
-    import onnx
+from adafuse_deploy.graph.layers import is_linear, parameters
+from adafuse_deploy.graph.new_nodes import (
+    add_constant,
+    drop_unused_constants,
+    ints_constant,
+    make_node,
+)
+from adafuse_deploy.graph.values import constant
 
 CAPABILITY = "7.5"
-
-_AXES = "spatial_axes"
-_GEMM = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}
-_LINEAR = {**_GEMM, "transB": 1}
 
 
 def linear_as_convolution(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -28,39 +27,25 @@ def linear_as_convolution(model: onnx.ModelProto) -> onnx.ModelProto:
     Args:
         model: a graph in standard operators; it is not changed.
     """
-    import onnx
-    from onnx import helper, numpy_helper
-
-    result = onnx.ModelProto()
-    result.CopyFrom(model)
-    graph = result.graph
-    weights = {tensor.name: tensor for tensor in graph.initializer}
-    kernels = {_AXES: numpy_helper.from_array(np.array([2, 3]), _AXES)}
-    nodes: list[onnx.NodeProto] = []
-    for node in graph.node:
-        given = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
-        linear = node.op_type == "Gemm" and {**_GEMM, **given} == _LINEAR
-        if linear and node.input[1] in weights:
-            weight = weights[node.input[1]]
-            kernel = f"{weight.name}_kernel"
-            values = numpy_helper.to_array(weight)[:, :, None, None]
-            kernels[kernel] = numpy_helper.from_array(values, kernel)
-            nodes.extend(_convolution(node, kernel))
-        else:
-            nodes.append(node)
-    del graph.node[:]
-    graph.node.extend(nodes)
-    graph.initializer.extend(kernels.values())
-    drop_unused_weights(graph)
-    return result
+    result = ir.from_proto(model)
+    for node in result.graph:
+        if node.op_type == "Gemm" and is_linear(node):
+            new = _convolution(result.graph, node)
+            ir.convenience.replace_nodes_and_values(
+                result.graph, node, [node], new, node.outputs, new[-1].outputs
+            )
+    drop_unused_constants(result.graph)
+    return ir.to_proto(result)
 
 
-def _convolution(gemm: onnx.NodeProto, kernel: str) -> Iterator[onnx.NodeProto]:
-    from onnx import helper
-
-    x, _, *bias = gemm.input
-    (y,) = gemm.output
-    pixel, result = f"{y}_pixel", f"{y}_result"
-    yield helper.make_node("Unsqueeze", [x, _AXES], [pixel], pixel)
-    yield helper.make_node("Conv", [pixel, kernel, *bias], [result], result)
-    yield helper.make_node("Squeeze", [result, _AXES], [y], y)
+def _convolution(graph: ir.Graph, gemm: ir.Node) -> list[ir.Node]:
+    weight, bias = parameters(gemm)
+    name = gemm.outputs[0].name
+    space = ints_constant(graph, 2, 3)
+    kernel = graph.initializers.get(f"{weight.name}_kernel") or add_constant(
+        graph, f"{weight.name}_kernel", np.asarray(constant(weight))[:, :, None, None]
+    )
+    pixel = make_node("Unsqueeze", [gemm.inputs[0], space], [f"{name}_pixel"])
+    conv = make_node("Conv", [pixel.outputs[0], kernel, bias], [f"{name}_result"])
+    squeeze = make_node("Squeeze", [conv.outputs[0], space], [f"{name}_vector"])
+    return [pixel, conv, squeeze]

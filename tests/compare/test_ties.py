@@ -16,7 +16,7 @@ from adafuse_deploy.core.errors import CheckFailed, NotFiniteError
 from adafuse_deploy.exporters import fused_exporter, onnx_exporter
 from adafuse_deploy.exporters.fused_exporter import lower
 from adafuse_deploy.exporters.onnx_exporter import export
-from adafuse_deploy.graph.fuse.rewrite import fuse_residual_blocks
+from adafuse_deploy.graph.fuse.fuse import fuse
 from adafuse_deploy.models.checkpoint import save_checkpoint
 from adafuse_deploy.models.metadata import metadata_of
 from adafuse_deploy.models.recognizer import VideoRecognizer
@@ -90,12 +90,12 @@ def break_classifier(proto: onnx.ModelProto) -> None:
 
 def change_builds(monkeypatch: pytest.MonkeyPatch, *changes: Change) -> None:
     def changed(*arguments: Any) -> Any:
-        fused, *rest = fuse_residual_blocks(*arguments)
+        fused, *rest = fuse(*arguments)
         for change in changes:
             change(fused)
         return fused, *rest
 
-    monkeypatch.setattr(fused_exporter, "fuse_residual_blocks", changed)
+    monkeypatch.setattr(fused_exporter, "fuse", changed)
 
 
 def test_exports_with_a_tie_are_written_and_the_tie_is_told(

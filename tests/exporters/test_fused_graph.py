@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,22 +18,18 @@ from adafuse_deploy.core.metadata import GraphMetadata
 from adafuse_deploy.exporters import fused_exporter, onnx_exporter
 from adafuse_deploy.exporters.fused_exporter import lower
 from adafuse_deploy.exporters.quantize import quantize
-from adafuse_deploy.graph.fuse.rewrite import fuse_residual_blocks
+from adafuse_deploy.graph.fuse.fuse import fuse
 from adafuse_deploy.graph.read import read_graph
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import create_model
 from adafuse_deploy.ops import library
 from adafuse_deploy.ops.domain import DOMAIN
 from tests.golden import FOLDER, FULL, compare_with_official, golden_clip, load
-from tests.support import assert_same, run_cli
+from tests.support import assert_same, kinds_of, maps_of_fused, run_cli
 
 Make = Callable[..., VideoRecognizer]
 PORTABLE = {"GatedConv", "SkipConv"}
 SMALL: dict[str, Any] = {"width": 0.25, "num_segments": 3, "num_classes": 6}
-
-
-def count_nodes(path: Path) -> Counter[str]:
-    return Counter(node.op_type for node in onnx.load(path).graph.node)
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +59,9 @@ def test_fused_networks_equal_pytorch(
     onnx_exporter.export(model, portable)
     metadata, blocks = lower(portable, path)
     assert blocks == fused
-    before, nodes = count_nodes(portable), count_nodes(path)
-    assert not PORTABLE & set(nodes)
-    assert nodes["Stem"] == 1 and not {"MaxPool", "ChannelsLast"} & set(nodes)
-    assert nodes["Transpose"] == before["Transpose"]
+    maps_of_fused(onnx.load(path))
+    kinds = kinds_of(onnx.load(path))
+    assert "Stem" in kinds and not kinds & {*PORTABLE, "Conv", "MaxPool", "ChannelsLast"}
     shape = (2, *metadata.input_shape)
     clips = np.random.default_rng(0).standard_normal(shape, np.float32)
     with adafuse_deploy.load_engine(path, threads=2) as engine:
@@ -89,7 +83,7 @@ def test_dense_tsm_in_lower_precision(
         portable = tmp_path / "int8.onnx"
     assert lower(portable, path, precision=precision)[1] == 8
     names = [{a.name for a in node.attribute} for node in onnx.load(path).graph.node]
-    assert sum("conv1_shift_next" in name for name in names) == 3
+    assert any("conv1_shift_next" in name for name in names)  # which 0.1.0's library refuses
     expected = model.predict(clips).logits
     with adafuse_deploy.load_engine(path) as engine:
         error = np.abs(engine.run(clips).logits - expected).max()
@@ -128,8 +122,7 @@ def test_blocks_with_a_second_gate_stay(make_model: Make, tmp_path: Path) -> Non
     metadata = onnx_exporter.export(model, portable)
     _, blocks = lower(portable, path)
     assert blocks == 6
-    nodes = count_nodes(path)
-    assert nodes["GatedConv"] == 4 and nodes["Transpose"] == 1 and nodes["ChannelsLast"] == 1
+    assert {"GatedConv", "ConditionalBasicBlock", "ChannelsLast"} <= kinds_of(onnx.load(path))
     clips = np.random.default_rng(0).standard_normal((2, *metadata.input_shape), np.float32)
     with adafuse_deploy.load_engine(path) as engine:
         assert_same(engine.run(clips), model.predict(clips))
@@ -219,8 +212,7 @@ def test_runtime_knows_the_shapes_of_frames(
     path = tmp_path / "tiny.cpu.onnx"
     lower(tiny_graph, path, precision=precision)
     model = onnx.load(path)
-    frames = [name for node in model.graph.node for name in node.output if "innermost" in name]
-    assert len(frames) == 9
+    frames = maps_of_fused(model)
     for name in frames:
         kind = onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, None)
         model.graph.output.append(onnx.helper.make_value_info(name, kind))
@@ -261,14 +253,14 @@ def test_a_graph_that_differs_is_never_written(
     tiny_graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wrong(*arguments: Any) -> tuple[onnx.ModelProto, GraphMetadata, int]:
-        fused, metadata, blocks = fuse_residual_blocks(*arguments)
+        fused, metadata, blocks = fuse(*arguments)
         for tensor in fused.graph.initializer:
             if "conv2.conv.weight" in tensor.name:
                 values = onnx.numpy_helper.to_array(tensor)
                 tensor.CopyFrom(onnx.numpy_helper.from_array(values * 3, tensor.name))
         return fused, metadata, blocks
 
-    monkeypatch.setattr(fused_exporter, "fuse_residual_blocks", wrong)
+    monkeypatch.setattr(fused_exporter, "fuse", wrong)
     for precision in ("fp32", "bf16"):
         with pytest.raises(CheckFailed, match="differs from"):
             lower(tiny_graph, tmp_path / "model.cpu.onnx", precision=precision)

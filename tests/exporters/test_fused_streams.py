@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 
-from adafuse_deploy.core.cost import gate_widths
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.exporters.fused_exporter import lower
 from adafuse_deploy.exporters.onnx_exporter import export
-from adafuse_deploy.graph.fuse.policy_networks import SharedRows
+from adafuse_deploy.graph.fuse.policy_fusion import SharedRows
+from adafuse_deploy.graph.new_nodes import add_constant
 from adafuse_deploy.graph.read import read_graph
 from adafuse_deploy.models.recognizer import VideoRecognizer
-from tests.support import assert_same, run_cli
+from tests.support import assert_same, kinds_of, run_cli
 
 Make = Callable[..., VideoRecognizer]
 FRAMES = 12
@@ -85,9 +86,9 @@ def test_policy_networks_share_their_first_layer(make_model: Make, tmp_path: Pat
     assert model.config.shared_policy
     export(model, tmp_path / "portable.onnx", mode="stream")
     lower(tmp_path / "portable.onnx", tmp_path / "fused.onnx")
-    proto, metadata = read_graph(tmp_path / "fused.onnx")
+    proto, _ = read_graph(tmp_path / "fused.onnx")
     networks = [node for node in proto.graph.node if node.op_type == "PolicyNetwork"]
-    assert len(networks) == len(gate_widths(metadata.layers))
+    assert networks and "ArgMax" not in kinds_of(proto)
     shapes = {tensor.name: tuple(tensor.dims) for tensor in proto.graph.initializer}
     first = {node.input[2] for node in networks}
     # Each gate has a normalisation of its own, merged into the layer that it shares.
@@ -128,8 +129,7 @@ def test_policies_are_those_of_the_portable_graph(
     with load_engine(portable) as expected, load_engine(fused, threads=2) as engine:
         assert_same(engine.run(videos), expected.run(videos))
     proto, _ = read_graph(fused)
-    kinds = [node.op_type for node in proto.graph.node]
-    assert ("PolicyHistory" in kinds) == shared
+    assert ("PolicyHistory" in kinds_of(proto)) == shared
 
 
 def test_shared_rows() -> None:
@@ -137,15 +137,17 @@ def test_shared_rows() -> None:
     matrix = random.standard_normal((5, 40)).astype(np.float32)
     matrix[3] = 0
     factors = np.array([2, -0.3, 1, 1, 0], np.float32)
-    rows = SharedRows()
-    assert rows.find("a", matrix)[0] == "a"
-    name, found = rows.find("b", factors[:, None] * matrix)
-    assert name == "a"
+    rows, graph = SharedRows(), ir.Graph([], [], nodes=[])
+    first = add_constant(graph, "a", matrix)
+    assert rows.find(first)[0] is first
+    shared, found = rows.find(add_constant(graph, "b", factors[:, None] * matrix))
+    assert shared is first
     np.testing.assert_allclose(found[[0, 1, 2, 4]], factors[[0, 1, 2, 4]], rtol=1e-6)
     other = matrix.copy()
     other[2, 7] += 1e-5
-    assert rows.find("c", other)[0] == "c"
-    assert rows.find("d", np.zeros_like(matrix[:, :30]))[0] == "d"
+    for name, values in (("c", other), ("d", np.zeros_like(matrix[:, :30]))):
+        own = add_constant(graph, name, values)
+        assert rows.find(own)[0] is own
 
 
 def test_nothing_to_fuse(make_model: Make, tmp_path: Path) -> None:

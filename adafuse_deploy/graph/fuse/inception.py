@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import onnx
+import onnx_ir as ir
 
+from adafuse_deploy.core.actions import KEEP, REUSE
 from adafuse_deploy.core.errors import InputError
-from adafuse_deploy.graph.fuse.residual_blocks import (
-    conv_stride,
-    kernel_size,
-    only_read_by,
-    parameters,
-)
 from adafuse_deploy.graph.fuse.stem import find_stem
 from adafuse_deploy.graph.fuse.temporal_shift import find_part
-from adafuse_deploy.graph.index import GraphIndex, attribute
+from adafuse_deploy.graph.layers import (
+    Parameters,
+    conv_stride,
+    kernel_size,
+    parameters,
+    plainly_padded,
+)
+from adafuse_deploy.graph.values import attribute, given, number, only_read_by, producer
 
-_KEEP, _REUSE = 0, 1
 _MOST_TENSORS = 6
 
 
@@ -27,15 +28,15 @@ class FrameConv:
 
     Attributes:
         source: the value (N * T, C, H, W) that is convolved.
-        weights: names of weight and bias ("" for none).
-        policy: name of the decisions over its outputs, or "".
+        weights: of the convolution.
+        policy: over its outputs, or None.
         kernel: 1 or 3, padded by half.
         stride: along both axes.
     """
 
-    source: str
-    weights: tuple[str, str]
-    policy: str
+    source: ir.Value
+    weights: Parameters
+    policy: ir.Value | None
     kernel: int
     stride: int
 
@@ -46,12 +47,12 @@ class FramePool:
 
     Attributes:
         source: the value that is pooled.
-        policy: name of the decisions over the result, or "" where it has those of its source.
+        policy: over the result, or None where it has that of its source.
         mode, stride, pad, ceil: see docs/operators.md.
     """
 
-    source: str
-    policy: str
+    source: ir.Value
+    policy: ir.Value | None
     mode: str
     stride: int
     pad: int
@@ -62,7 +63,10 @@ class FramePool:
 class Concatenation:
     """Channels of several values side by side."""
 
-    parts: tuple[str, ...]
+    parts: tuple[ir.Value, ...]
+
+
+Step = FrameConv | FramePool | Concatenation
 
 
 @dataclass
@@ -70,21 +74,21 @@ class FrameNetwork:
     """What can run on frames with channels innermost, from a stem to the last mean over space.
 
     Attributes:
-        source: the value that the stem makes, or "" when there is no such network.
+        source: the value that the stem makes, or None when there is no such network.
         steps: by the value that they make, in graph order.
         borders: pixels of zeros that the readers of a value need around its frames.
     """
 
-    source: str = ""
-    steps: dict[str, FrameConv | FramePool | Concatenation] = field(default_factory=dict)
-    borders: dict[str, int] = field(default_factory=dict)
+    source: ir.Value | None = None
+    steps: dict[ir.Value, Step] = field(default_factory=dict)
+    borders: dict[ir.Value, int] = field(default_factory=dict)
 
     @property
     def blocks(self) -> int:
         """How many inception blocks there are: each ends with a concatenation."""
         return sum(isinstance(step, Concatenation) for step in self.steps.values())
 
-    def settle_scales(self, scales: dict[str, float]) -> None:
+    def settle_scales(self, scales: dict[ir.Value, float]) -> None:
         """Give every value of a quantised network a scale, in place.
 
         A graph is quantised behind what only moves values: what is concatenated is stored in the
@@ -103,8 +107,8 @@ class FrameNetwork:
                 for part in step.parts:
                     if scales.setdefault(part, scales[value]) != scales[value]:
                         raise InputError(
-                            f"{part} and {value}, which it is a part of, are quantised with "
-                            "different scales; quantise with 'adafuse-deploy quantize'."
+                            f"{part.name} and {value.name}, which it is a part of, are quantised "
+                            "with different scales; quantise with 'adafuse-deploy quantize'."
                         )
             elif isinstance(step, FramePool) and step.mode == "max":
                 scales.setdefault(step.source, scales[value])
@@ -113,30 +117,29 @@ class FrameNetwork:
                 scales.setdefault(value, scales[step.source])
 
 
-def find_frame_network(index: GraphIndex, nodes: list[onnx.NodeProto]) -> FrameNetwork:
+def find_frame_network(graph: ir.Graph) -> FrameNetwork:
     """Return the inception network in a graph, or an empty one.
 
     It is found only as a whole: nothing but means over space may leave it.
     """
-    search = _Search(index)
-    for node in nodes:
+    search = _Search()
+    for node in graph:
         search.visit(node)
     network = search.network
-    return network if network.blocks and search.closed(nodes) else FrameNetwork()
+    return network if network.blocks and search.closed() else FrameNetwork()
 
 
 class _Search:
-    def __init__(self, index: GraphIndex) -> None:
-        self._index = index
+    def __init__(self) -> None:
         self.network = FrameNetwork()
-        self._tensors: dict[str, int] = {}  # that a value's channels lie in
-        self._inner: set[str] = set()  # values inside of steps
+        self._tensors: dict[ir.Value, int] = {}  # that a value's channels lie in
+        self._inner: set[ir.Value] = set()  # values inside of steps
 
-    def visit(self, node: onnx.NodeProto) -> None:
+    def visit(self, node: ir.Node) -> None:
         """Add the step that ends with ``node``, if there is one."""
-        output = node.output[0]
-        if not self.network.source:
-            if node.op_type == "MaxPool" and find_stem(self._index, output) is not None:
+        output = node.outputs[0]
+        if self.network.source is None:
+            if node.op_type == "MaxPool" and find_stem(output) is not None:
                 self.network.source = output
                 self._tensors[output] = 1
             return
@@ -148,86 +151,90 @@ class _Search:
         self._tensors[output] = sum(self._tensors[part] for part in parts) if joins else 1
         self.network.steps[output] = step
 
-    def closed(self, nodes: list[onnx.NodeProto]) -> bool:
+    def closed(self) -> bool:
         """Whether all readers belong to the network or take means; sets the borders."""
-        steps, borders = self.network.steps, self.network.borders
-        for value in reversed([self.network.source, *steps]):
+        source, steps, borders = self.network.source, self.network.steps, self.network.borders
+        assert source is not None
+        for value in reversed([source, *steps]):
             step = steps.get(value)
             if isinstance(step, FrameConv) and step.kernel == 3:
                 borders[step.source] = 1
             for part in step.parts if isinstance(step, Concatenation) else ():
                 borders[part] = max(borders.get(part, 0), borders.get(value, 0))
-        sources = [step.source for step in steps.values() if isinstance(step, FrameConv)]
+        convolved = [step.source for step in steps.values() if isinstance(step, FrameConv)]
         within = {*steps, *self._inner}
-        return max(self._tensors[value] for value in sources) <= _MOST_TENSORS and all(
-            reader.output[0] in within or reader.op_type == "ReduceMean"
-            for value in (self.network.source, *steps)
-            for reader in self._index.readers(value)
+        return max(self._tensors[value] for value in convolved) <= _MOST_TENSORS and all(
+            reader.outputs[0] in within or reader.op_type == "ReduceMean"
+            for value in (source, *steps)
+            for reader in value.consumers()
         )
 
-    def _conv(self, relu: onnx.NodeProto) -> FrameConv | None:
+    def _conv(self, relu: ir.Node) -> FrameConv | None:
         if relu.op_type != "Relu":
             return None
-        conv = self._index.producer(relu.input[0], "Conv", "GatedConv", "SkipConv")
+        conv = producer(relu.inputs[0], "Conv", "GatedConv", "SkipConv")
         if (
             conv is None
-            or conv.input[0] not in self._tensors
-            or not only_read_by(self._index, relu.input[0], relu)
+            or conv.inputs[0] not in self._tensors
+            or not only_read_by(relu.inputs[0], relu)
         ):
             return None
-        kernel, stride = kernel_size(self._index, conv), conv_stride(conv)
+        kernel, stride = kernel_size(conv), conv_stride(conv)
         if kernel not in (1, 3) or stride is None:
             return None
-        self._inner.add(conv.output[0])
-        policy = conv.input[3] if conv.op_type == "GatedConv" else ""
-        return FrameConv(conv.input[0], parameters(conv), policy, kernel, stride)
+        self._inner.add(conv.outputs[0])
+        policy = given(conv, 3) if conv.op_type == "GatedConv" else None
+        return FrameConv(given(conv, 0), parameters(conv), policy, kernel, stride)
 
-    def _pool(self, node: onnx.NodeProto) -> FramePool | None:
-        if node.op_type not in ("MaxPool", "AveragePool") or node.input[0] not in self._tensors:
+    def _pool(self, node: ir.Node) -> FramePool | None:
+        if node.op_type not in ("MaxPool", "AveragePool") or node.inputs[0] not in self._tensors:
             return None
         mode = "max" if node.op_type == "MaxPool" else "mean"
-        strides, pads = attribute(node, "strides", [1, 1]), attribute(node, "pads", [0] * 4)
+        strides = list(attribute(node, "strides", [1, 1]))
+        pads = list(attribute(node, "pads", [0] * 4))
         ceil = bool(attribute(node, "ceil_mode", 0))
         plain = (
             list(attribute(node, "kernel_shape")) == [3, 3]
-            and list(attribute(node, "dilations", [1, 1])) == [1, 1]
-            and list(strides) in ([1, 1], [2, 2])
-            and list(pads) in ([0] * 4, [1] * 4)
-            and attribute(node, "auto_pad", b"NOTSET") == b"NOTSET"
+            and strides in ([1, 1], [2, 2])
+            and pads in ([0] * 4, [1] * 4)
+            and plainly_padded(node)
             and (mode == "max" or (attribute(node, "count_include_pad", 0) == 1 and not ceil))
         )
-        return FramePool(node.input[0], "", mode, strides[0], pads[0], ceil) if plain else None
+        return FramePool(given(node, 0), None, mode, strides[0], pads[0], ceil) if plain else None
 
-    def _gate(self, node: onnx.NodeProto) -> FramePool | None:
+    def _gate(self, node: ir.Node) -> FramePool | None:
         """Return pooling whose result is kept, reused or skipped: Where(keep, x, reuse-or-zero)."""
-        keeps = self._choice(node, _KEEP)
-        other = node.op_type == "Where" and self._index.producer(node.input[2], "Where")
-        reuses = other and self._choice(other, _REUSE)
-        if not keeps or not other or keeps != reuses:
+        other = producer(node.inputs[2], "Where") if node.op_type == "Where" else None
+        policy = _chosen(node, KEEP)
+        if other is None or policy is None or _chosen(other, REUSE) is not policy:
             return None
-        pool = self.network.steps.get(node.input[1])
-        merge = self._index.producer(other.input[1], "Reshape")
-        part = merge and find_part(self._index, merge.input[0])
-        split = part and self._index.producer(part.source, "Reshape")
+        pooled = given(node, 1)
+        pool = self.network.steps.get(pooled)
+        merge = producer(other.inputs[1], "Reshape")
+        part = merge and find_part(given(merge, 0))
+        split = part and producer(part.source, "Reshape")
         if not isinstance(pool, FramePool) or not part or not split:
             return None
         whole = (part.first, part.last, part.frame) == (0, None, -1)
-        if pool.policy or not whole or split.input[0] != node.input[1]:
+        if pool.policy is not None or not whole or split.inputs[0] is not pooled:
             return None
-        if self._index.number(other.input[2]) != 0:
+        if number(other.inputs[2]) != 0:
             return None
-        self._inner.update(split.output)
-        return FramePool(pool.source, keeps, pool.mode, pool.stride, pool.pad, pool.ceil)
+        self._inner.update(split.outputs)
+        return FramePool(pool.source, policy, pool.mode, pool.stride, pool.pad, pool.ceil)
 
-    def _choice(self, node: onnx.NodeProto, action: int) -> str | None:
-        """Return the policy whose channels ``node`` chooses by ``action``."""
-        equal = node.op_type == "Where" and self._index.producer(node.input[0], "Equal")
-        if not equal or self._index.number(equal.input[1]) != action:
+    def _join(self, node: ir.Node) -> Concatenation | None:
+        if node.op_type != "Concat" or attribute(node, "axis") != 1:
             return None
-        spread = self._index.producer(equal.input[0], "Unsqueeze")
-        flat = spread and self._index.producer(spread.input[0], "Reshape")
-        return flat.input[0] if flat else None
+        parts = tuple(given(node, index) for index in range(len(node.inputs)))
+        return Concatenation(parts) if all(part in self._tensors for part in parts) else None
 
-    def _join(self, node: onnx.NodeProto) -> Concatenation | None:
-        known = node.op_type == "Concat" and all(part in self._tensors for part in node.input)
-        return Concatenation(tuple(node.input)) if known and attribute(node, "axis") == 1 else None
+
+def _chosen(node: ir.Node, action: int) -> ir.Value | None:
+    """Return the policy whose channels ``node`` chooses by ``action``."""
+    equal = producer(node.inputs[0], "Equal") if node.op_type == "Where" else None
+    if equal is None or number(equal.inputs[1]) != action:
+        return None
+    spread = producer(equal.inputs[0], "Unsqueeze")
+    flat = spread and producer(spread.inputs[0], "Reshape")
+    return flat.inputs[0] if flat else None

@@ -5,12 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import onnx
+import onnx_ir as ir
 
 from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
-from adafuse_deploy.graph.fuse.residual_blocks import only_read_by
-from adafuse_deploy.graph.index import GraphIndex, attribute
+from adafuse_deploy.graph.layers import Parameters, is_linear, parameters
+from adafuse_deploy.graph.values import (
+    attribute,
+    dims,
+    given,
+    ints,
+    number,
+    only_read_by,
+    producer,
+)
 
 
 @dataclass(frozen=True)
@@ -18,18 +25,20 @@ class PolicyNetwork:
     """A policy network that one fused operator can replace.
 
     Attributes:
-        previous: name of the pooled features (N * T, F) of the frames before, or "" for a network
-            that reads none.
-        features: name of those of the frames.
-        first, second: names of weight and bias ("" for none) of both linear layers.
+        decides: the node that gives the decisions (N, T, C).
+        previous: the pooled features (N * T, F) of the frames before, or None for a network that
+            reads none.
+        features: those of the frames.
+        first, second: of both linear layers.
         actions: what the logits of a channel stand for, in their order.
         relu: whether ReLU stands between the layers.
     """
 
-    previous: str
-    features: str
-    first: tuple[str, str]
-    second: tuple[str, str]
+    decides: ir.Node
+    previous: ir.Value | None
+    features: ir.Value
+    first: Parameters
+    second: Parameters
     actions: tuple[int, ...] = (KEEP, REUSE, SKIP)
     relu: bool = True
 
@@ -46,32 +55,33 @@ class PolicyNetwork:
         return attributes
 
 
-def find_policy_network(
-    index: GraphIndex, node: onnx.NodeProto, frames: int
-) -> PolicyNetwork | None:
-    """Return the network whose decisions (N, T, C) ``node`` gives, or None; T is ``frames``."""
-    cast, step = _numbering(index, node)
-    if cast is None or attribute(cast, "to") != onnx.TensorProto.INT32:
+def find_policy_networks(graph: ir.Graph, frames: int) -> list[PolicyNetwork]:
+    """Return the policy networks in graph order; T is ``frames``."""
+    found = (_find_policy_network(node, frames) for node in graph)
+    return [network for network in found if network is not None]
+
+
+def _find_policy_network(node: ir.Node, frames: int) -> PolicyNetwork | None:
+    """Return the network whose decisions ``node`` gives, or None."""
+    cast, step = _numbering(node)
+    if cast is None or attribute(cast, "to") != ir.DataType.INT32:
         return None
     path = [cast]
     for kind in ("ArgMax", "Reshape", "Gemm"):
-        above = index.producer(path[-1].input[0], kind)
-        if above is None or not only_read_by(index, above.output[0], path[-1]):
+        above = producer(path[-1].inputs[0], kind)
+        if above is None or not only_read_by(above.outputs[0], path[-1]):
             return None
         path.append(above)
     _, argmax, reshape, second = path
-    relu = _above(index, second, "Relu")
-    first = _above(index, relu or second, "Gemm")
-    if first is None:
+    relu = _above(second, "Relu")
+    first = _above(relu or second, "Gemm")
+    if first is None or not is_linear(first) or not is_linear(second):
         return None
-    before, behind = _linear(index, first), _linear(index, second)
-    logits = index.dims(second.input[1]) or (0,)
-    shape = index.ints(reshape.input[1]) or [0]
+    logits = dims(second.inputs[1]) or (0,)
+    shape = ints(reshape.inputs[1]) or [0]
     choices = shape[-1]
     if (
-        before is None
-        or behind is None
-        or choices not in (2, 3)
+        choices not in (2, 3)
         or (choices == 3 and step != 1)
         or shape != [-1, frames, logits[0] // choices, choices]
         or attribute(argmax, "axis", 0) != -1
@@ -79,80 +89,37 @@ def find_policy_network(
         or attribute(argmax, "select_last_index", 0) != 0
     ):
         return None
-    previous, features = _features(index, first)
     actions = tuple(step * choice for choice in range(choices))
-    return PolicyNetwork(previous, features, before, behind, actions, relu is not None)
+    layers = parameters(first), parameters(second)
+    return PolicyNetwork(node, *_features(first), *layers, actions, relu is not None)
 
 
-def _numbering(index: GraphIndex, node: onnx.NodeProto) -> tuple[onnx.NodeProto | None, int]:
+def _numbering(node: ir.Node) -> tuple[ir.Node | None, int]:
     """Return the Cast behind the decisions and what number the second choice has, 1 or 2.
 
     A gate that keeps or skips multiplies its choices by SKIP.
     """
     if node.op_type == "Cast":
-        readers = index.readers(node.output[0])
-        multiplied = len(readers) == 1 and _numbering(index, readers[0])[0] is node
+        readers = node.outputs[0].consumers()
+        multiplied = len(readers) == 1 and _numbering(readers[0])[0] is node
         return (None if multiplied else node), 1
-    if node.op_type == "Mul" and any(index.number(name) == SKIP for name in node.input):
-        cast = _above(index, node, "Cast")
-        return cast, SKIP
+    if node.op_type == "Mul" and any(number(value) == SKIP for value in node.inputs):
+        return _above(node, "Cast"), SKIP
     return None, 1
 
 
-def _above(index: GraphIndex, node: onnx.NodeProto, kind: str) -> onnx.NodeProto | None:
+def _above(node: ir.Node, kind: str) -> ir.Node | None:
     """Return the node of this kind that one of ``node``'s inputs comes from, for it alone."""
-    for name in node.input:
-        above = index.producer(name, kind)
-        if above is not None and only_read_by(index, name, node):
+    for value in node.inputs:
+        above = producer(value, kind)
+        if above is not None and only_read_by(value, node):
             return above
     return None
 
 
-def _linear(index: GraphIndex, gemm: onnx.NodeProto) -> tuple[str, str] | None:
-    """Return weight and bias ("" for none) of a linear layer, or None if it is something else."""
-    dims = index.dims(gemm.input[1])
-    plain = [attribute(gemm, "transA", 0), attribute(gemm, "transB", 0)] == [0, 1] and {
-        attribute(gemm, "alpha", 1.0),
-        attribute(gemm, "beta", 1.0),
-    } == {1.0}
-    bias = gemm.input[2] if len(gemm.input) > 2 else ""
-    constant = dims is not None and (not bias or index.dims(bias) == dims[:1])
-    return (gemm.input[1], bias) if plain and constant else None
-
-
-def _features(index: GraphIndex, first: onnx.NodeProto) -> tuple[str, str]:
-    """Return the features that the first layer reads: the previous ("" for none), the frame's."""
-    concat = _above(index, first, "Concat")
-    if concat is None or attribute(concat, "axis") not in (-1, 1) or len(concat.input) != 2:
-        return "", first.input[0]
-    return concat.input[0], concat.input[1]
-
-
-class SharedRows:
-    """Matrices of which some are others with every row multiplied by a factor.
-
-    Policy networks that share a linear layer have normalisations of their own, which are merged
-    into it.  Undone, the layer is one again, and stays in the processor's cache between them.
-    """
-
-    def __init__(self) -> None:
-        self._matrices: dict[str, np.ndarray] = {}
-
-    def find(self, name: str, matrix: np.ndarray) -> tuple[str, np.ndarray]:
-        """Return an earlier matrix, or ``name``, and the factors (rows,) that make this one of it.
-
-        Args:
-            name: of the matrix.
-            matrix: float32 (rows, columns).
-        """
-        for known, other in self._matrices.items():
-            if other.shape == matrix.shape:
-                squares = np.einsum("ij,ij->i", other, other, dtype=np.float64)
-                products = np.einsum("ij,ij->i", other, matrix, dtype=np.float64)
-                factors = np.divide(products, squares, out=products, where=squares > 0)
-                # Both were rounded to float32 after the multiplication.
-                most = np.abs(matrix).max(1, keepdims=True)
-                if (np.abs(matrix - factors[:, None] * other) <= 2e-7 * most).all():
-                    return known, factors.astype(np.float32)
-        self._matrices[name] = matrix
-        return name, np.ones(len(matrix), np.float32)
+def _features(first: ir.Node) -> tuple[ir.Value | None, ir.Value]:
+    """Return the features that the first layer reads: the previous (None without), the frame's."""
+    concat = _above(first, "Concat")
+    if concat is None or attribute(concat, "axis") not in (-1, 1) or len(concat.inputs) != 2:
+        return None, given(first, 0)
+    return given(concat, 0), given(concat, 1)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import onnx
-from onnx import TensorProto, helper
+import onnx_ir as ir
 
 from adafuse_deploy.core.metadata import StateTensor
 from adafuse_deploy.graph.fuse.residual_blocks import ResidualBlock
 
 _VALUE_BYTES = {"fp32": 4, "bf16": 2}
 _LINE = 64
+_TYPES = {"float32": ir.DataType.FLOAT, "int32": ir.DataType.INT32}
 
 
 class FusedState:
@@ -22,32 +22,41 @@ class FusedState:
     result and what is missing of that, but in its own layout.
 
     Args:
+        graph: whose inputs and outputs the state is.
         state: of the portable graph.
         precision: of the blocks.
+
+    Attributes:
+        tensors: the state as it is now.
     """
 
-    def __init__(self, state: Sequence[StateTensor], precision: str) -> None:
-        self.tensors = list(state)
+    def __init__(self, graph: ir.Graph, state: Sequence[StateTensor], precision: str) -> None:
+        self._graph = graph
+        self._portable = list(state)
         self._precision = precision
+        self._handed_on: dict[str | None, ir.Value] = {}
+        self.tensors = list(state)
 
-    def remember(self, block: ResidualBlock, source: str) -> list[str]:
+    def remember(self, block: ResidualBlock, source: ir.Value) -> list[ir.Value]:
         """Let ``block`` hand on ``source``, its input with channels innermost.
 
         Returns:
-            The names of the outputs by which the fused operator hands on the rest.
+            The outputs by which the fused operator hands on the rest.
         """
         entries = {entry.input: entry for entry in self.tensors}
-        previous, convolution, missing = (entries[name] for name in block.history)
+        previous, convolution, missing = (entries[str(value.name)] for value in block.history)
         # What is reused begins on a cache line of its own.
         room = _LINE // _VALUE_BYTES[self._precision]
         entries[previous.input] = replace(
-            previous, output=source, shape=self._frame(previous.shape, block.border)
+            previous, output=str(source.name), shape=self._frame(previous.shape, block.border)
         )
         entries[convolution.input] = replace(
             convolution, shape=self._frame(convolution.shape, 1, room)
         )
         self.tensors = list(entries.values())
-        return [convolution.output, missing.output]
+        handed_on = [ir.val(convolution.output), ir.val(missing.output)]
+        self._handed_on.update({value.name: value for value in (source, *handed_on)})
+        return handed_on
 
     def _frame(self, shape: Sequence[int], border: int, room: int = 0) -> tuple[int, ...]:
         """Return the shape of a frame (C, H, W), with ``room`` more channels, in the layout."""
@@ -56,17 +65,16 @@ class FusedState:
         pitch = line if line % (4 * _LINE) else line + _LINE
         return height + 2 * border, width + 2 * border, pitch // 4
 
-    def declare(self, graph: onnx.GraphProto, before: Sequence[StateTensor]) -> None:
-        """Make the state the graph's inputs and outputs, in place of those ``before``."""
-        kinds = {"float32": TensorProto.FLOAT, "int32": TensorProto.INT32}
-        for values, side in ((graph.input, "input"), (graph.output, "output")):
-            gone = {getattr(entry, side) for entry in before}
+    def declare(self) -> None:
+        """Make the state the graph's inputs and outputs, in place of the portable graph's."""
+        if not self._portable:
+            return
+        for values, side in ((self._graph.inputs, "input"), (self._graph.outputs, "output")):
+            known = {**{value.name: value for value in values}, **self._handed_on}
+            gone = {getattr(entry, side) for entry in self._portable}
             kept = [value for value in values if value.name not in gone]
-            kept += [
-                helper.make_tensor_value_info(
-                    getattr(entry, side), kinds[entry.dtype], ["batch", *entry.shape]
-                )
-                for entry in self.tensors
-            ]
-            del values[:]
-            values.extend(kept)
+            for entry in self.tensors:
+                value = known[getattr(entry, side)]
+                value.dtype, value.shape = _TYPES[entry.dtype], ir.Shape(["batch", *entry.shape])
+                kept.append(value)
+            values[:] = kept

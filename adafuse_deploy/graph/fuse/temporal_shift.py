@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import onnx
+import onnx_ir as ir
 
-from adafuse_deploy.graph.index import GraphIndex, attribute
+from adafuse_deploy.graph.values import attribute, given, ints, optional, producer
 
 _TIME, _CHANNELS = 1, 2
 
@@ -20,18 +20,18 @@ class Shift:
         from_next, from_previous: how many channels.
     """
 
-    source: str
+    source: ir.Value
     from_next: int = 0
     from_previous: int = 0
 
 
-def find_shift(index: GraphIndex, value: str) -> Shift:
+def find_shift(value: ir.Value) -> Shift:
     """Return what ``value`` (N * T, C, H, W) is: a shifted other value, or just itself."""
-    merge = index.producer(value, "Reshape")
-    concat = merge and index.producer(merge.input[0], "Concat")
+    merge = producer(value, "Reshape")
+    concat = merge and producer(merge.inputs[0], "Concat")
     if concat is None or attribute(concat, "axis") != _CHANNELS:
         return Shift(value)
-    parts = [find_part(index, name) for name in concat.input]
+    parts = [find_part(given(concat, index)) for index in range(len(concat.inputs))]
     known = [part for part in parts if part is not None]
     if len(known) != len(parts) or len({part.source for part in known}) != 1:
         return Shift(value)
@@ -45,38 +45,37 @@ def find_shift(index: GraphIndex, value: str) -> Shift:
         end = part.last
     if not moved or own.frame != 0 or own.first != end or own.last is not None:
         return Shift(value)
-    split = index.producer(own.source, "Reshape")
-    if split is None:
-        return Shift(value)
-    return Shift(split.input[0], counts[1], counts[-1])
+    split = producer(own.source, "Reshape")
+    return Shift(value) if split is None else Shift(given(split, 0), counts[1], counts[-1])
 
 
 @dataclass(frozen=True)
 class Part:
     """Channels ``first``...``last - 1`` (to the end if None) of the frame ``frame`` later."""
 
-    source: str
+    source: ir.Value
     first: int
     last: int | None
     frame: int
 
 
-def find_part(index: GraphIndex, value: str) -> Part | None:
+def find_part(value: ir.Value) -> Part | None:
+    """Return which channels of which frames ``value`` is, or None if it is something else."""
     pads = None
-    pad = index.producer(value, "Pad")
+    pad = producer(value, "Pad")
     if pad is not None:
-        pads = index.ints(pad.input[1])
-        if pads is None or (len(pad.input) > 2 and pad.input[2]):
+        pads = ints(pad.inputs[1])
+        if pads is None or optional(pad, 2) is not None:
             return None
-        value = pad.input[0]
+        value = given(pad, 0)
     ranges: dict[int, tuple[int, int | None]] = {}
-    while (node := index.producer(value, "Slice")) is not None:
-        found = _slice(index, node)
+    while (node := producer(value, "Slice")) is not None:
+        found = _slice(node)
         if found is None or found[0] in ranges:
             return None
         axis, start, stop = found
         ranges[axis] = start, stop
-        value = node.input[0]
+        value = given(node, 0)
     if set(ranges) - {_TIME, _CHANNELS}:
         return None
     frames = {(0, None): (0, None), (1, None): (1, [0, 1]), (0, -1): (-1, [1, 0])}
@@ -92,9 +91,9 @@ def find_part(index: GraphIndex, value: str) -> Part | None:
     return Part(value, first, last, frame)
 
 
-def _slice(index: GraphIndex, node: onnx.NodeProto) -> tuple[int, int, int | None] | None:
+def _slice(node: ir.Node) -> tuple[int, int, int | None] | None:
     """Return axis, start and stop (None for the end) of a slice of one axis in steps of one."""
-    vectors = [index.ints(name) for name in node.input[1:]]
+    vectors = [ints(value) for value in node.inputs[1:]]
     if len(vectors) != 4 or any(vector is None or len(vector) != 1 for vector in vectors):
         return None
     (start,), (stop,), (axis,), (step,) = (vector for vector in vectors if vector is not None)

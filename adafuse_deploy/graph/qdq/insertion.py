@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import onnx
-from onnx import helper, numpy_helper
+import onnx_ir as ir
+
+from adafuse_deploy.graph.new_nodes import add_constant, make_node
+from adafuse_deploy.graph.values import constant
 
 SIGNED_MOST = 127
 UNSIGNED_MOST = 255
@@ -25,62 +27,51 @@ def quantize_weight(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def insert(
-    model: onnx.ModelProto,
-    scales: Mapping[str, float],
-    signed: set[str],
-    weights: list[str],
-) -> onnx.ModelProto:
-    """Return the graph with explicit quantisation.
+    graph: ir.Graph,
+    scales: Mapping[ir.Value, float],
+    signed: set[ir.Value],
+    weights: Sequence[ir.Value],
+) -> None:
+    """Make quantisation explicit, in place.
 
     Args:
-        model: a portable float32 graph.
+        graph: of a portable float32 model.
         scales: per feature map what an integer of one stands for; its readers see the rounded
             values.
         signed: feature maps of signed integers; the others are unsigned.  Zero is always zero.
-        weights: names of the weights (Cout, ...) to quantise per output.
+        weights: constants (Cout, ...) to quantise per output.
     """
-    quantized = onnx.ModelProto()
-    quantized.CopyFrom(model)
-    graph = quantized.graph
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    nodes: list[onnx.NodeProto] = []
-    rounded = {name: f"{name}_dequantized" for name in scales}
-
-    for name in weights:
-        values, scale = quantize_weight(numpy_helper.to_array(constants[name]))
-        graph.initializer.remove(constants[name])
-        parts = [f"{name}_int8", f"{name}_scale", f"{name}_zero"]
-        arrays = (values, scale, np.zeros(len(values), np.int8))
-        graph.initializer.extend(_constants(arrays, parts))
-        nodes.append(helper.make_node("DequantizeLinear", parts, [name], name=name, axis=0))
-    for node in graph.node:
-        for index, name in enumerate(node.input):
-            node.input[index] = rounded.get(name, name)
-        nodes.append(node)
-        for name in node.output:
-            if name in scales:
-                nodes += _pair(graph, name, scales[name], name in signed)
-    del graph.node[:]
-    graph.node.extend(nodes)
-    return quantized
+    graph.insert_before(graph[0], [_dequantize_weight(graph, weight) for weight in weights])
+    for value, scale in scales.items():
+        maker = value.producer()
+        assert maker is not None
+        readers = value.uses()
+        pair = _pair(graph, value, scale, np.int8 if value in signed else np.uint8)
+        graph.insert_after(maker, pair)
+        for reader, index in readers:
+            reader.replace_input_with(index, pair[1].outputs[0])
 
 
-def _pair(
-    graph: onnx.GraphProto, name: str, scale: float, signed: bool
-) -> tuple[onnx.NodeProto, onnx.NodeProto]:
-    parts = [f"{name}_scale", f"{name}_zero"]
-    zero = np.zeros((), np.int8 if signed else np.uint8)
-    arrays = (np.array(scale, np.float32), zero)
-    graph.initializer.extend(_constants(arrays, parts))
-    whole = f"{name}_quantized"
-    return (
-        helper.make_node("QuantizeLinear", [name, *parts], [whole], name=whole),
-        helper.make_node(
-            "DequantizeLinear", [whole, *parts], [f"{name}_dequantized"], name=f"{name}_dequantized"
-        ),
-    )
+def _dequantize_weight(graph: ir.Graph, weight: ir.Value) -> ir.Node:
+    """Return the node that makes ``weight`` from integers, in place of the constant."""
+    name = weight.name
+    assert name is not None
+    values, scale = quantize_weight(constant(weight))
+    parts = {"int8": values, "scale": scale, "zero": np.zeros(len(values), np.int8)}
+    inputs = [add_constant(graph, f"{name}_{part}", array) for part, array in parts.items()]
+    node = make_node("DequantizeLinear", inputs, [name], axis=0)
+    weight.replace_all_uses_with(node.outputs[0])
+    del graph.initializers[name]
+    return node
 
 
-def _constants(arrays: Sequence[np.ndarray], names: Sequence[str]) -> list[onnx.TensorProto]:
-    pairs = zip(arrays, names, strict=True)
-    return [numpy_helper.from_array(array, name) for array, name in pairs]
+def _pair(graph: ir.Graph, value: ir.Value, scale: float, kind: type) -> tuple[ir.Node, ir.Node]:
+    name = value.name
+    parts = [
+        add_constant(graph, f"{name}_scale", np.array(scale, np.float32)),
+        add_constant(graph, f"{name}_zero", np.zeros((), kind)),
+    ]
+    quantize = make_node("QuantizeLinear", [value, *parts], [f"{name}_quantized"])
+    whole = quantize.outputs[0]
+    dequantize = make_node("DequantizeLinear", [whole, *parts], [f"{name}_dequantized"])
+    return quantize, dequantize

@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import onnx
-from onnx import numpy_helper
+import onnx_ir as ir
 
 from adafuse_deploy.core.errors import InputError
-from adafuse_deploy.graph.index import GraphIndex
+from adafuse_deploy.graph.new_nodes import add_constant
+from adafuse_deploy.graph.values import constant, given, producer
 
 
 @dataclass(frozen=True)
 class QuantisedWeight:
-    """Names of an int8 weight (Cout, Cin, kH, kW) and of its scales (Cout)."""
+    """An int8 weight (Cout, Cin, kH, kW) and its scales (Cout)."""
 
-    integers: str
-    scale: str
+    integers: ir.Value
+    scale: ir.Value
 
 
 @dataclass
@@ -30,11 +30,11 @@ class Quantisation:
         weights: float32 weight -> its int8 form.
     """
 
-    scales: dict[str, float] = field(default_factory=dict)
-    signed: set[str] = field(default_factory=set)
-    weights: dict[str, QuantisedWeight] = field(default_factory=dict)
+    scales: dict[ir.Value, float] = field(default_factory=dict)
+    signed: set[ir.Value] = field(default_factory=set)
+    weights: dict[ir.Value, QuantisedWeight] = field(default_factory=dict)
 
-    def scales_of(self, values: list[str], signed: list[str]) -> list[float]:
+    def scales_of(self, values: list[ir.Value], signed: list[ir.Value]) -> list[float]:
         """Return the scales of ``values``, of which those in ``signed`` must be signed integers.
 
         Raises:
@@ -43,7 +43,7 @@ class Quantisation:
         missing = [value for value in values if value not in self.scales]
         if missing:
             raise InputError(
-                f"The graph is quantised, but {missing[0]} is not; quantise it with "
+                f"The graph is quantised, but {missing[0].name} is not; quantise it with "
                 "'adafuse-deploy quantize'."
             )
         if self.signed.intersection(values) != set(signed):
@@ -54,50 +54,45 @@ class Quantisation:
         return [self.scales[value] for value in values]
 
 
-def take_quantisation(model: onnx.ModelProto) -> Quantisation:
-    """Remove Q/DQ nodes from ``model``, in place, and return what they said.
+def take_quantisation(graph: ir.Graph) -> Quantisation:
+    """Remove Q/DQ nodes from ``graph``, in place, and return what they said.
 
     Weights come back as float32 constants, next to their int8 form.
 
     Raises:
         InputError: a feature map's zero is not at zero.
     """
-    graph = model.graph
-    index = GraphIndex(graph)
-    constants = {tensor.name: tensor for tensor in graph.initializer}
     found = Quantisation()
-    renamed: dict[str, str] = {}
-    kept: list[onnx.NodeProto] = []
-    for node in graph.node:
-        if node.op_type == "QuantizeLinear":
-            continue
+    for node in graph:
         if node.op_type != "DequantizeLinear":
-            kept.append(node)
             continue
-        stored, scale, zero = node.input
-        if stored in constants:
-            values = numpy_helper.to_array(constants[stored]).astype(np.float32)
-            factors = numpy_helper.to_array(constants[scale])
-            weight = values * factors[:, None, None, None]
-            graph.initializer.append(numpy_helper.from_array(weight, node.output[0]))
-            found.weights[node.output[0]] = QuantisedWeight(stored, scale)
-            continue
-        quantize = index.producer(stored, "QuantizeLinear")
-        assert quantize is not None
-        offset = numpy_helper.to_array(constants[zero])
-        if offset.any():
-            raise InputError(
-                f"{quantize.input[0]} is quantised with another zero than 0, which the kernels do "
-                "not know; quantise with 'adafuse-deploy quantize'."
-            )
-        source = quantize.input[0]
-        found.scales[source] = float(numpy_helper.to_array(constants[scale]))
-        if offset.dtype == np.int8:
-            found.signed.add(source)
-        renamed[node.output[0]] = source
-    for node in kept:
-        for position, name in enumerate(node.input):
-            node.input[position] = renamed.get(name, name)
-    del graph.node[:]
-    graph.node.extend(kept)
+        stored, scale, zero = (given(node, index) for index in range(3))
+        if stored.is_initializer():
+            factors = constant(scale)[:, None, None, None]
+            name = node.outputs[0].name
+            assert name is not None
+            whole = add_constant(graph, name, constant(stored).astype(np.float32) * factors)
+            found.weights[whole] = QuantisedWeight(stored, scale)
+        else:
+            whole = _rounded_value(stored)
+            found.scales[whole] = float(constant(scale))
+            offset = constant(zero)
+            if offset.any():
+                raise InputError(
+                    f"{whole.name} is quantised with another zero than 0, which the kernels do not "
+                    "know; quantise with 'adafuse-deploy quantize'."
+                )
+            if offset.dtype == np.int8:
+                found.signed.add(whole)
+        node.outputs[0].replace_all_uses_with(whole, replace_graph_outputs=True)
+        graph.remove(node, safe=True)
+    for node in graph:
+        if node.op_type == "QuantizeLinear":
+            graph.remove(node, safe=True)
     return found
+
+
+def _rounded_value(stored: ir.Value) -> ir.Value:
+    quantize = producer(stored, "QuantizeLinear")
+    assert quantize is not None
+    return given(quantize, 0)
