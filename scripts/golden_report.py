@@ -17,10 +17,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from adafuse_deploy.compare.output_error import relative_error
+from adafuse_deploy.compare.torch_reference import TorchReference
 from adafuse_deploy.core.prediction import Prediction
 from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.exporters.fused_exporter import NothingToFuse, lower
@@ -57,8 +58,7 @@ def _report(name: str, size: int, folder: Path) -> None:
         # What follows a decision that fell otherwise is another computation.
         first = next((n for n, part in enumerate(differing) if part.any()), None)
         closest = "" if first is None else f"{margins[first][differing[first]].max():.1e}"
-        rms = np.sqrt(np.mean(frame_logits**2))
-        error = np.abs(prediction.frame_logits - frame_logits).max() / rms
+        error = relative_error(frame_logits, prediction.frame_logits)
         total = sum(part.size for part in differing)
         print(f"{name:<20} {form:<14} {total:>9} {flips:>6} {error:>8.1e}  {closest}", flush=True)
 
@@ -84,15 +84,7 @@ def _margins(
     model: VideoRecognizer, clips: np.ndarray, official: list[np.ndarray]
 ) -> list[np.ndarray]:
     """Return by how much each decision was clear, under the public code's decisions before it."""
-    given, margins = iter(official), []
-
-    def decide(logits: Tensor) -> Tensor:
-        best = logits.topk(2, -1).values
-        margins.append(((best[..., 0] - best[..., 1]) / logits.square().mean().sqrt()).numpy())
-        return torch.from_numpy(next(given))
-
-    model.predict(clips, decide)
-    return margins
+    return TorchReference(model).follow(clips, official).margins
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from torch import Tensor
 from adafuse_deploy import __version__
 from adafuse_deploy.benchmark.machine import describe_machine
 from adafuse_deploy.benchmark.mixes import MIXES, draw_policies
-from adafuse_deploy.compare.errors import relative_error
+from adafuse_deploy.compare.output_error import relative_error
 from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from adafuse_deploy.core.cost import clip_macs
 from adafuse_deploy.core.files import write_text

@@ -21,7 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 from page import DOCS, table, write_section
 
 from adafuse_deploy.assets import SHIPPED
-from adafuse_deploy.compare.errors import relative_error
+from adafuse_deploy.compare.output_error import relative_error
 from adafuse_deploy.core.metadata import policy_name
 from adafuse_deploy.data.listed_clips import ListedClips
 from adafuse_deploy.exporters.onnx_exporter import export

@@ -25,7 +25,7 @@ import onnx
 import torch
 
 from adafuse_deploy.compare.check import LIMITS
-from adafuse_deploy.compare.errors import relative_error
+from adafuse_deploy.compare.output_error import relative_error
 from adafuse_deploy.compare.reference import TIE, Reference
 from adafuse_deploy.compare.torch_reference import TorchReference
 from adafuse_deploy.core.errors import CheckFailed

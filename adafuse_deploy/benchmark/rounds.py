@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adafuse_deploy.benchmark.contender import Contender
+from adafuse_deploy.core.errors import CheckFailed
 from adafuse_deploy.core.progress import progress as show_progress
 
 _STAT = Path("/proc/stat")
@@ -20,6 +21,19 @@ class Times:
 
     milliseconds: list[float] = field(default_factory=list)
     dropped: int = 0
+
+    def check(self, name: str, unit: str) -> None:
+        """Raise :class:`CheckFailed` if every run was disturbed.
+
+        Args:
+            name: of the contender.
+            unit: what was timed: "runs" or "frames".
+        """
+        if not self.milliseconds:
+            raise CheckFailed(
+                f"All {self.dropped} {unit} of {name} were disturbed by other programs; stop them, "
+                "or raise --max-disturbance."
+            )
 
 
 def time_in_turn(

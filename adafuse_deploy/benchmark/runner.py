@@ -28,7 +28,7 @@ from adafuse_deploy.benchmark.peers import (
 from adafuse_deploy.benchmark.rounds import Times, time_in_turn
 from adafuse_deploy.core.config import ModelConfig
 from adafuse_deploy.core.cost import clip_macs, dense_macs
-from adafuse_deploy.core.errors import CheckFailed, InputError
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.engines.backends import find_backend
 from adafuse_deploy.engines.onnxruntime_engine import clips_at_once
 from adafuse_deploy.graph.read import read_metadata
@@ -290,11 +290,7 @@ def _report(
     costs: _Costs,
 ) -> dict[str, Any]:
     for name, entry in zip(names, times, strict=True):
-        if not entry.milliseconds:
-            raise CheckFailed(
-                f"All {entry.dropped} runs of {name} were disturbed by other programs; stop them, "
-                "or raise --max-disturbance."
-            )
+        entry.check(name, "runs")
     engines: list[dict[str, Any]] = [
         {
             "name": name,

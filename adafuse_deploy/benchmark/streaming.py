@@ -20,7 +20,7 @@ from adafuse_deploy.benchmark.peers import choose_peers, engine_precision
 from adafuse_deploy.benchmark.rounds import Times, time_in_turn
 from adafuse_deploy.core.config import ModelConfig
 from adafuse_deploy.core.cost import clip_macs, dense_macs
-from adafuse_deploy.core.errors import CheckFailed, InputError
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.engines.backends import find_backend
 
 PEERS = ("openvino", "onnxruntime")
@@ -203,11 +203,7 @@ def _watch_memory(contender: Contender, frames: int) -> list[dict[str, float]]:
 
 
 def _entry(name: str, precision: str, times: Times, peak: float) -> dict[str, Any]:
-    if not times.milliseconds:
-        raise CheckFailed(
-            f"All {times.dropped} frames of {name} were disturbed by other programs; stop them, or "
-            "raise --max-disturbance."
-        )
+    times.check(name, "frames")
     p50, p90, p99 = (float(value) for value in np.percentile(times.milliseconds, [50, 90, 99]))
     return {
         "name": name,

@@ -114,8 +114,8 @@ def command(
     )
     from adafuse_deploy.models.registry import model_config
 
+    note(f"Preparing {model if model and data else arch} and its dense counterpart ...")
     if stream:
-        note(f"Preparing {arch} and its dense counterpart ...")
         stream_options = StreamBenchmarkOptions(
             mix=parse_mix(policy_mix),
             precision=precision,
@@ -144,12 +144,10 @@ def command(
         max_disturbance=max_disturbance,
     )
     if model and data:
-        note(f"Preparing {model} and its dense counterpart ...")
         network = RealPolicies(model, data, reading)
         found = run_benchmark(network, options, progress=talkative())
         found = {"precision": precision, **found}
     else:
-        note(f"Preparing {arch} and its dense counterpart ...")
         found = run_benchmark(model_config(arch, size=size), options, progress=talkative())
         found = {"arch": arch, "size": size, "precision": precision, **found}
     report(found, _lines(found), json_file)

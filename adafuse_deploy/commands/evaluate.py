@@ -11,9 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from adafuse_deploy.commands.checkpoints import DESCRIPTION, checkpoint_options
-from adafuse_deploy.commands.lists import list_options, refuse_without_list
+from adafuse_deploy.commands.lists import (
+    frames_option,
+    list_options,
+    lists_option,
+    refuse_without_list,
+)
 from adafuse_deploy.commands.next_step import advise, advise_running, graph_name, same_options
-from adafuse_deploy.commands.options import FILE, FOLDER, OutputFile, json_option, verb
+from adafuse_deploy.commands.options import FILE, OutputFile, json_option, verb
 from adafuse_deploy.commands.output import made, report, talkative
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.engines.suffixes import ENGINES, GRAPHS
@@ -42,8 +47,8 @@ _FOR_CHECKPOINTS = (*(name for name in DESCRIPTION if name != "classes"), "sampl
 @click.option("--data", type=FILE, help="List file: 'path num_frames label' lines.")
 @list_options
 @click.option("--dataset", help="somethingv1, somethingv2, jester or minikinetics.")
-@click.option("--lists", type=FOLDER, help="With --dataset: folder of its published lists.")
-@click.option("--frames", type=FOLDER, help="With --dataset: folder of its frames.")
+@lists_option
+@frames_option
 @click.option("--synthetic", type=click.IntRange(1), metavar="CLIPS", help="Draw so many videos.")
 @click.option(
     "--clips", type=click.IntRange(1), help="Clips per video. [1, with --dense-sampling 10]"

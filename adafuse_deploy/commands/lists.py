@@ -25,6 +25,11 @@ strict_option = click.option(
     help="Refuse video files with frames that the decoder marks as damaged.",
 )
 
+lists_option = click.option(
+    "--lists", type=FOLDER, help="With --dataset: folder of its published lists."
+)
+frames_option = click.option("--frames", type=FOLDER, help="With --dataset: folder of its frames.")
+
 _OPTIONS = [
     click.option("--root", type=FOLDER, help="Folder that the list's paths start from [its own]."),
     template_option,

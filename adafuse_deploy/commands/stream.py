@@ -110,7 +110,7 @@ def command(
     with load_engine(model, operator_library=operator_library, threads=threads) as engine:
         config = engine.metadata.config
         # A mean of all frames would ever less notice what is new.
-        kind = consensus or ("last" if config.consensus == "lstm" else "ema")
+        kind = consensus or ("last" if config.accumulates else "ema")
         stream = engine.stream(consensus=kind, window=window, decay=decay)
         with (
             nullcontext() if json_file is None else _sink(json_file) as lines,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from adafuse_deploy.commands.lists import list_options
+from adafuse_deploy.commands.lists import frames_option, list_options, lists_option
 from adafuse_deploy.commands.next_step import advise, graph_name
-from adafuse_deploy.commands.options import ANY_PATH, FILE, FOLDER, Number, OutputFile, verb
+from adafuse_deploy.commands.options import ANY_PATH, FILE, Number, OutputFile, verb
 from adafuse_deploy.commands.output import note, say, talkative
 from adafuse_deploy.core.errors import InputError
 
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 @click.option(
     "--dataset", help="A public data set: somethingv1, somethingv2, jester, minikinetics."
 )
-@click.option("--lists", type=FOLDER, help="With --dataset: folder of its published lists.")
-@click.option("--frames", type=FOLDER, help="With --dataset: folder of its frames.")
+@lists_option
+@frames_option
 @click.option("--synthetic", is_flag=True, help="Train on procedural videos, drawn on the fly.")
 @click.option("-o", "--output", type=OutputFile(), required=True, help="Checkpoint to make.")
 @click.option(

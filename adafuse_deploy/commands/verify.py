@@ -105,22 +105,18 @@ def command(
     from dataclasses import replace
 
     from adafuse_deploy.commands.checkpoints import load_checkpoint
-    from adafuse_deploy.core.errors import CheckFailed, InputError
+    from adafuse_deploy.core.errors import CheckFailed
     from adafuse_deploy.core.files import sha256
     from adafuse_deploy.data.listed_clips import ListedClips
     from adafuse_deploy.graph.read import read_metadata
     from adafuse_deploy.verification.backends import open_engines
-    from adafuse_deploy.verification.verifier import verify
+    from adafuse_deploy.verification.verifier import check_batch, verify
 
     if data and random_count:
         raise click.UsageError("--random is for want of --data; give one of them.")
     model = load_checkpoint(checkpoint, **options)
     chosen, description = _clips(model, data, reading, clips or random_count)
-    if batch > len(chosen):
-        raise InputError(
-            f"There are {len(chosen)} clips, fewer than a batch of {batch}; give more clips or a "
-            "smaller --batch."
-        )
+    check_batch(len(chosen), batch)
     with ExitStack() as stack:
         opened, not_run = open_engines(
             stack, model, graph, engines, backends=backends or None, threads=threads

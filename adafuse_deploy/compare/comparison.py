@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from adafuse_deploy.compare.errors import OutputError
+from adafuse_deploy.compare.output_error import OutputError
 from adafuse_deploy.compare.reference import TIE, Expectation, Reference
 from adafuse_deploy.core.prediction import Prediction
 

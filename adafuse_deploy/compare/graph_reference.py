@@ -66,10 +66,8 @@ class GraphReference:
         check_logits(found["logits"], self._name)
         outputs = self._metadata.outputs[2 - stream :][: len(given)]
         own = [found[name].astype(np.uint8) for name in outputs]
-        macs = clip_macs(self._metadata.layers, own, frames.shape[1])
-        prediction = Prediction(
-            found["logits"], found["frame_logits"], own, np.broadcast_to(macs, len(frames)).copy()
-        )
+        macs = clip_macs(self._metadata.layers, own, frames.shape[1], len(frames))
+        prediction = Prediction(found["logits"], found["frame_logits"], own, macs)
         return Expectation(prediction, [margins(found[name]) for name in self._logits])
 
     def _at_once(self, frames: np.ndarray, given: list[np.ndarray]) -> Arrays:
@@ -89,7 +87,7 @@ class GraphReference:
             steps.append(whole)
         joined = {name: np.concatenate([step[name] for step in steps], 1) for name in steps[0]}
         joined["frame_logits"] = joined["logits"]
-        last = self._metadata.config.consensus == "lstm"
+        last = self._metadata.config.accumulates
         joined["logits"] = joined["logits"][:, -1] if last else joined["logits"].mean(1)
         return joined
 

@@ -203,6 +203,14 @@ class ModelConfig:
         return bool(self.gated_stages)
 
     @property
+    def accumulates(self) -> bool:
+        """Whether each frame's logits know the frames before it, so that a clip's are the last's.
+
+        Otherwise a clip's logits are the mean of its frames'.
+        """
+        return self.consensus == "lstm"
+
+    @property
     def shift_text(self) -> str:
         """Where frames are shifted, in words."""
         if self.temporal_shift == "none":

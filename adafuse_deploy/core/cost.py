@@ -114,12 +114,22 @@ class MacsCounter:
         table: np.ndarray = (outputs * inputs).sum(1) * self._units
         return table
 
-    def per_clip(self, policies: Sequence[np.ndarray], frames: int) -> np.ndarray:
-        """Return what each clip needs, int64 (B,); see :meth:`per_layer`."""
-        return self.per_layer(policies, frames).sum(1)
+    def per_clip(
+        self, policies: Sequence[np.ndarray], frames: int, clips: int | None = None
+    ) -> np.ndarray:
+        """Return what each clip needs, int64 (B,); see :meth:`per_layer`.
+
+        Args:
+            policies, frames: as there.
+            clips: B, which the policies of a dense network do not say.
+        """
+        return _for_all(self.per_layer(policies, frames).sum(1), clips)
 
     def next_frames(
-        self, policies: Sequence[np.ndarray], previous: Sequence[np.ndarray]
+        self,
+        policies: Sequence[np.ndarray],
+        previous: Sequence[np.ndarray],
+        streams: int | None = None,
     ) -> np.ndarray:
         """Return what the next frame of each stream needs, int64 (B,).
 
@@ -127,15 +137,20 @@ class MacsCounter:
         frame did not keep.  Over all frames of a stream it is :meth:`per_clip` of one clip of them.
 
         Args:
-            policies: per gate (B, 1, C) of the frame; without any B is 1.
+            policies: per gate (B, 1, C) of the frame.
             previous: those of the frame before; KEEP at a stream's beginning.
+            streams: B, which the policies of a dense network do not say.
         """
         now, before = (_row_of_gates(group, 1) for group in (policies, previous))
         late = (now == REUSE) & (before != KEEP)
         kept_work = _count(now == KEEP, self._outputs) * _count(now != SKIP, self._inputs)
         late_work = _count(late, self._outputs) * _count(before != SKIP, self._inputs)
-        counts: np.ndarray = (kept_work + late_work)[:, 0] @ self._units
-        return counts
+        return _for_all((kept_work + late_work)[:, 0] @ self._units, streams)
+
+
+def _for_all(counts: np.ndarray, size: int | None) -> np.ndarray:
+    """Repeat what a dense network needs for every clip."""
+    return counts if size is None else np.broadcast_to(counts, size).copy()
 
 
 _Ranges = tuple[np.ndarray, np.ndarray]
@@ -169,9 +184,14 @@ def layer_macs(layers: Sequence[Layer], policies: Sequence[np.ndarray], frames: 
     return MacsCounter(layers).per_layer(policies, frames)
 
 
-def clip_macs(layers: Sequence[Layer], policies: Sequence[np.ndarray], frames: int) -> np.ndarray:
+def clip_macs(
+    layers: Sequence[Layer],
+    policies: Sequence[np.ndarray],
+    frames: int,
+    clips: int | None = None,
+) -> np.ndarray:
     """Return what each clip needs; see :meth:`MacsCounter.per_clip`."""
-    return MacsCounter(layers).per_clip(policies, frames)
+    return MacsCounter(layers).per_clip(policies, frames, clips)
 
 
 def gate_widths(layers: Sequence[Layer]) -> list[int]:

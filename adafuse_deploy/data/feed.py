@@ -18,7 +18,7 @@ import numpy as np
 
 from adafuse_deploy.core.errors import AdaFuseError, InputError
 from adafuse_deploy.data.frames import FrameFolder
-from adafuse_deploy.data.media import is_address, open_video, video_stream
+from adafuse_deploy.data.media import check_exists, is_address, open_video, video_stream
 from adafuse_deploy.data.orientation import upright
 
 OPEN_TIMEOUT, READ_TIMEOUT = 10.0, 5.0
@@ -255,8 +255,7 @@ def open_feed(
         folder = FrameFolder(source, template=template)
         feed = FileFeed(lambda: _images(folder), sampling)
     else:
-        if not os.path.isfile(source):
-            raise InputError(f"There is no video file {source}; check the path.")
+        check_exists(source)
         feed = FileFeed(lambda: _play(source), sampling)
     try:
         yield feed

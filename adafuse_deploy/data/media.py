@@ -40,6 +40,12 @@ def file_url(path: str | os.PathLike[str]) -> str:
     return f"file:{os.fspath(path)}"
 
 
+def check_exists(path: str | os.PathLike[str]) -> None:
+    """Raise :class:`InputError` unless there is such a file."""
+    if not os.path.isfile(path):
+        raise InputError(f"There is no video file {path}; check the path.")
+
+
 @contextmanager
 def open_video(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a video file and find its video stream.
@@ -49,8 +55,7 @@ def open_video(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer, V
     """
     import av
 
-    if not os.path.isfile(path):
-        raise InputError(f"There is no video file {path}; check the path.")
+    check_exists(path)
     try:
         with av.open(file_url(path)) as container:
             yield container, video_stream(container, path)

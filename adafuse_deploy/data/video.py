@@ -44,7 +44,7 @@ class VideoFile(FrameSource):
         self.complaints: list[str] = []
         self._shown: int | None = None
         if not self._packets:
-            raise InputError(f"{self.path} contains no frame; record or download it again.")
+            raise self._empty()
 
     @property
     def num_frames(self) -> int:
@@ -84,6 +84,9 @@ class VideoFile(FrameSource):
             return self.frames(choose(self.num_frames))
         return [found[int(index)] for index in indices]
 
+    def _empty(self) -> InputError:
+        return InputError(f"{self.path} contains no frame; record or download it again.")
+
     def _decode(self, indices: Indices) -> dict[int, np.ndarray]:
         """Decode every frame and return those at ``indices`` that are there."""
         wanted = {int(index) for index in indices}
@@ -96,7 +99,7 @@ class VideoFile(FrameSource):
                 shown += 1
                 damaged += frame.is_corrupt
         if not shown:
-            raise InputError(f"{self.path} contains no frame; record or download it again.")
+            raise self._empty()
         if self._shown is None and damaged:
             self._complain(f"the decoder marks {damaged} of its {shown} frames as damaged")
         self._shown, self.damaged = shown, damaged

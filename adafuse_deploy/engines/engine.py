@@ -63,8 +63,8 @@ class Engine(ABC):
         logits, frame_logits, *actions = self._infer(np.ascontiguousarray(frames))
         check_logits(logits, self.name)
         policies = [policy.astype(np.uint8) for policy in actions]
-        macs = self._counter.per_clip(policies, frames.shape[1])
-        return Prediction(logits, frame_logits, policies, np.broadcast_to(macs, len(frames)).copy())
+        macs = self._counter.per_clip(policies, frames.shape[1], len(frames))
+        return Prediction(logits, frame_logits, policies, macs)
 
     @overload
     def classify(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import os
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import adafuse_deploy
 from adafuse_deploy.core.errors import IncompatibleArtifactError, InputError, MissingDependencyError
 from adafuse_deploy.core.files import sha256
+from adafuse_deploy.core.native_library import NativeLibrary
 from adafuse_deploy.engines.sidecar import OperatorLibrary
 from adafuse_deploy.graph.plugin_graph import OPERATORS
 from adafuse_deploy.ops.domain import DOMAIN, VERSION
@@ -19,6 +18,13 @@ AUTO, NONE = "auto", "none"
 FILE_NAME = "libadafuse_tensorrt.so"
 ENVIRONMENT_VARIABLE = "ADAFUSE_TENSORRT_PLUGIN"
 """Names a library file to use instead of the installed one."""
+
+_LIBRARY = NativeLibrary(
+    "plugin library",
+    FILE_NAME,
+    ENVIRONMENT_VARIABLE,
+    "build it with 'make plugin', or build the engine with --plugins none",
+)
 
 PRECISIONS = ("fp32", "fp16")
 """What the library's kernels were compiled for."""
@@ -45,28 +51,8 @@ def find_plugins(wanted: str, backend: str, precision: str) -> Path | None:
             f"{precision}; leave out --plugins."
         )
     if wanted != AUTO:
-        return _existing(Path(wanted), "given with --plugins")
-    return _installed()
-
-
-def _installed() -> Path | None:
-    override = os.environ.get(ENVIRONMENT_VARIABLE)
-    if override:
-        return _existing(Path(override), f"named by {ENVIRONMENT_VARIABLE}")
-    for folder in adafuse_deploy.__path__:
-        candidate = Path(folder, "lib", FILE_NAME)
-        if candidate.is_file():
-            return candidate.absolute()
-    return None
-
-
-def _existing(path: Path, origin: str) -> Path:
-    if not path.is_file():
-        raise MissingDependencyError(
-            f"The plugin library {path}, {origin}, is not a file: build it with 'make plugin', or "
-            "build the engine with --plugins none."
-        )
-    return path.absolute()
+        return _LIBRARY.existing(wanted, "given with --plugins")
+    return _LIBRARY.find()
 
 
 def describe(library: Path, *, embedded: bool = False) -> OperatorLibrary:
@@ -81,7 +67,7 @@ def load_for(engine: Path, operators: OperatorLibrary, trt: ModuleType) -> None:
         MissingDependencyError: there is none.
         IncompatibleArtifactError: it is another one.
     """
-    library = _installed()
+    library = _LIBRARY.find()
     if library is None:
         raise MissingDependencyError(
             f"{engine} needs the plugin library {FILE_NAME}: build it with 'make plugin' and name "

@@ -46,8 +46,7 @@ class Stream:
         decay: float,
     ) -> None:
         config = metadata.config
-        # An LSTM has already combined the frames it has seen.
-        kind = consensus or ("last" if config.consensus == "lstm" else "mean")
+        kind = consensus or ("last" if config.accumulates else "mean")
         self.streams = streams
         self.state_bytes = stepper.state_bytes
         self.frames = np.zeros(streams, np.int64)
@@ -85,14 +84,14 @@ class Stream:
         policies = [action.astype(np.uint8)[:, None] for action in actions]
         # At the beginning nothing is missing, as after a frame that kept everything.
         before = self._policies or [np.zeros_like(policy) for policy in policies]
-        macs = self._counter.next_frames(policies, before)
+        macs = self._counter.next_frames(policies, before, self.streams)
         self._policies = policies
         self.frames += 1
         return Prediction(
             self._consensus.update(logits),
             logits[:, None],
             policies,
-            np.broadcast_to(macs, self.streams).copy(),
+            macs,
         )
 
     def classify(

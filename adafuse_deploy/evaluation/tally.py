@@ -13,6 +13,12 @@ from adafuse_deploy.core.prediction import Prediction
 from adafuse_deploy.evaluation.result import Evaluation, PolicyMix
 
 
+def check_some(videos: int) -> None:
+    """Raise :class:`InputError` if there is nothing to evaluate."""
+    if not videos:
+        raise InputError("There are no clips to evaluate; check the list.")
+
+
 class Tally:
     """Counts of hits, costs and actions.
 

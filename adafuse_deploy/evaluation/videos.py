@@ -16,7 +16,7 @@ from adafuse_deploy.core.prediction import Prediction
 from adafuse_deploy.core.progress import progress as show_progress
 from adafuse_deploy.data.labelled import LabelledVideo
 from adafuse_deploy.evaluation.result import Confusion, Evaluation
-from adafuse_deploy.evaluation.tally import Tally
+from adafuse_deploy.evaluation.tally import Tally, check_some
 from adafuse_deploy.evaluation.views import Views
 
 
@@ -62,8 +62,7 @@ def evaluate_videos(
         NotFiniteError: the network answers NaN or infinity.
     """
     views = views or Views()
-    if not videos:
-        raise InputError("There are no clips to evaluate; check the list.")
+    check_some(len(videos))
     config = subject.config
     tally = Tally(subject.layers, subject.gates, config.num_classes, config.num_segments)
     read = show_progress(

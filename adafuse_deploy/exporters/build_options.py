@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,14 @@ HARDWARE_COMPATIBILITY = {
     "same-compute-capability": "SAME_COMPUTE_CAPABILITY",
 }
 """What else than the GPU at hand an engine fits, and what TensorRT calls it."""
+
+
+def check_int8(graph: str | os.PathLike[str], precision: str) -> None:
+    """Raise :class:`InputError` if a quantised ``graph`` shall be built in another precision."""
+    if precision != "int8":
+        raise InputError(
+            f"{graph} is quantised and built in int8; for {precision} build from the float32 graph."
+        )
 
 
 @dataclass(frozen=True)

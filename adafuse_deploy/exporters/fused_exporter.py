@@ -14,6 +14,7 @@ from adafuse_deploy.core.errors import CheckFailed, InputError
 from adafuse_deploy.core.files import atomic_path, sha256
 from adafuse_deploy.core.metadata import GraphMetadata
 from adafuse_deploy.engines.onnxruntime_engine import OnnxRuntimeEngine
+from adafuse_deploy.exporters.build_options import check_int8
 from adafuse_deploy.graph.fuse.fuse import fuse
 from adafuse_deploy.graph.read import read_graph
 from adafuse_deploy.ops.domain import DOMAIN, VERSION
@@ -90,11 +91,7 @@ def lower(
 def _choose(wanted: str | None, given: str, graph: Path) -> str:
     """Return the precision to build in."""
     if given == "int8":
-        if wanted not in (None, "int8"):
-            raise InputError(
-                f"{graph} is quantised and built in int8; for {wanted} build from the float32 "
-                "graph."
-            )
+        check_int8(graph, wanted or given)
         return "int8"
     wanted = wanted or "fp32"
     if wanted == "int8":

@@ -18,7 +18,7 @@ from adafuse_deploy.engines.backends import BACKENDS, find_backend
 from adafuse_deploy.engines.plugin_library import describe, find_plugins
 from adafuse_deploy.engines.sidecar import Sidecar, sidecar_path
 from adafuse_deploy.engines.suffixes import ENGINES
-from adafuse_deploy.exporters.build_options import BuildOptions
+from adafuse_deploy.exporters.build_options import BuildOptions, check_int8
 from adafuse_deploy.graph.half_precision import HALVES, to_half
 from adafuse_deploy.graph.plugin_graph import for_plugins
 from adafuse_deploy.graph.read import inlined, read_graph
@@ -111,11 +111,7 @@ def _check_precision(
 ) -> None:
     """Refuse a precision that does not follow from the graph and what there is to observe."""
     if metadata.precision == "int8":
-        if precision != "int8":
-            raise InputError(
-                f"{graph} is quantised and built in int8; for {precision} build from the float32 "
-                "graph."
-            )
+        check_int8(graph, precision)
         if clips:
             raise InputError(f"{graph} is quantised already; leave out --data.")
         if metadata.calibration.get("activations") != "int8":

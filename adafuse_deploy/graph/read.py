@@ -25,9 +25,7 @@ def read_graph(path: str | os.PathLike[str]) -> tuple[onnx.ModelProto, GraphMeta
     import onnx
     from google.protobuf.message import DecodeError
 
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"There is no graph {path}; make it with 'adafuse-deploy export'.")
+    path = _existing(path)
     try:
         model = onnx.load(path)
     except (DecodeError, onnx.checker.ValidationError) as error:
@@ -37,6 +35,13 @@ def read_graph(path: str | os.PathLike[str]) -> tuple[onnx.ModelProto, GraphMeta
     )
     _check_finite(model, path)
     return model, metadata
+
+
+def _existing(path: str | os.PathLike[str]) -> Path:
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"There is no graph {path}; make it with 'adafuse-deploy export'.")
+    return path
 
 
 def _check_finite(model: onnx.ModelProto, path: Path) -> None:
@@ -60,9 +65,7 @@ def read_metadata(path: str | os.PathLike[str]) -> GraphMetadata:
     Raises:
         InputError, IncompatibleArtifactError: as for :func:`read_graph`.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"There is no graph {path}; make it with 'adafuse-deploy export'.")
+    path = _existing(path)
     try:
         with open(path, "rb") as file:
             props = metadata_props(file)

@@ -206,10 +206,10 @@ def _entry(content: Any, source: str) -> tuple[dict[str, Tensor], tuple[str, ...
         if found:
             left_out = tuple(name for name in found[1:] if name in _AVERAGES)
             content = content[found[0]]
-    if not isinstance(content, dict) or not content or not all(isinstance(k, str) for k in content):
-        raise InputError(f"{source} holds no state_dict; give a file of weights.")
-    others = [name for name, value in content.items() if not isinstance(value, Tensor)]
-    if len(others) == len(content):
+    entries = content if isinstance(content, dict) else {}
+    others = [name for name, value in entries.items() if not isinstance(value, Tensor)]
+    # An empty one is none either.
+    if len(others) == len(entries) or not all(isinstance(name, str) for name in entries):
         raise InputError(f"{source} holds no state_dict; give a file of weights.")
     if others:
         kind = type(content[others[0]])

@@ -49,7 +49,7 @@ class VideoRecognizer(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = BNInception(config) if config.backbone == "bninception" else ResNet(config)
-        consensus = LSTMConsensus if config.consensus == "lstm" else AverageConsensus
+        consensus = LSTMConsensus if config.accumulates else AverageConsensus
         self.consensus = consensus(config, self.backbone.channels)
         self._layers: dict[int, list[Layer]] = {}
 
@@ -112,12 +112,12 @@ class VideoRecognizer(nn.Module):
         finally:
             self.train(was_training)
         policies = [policy.cpu().numpy().astype(np.uint8) for policy in output.policies]
-        macs = clip_macs(self.layers(frames.shape[-1]), policies, frames.shape[1])
+        layers = self.layers(frames.shape[-1])
         return Prediction(
             output.logits.float().cpu().numpy(),
             output.frame_logits.float().cpu().numpy(),
             policies,
-            np.broadcast_to(macs, len(frames)).copy(),
+            clip_macs(layers, policies, frames.shape[1], len(frames)),
         )
 
     def gate_names(self) -> list[str]:

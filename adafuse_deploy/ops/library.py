@@ -9,9 +9,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import adafuse_deploy
 from adafuse_deploy.core.errors import InputError, MissingDependencyError
 from adafuse_deploy.core.files import sha256
+from adafuse_deploy.core.native_library import NativeLibrary
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -23,6 +23,14 @@ _CONFIG_ENTRY = "adafuse.operator_library"
 """The entry of session options that says which library they have."""
 
 
+_LIBRARY = NativeLibrary(
+    "operator library",
+    FILE_NAME,
+    ENVIRONMENT_VARIABLE,
+    "correct the path or leave it out to use the installed library",
+)
+
+
 def operator_library_path() -> Path:
     """Return the absolute path of the operator library.
 
@@ -32,19 +40,14 @@ def operator_library_path() -> Path:
     Raises:
         MissingDependencyError: there is no such file.
     """
-    override = os.environ.get(ENVIRONMENT_VARIABLE)
-    if override:
-        return _existing(Path(override), f"named by {ENVIRONMENT_VARIABLE}")
-    # An editable install has two folders: the sources and, for what was built, site-packages.
-    candidates = [Path(folder, "lib", FILE_NAME) for folder in adafuse_deploy.__path__]
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate.absolute()
-    raise MissingDependencyError(
-        f"The operator library {FILE_NAME} is not installed in {candidates[0].parent}: install "
-        "adafuse-deploy again with pip, which builds it with a C++ compiler, or run without it "
-        "(operator_library=False)."
-    )
+    found = _LIBRARY.find()
+    if found is None:
+        raise MissingDependencyError(
+            f"The operator library {FILE_NAME} is not installed in "
+            f"{_LIBRARY.places()[0].parent}: install adafuse-deploy again with pip, which builds "
+            "it with a C++ compiler, or run without it (operator_library=False)."
+        )
+    return found
 
 
 def register(
@@ -62,7 +65,7 @@ def register(
         MissingDependencyError: the library does not exist or cannot be loaded.
         InputError: the options have another operator library already.
     """
-    library = operator_library_path() if path is None else _existing(Path(path), "given")
+    library = operator_library_path() if path is None else _LIBRARY.existing(path, "given")
     registered = _registered(session_options)
     if registered is not None:
         if Path(registered).samefile(library):
@@ -95,12 +98,3 @@ def _registered(session_options: onnxruntime.SessionOptions) -> str | None:
 def library_hash(path: str | os.PathLike[str]) -> str:
     """Return the SHA-256 of a library file, which engines record, as 64 hexadecimal digits."""
     return sha256(path)
-
-
-def _existing(path: Path, origin: str) -> Path:
-    if not path.is_file():
-        raise MissingDependencyError(
-            f"The operator library {path}, {origin}, is not a file: correct the path or leave it "
-            "out to use the installed library."
-        )
-    return path.absolute()

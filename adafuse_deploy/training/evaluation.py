@@ -7,11 +7,10 @@ import torch
 import torch.distributed as dist
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.core.finite import check_logits
 from adafuse_deploy.core.progress import progress as show_progress
 from adafuse_deploy.evaluation.result import Evaluation
-from adafuse_deploy.evaluation.tally import Tally
+from adafuse_deploy.evaluation.tally import Tally, check_some
 from adafuse_deploy.models.forward import Decide
 from adafuse_deploy.models.gate import argmax
 from adafuse_deploy.models.gate import sampled as sampled_policies
@@ -47,8 +46,7 @@ def evaluate(
         NotFiniteError: the network answers NaN or infinity.
     """
     size = len(dataset)  # type: ignore[arg-type]
-    if size == 0:
-        raise InputError("There are no clips to evaluate; check the list.")
+    check_some(size)
     rank, processes = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     generator = torch.Generator().manual_seed(seed * processes + rank)
     decide: Decide = sampled_policies(generator) if sampled else argmax

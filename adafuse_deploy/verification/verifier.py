@@ -23,6 +23,15 @@ TIMED_BATCHES = 8
 """How many batches the latency is measured on, in turn: the cost depends on the policies."""
 
 
+def check_batch(clips: int, batch: int) -> None:
+    """Raise :class:`InputError` if there are fewer clips than a batch has."""
+    if clips < batch:
+        raise InputError(
+            f"There are {clips} clips, fewer than a batch of {batch}; give more clips or a smaller "
+            "--batch."
+        )
+
+
 def verify(
     model: VideoRecognizer,
     engines: Mapping[str, Engine],
@@ -55,6 +64,7 @@ def verify(
     """
     if not engines:
         raise InputError("There is nothing to verify: no backend of those asked for can run here.")
+    check_batch(len(clips), batch)
     for name, engine in engines.items():
         check_same_network(model, name, engine)
     trained, reference = TorchReference(model), Comparison()
@@ -80,11 +90,6 @@ def verify(
                 comparisons[name].add(trained, frames, expected, got, labels)
         if len(timed) < TIMED_BATCHES and len(frames) == batch:
             timed.append(frames)
-    if not timed:
-        raise InputError(
-            f"There are {len(clips)} clips, fewer than a batch of {batch}; give more clips or a "
-            "smaller --batch."
-        )
     calls = {
         name: _in_turn(engine, timed) for name, engine in engines.items() if name not in not_finite
     }
