@@ -60,7 +60,9 @@ def _dequantize_weight(graph: ir.Graph, weight: ir.Value) -> ir.Node:
     parts = {"int8": values, "scale": scale, "zero": np.zeros(len(values), np.int8)}
     inputs = [add_constant(graph, f"{name}_{part}", array) for part, array in parts.items()]
     node = make_node("DequantizeLinear", inputs, [name], axis=0)
-    weight.replace_all_uses_with(node.outputs[0])
+    (whole,) = node.outputs
+    whole.type, whole.shape = weight.type, weight.shape
+    weight.replace_all_uses_with(whole)
     del graph.initializers[name]
     return node
 
