@@ -1,1 +1,1 @@
-"""Running networks: one interface, one file for each runtime, and the building of engines."""
+"""Running networks: one interface, and one file for each runtime."""

@@ -1,1 +1,1 @@
-"""From PyTorch networks to portable ONNX graphs."""
+"""Files that are made, checked and only then written: graphs, and engines of TensorRT."""

@@ -1,1 +1,1 @@
-"""The two conditional convolutions, for PyTorch, for ONNX and for ONNX Runtime."""
+"""The conditional convolutions, for PyTorch, for ONNX and for ONNX Runtime."""

@@ -1,1 +1,1 @@
-"""Post-training INT8: standard Q/DQ graphs that every runtime can read."""
+"""INT8 in standard operators: what is quantised, and Q/DQ nodes put in and taken out."""
