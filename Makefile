@@ -33,7 +33,7 @@ FLOOR_TESTS := tests/exporters/test_onnx_exporter.py tests/engines/test_classify
 	tests/native/test_library.py tests/engines/test_streams.py tests/exporters/test_quantize.py tests/ops/test_function_bodies.py tests/test_cli.py
 floors:  ## Test what runs with the oldest versions that pyproject.toml allows
 	test -x build/floors/bin/python || $(PYTHON) -m venv build/floors
-	build/floors/bin/pip install --quiet --constraint constraints-floor.txt --editable '.[openvino]' pytest
+	build/floors/bin/pip install --quiet --constraint constraints-floor.txt --editable '.[openvino,train]' pytest
 	build/floors/bin/python -m pytest $(FLOOR_TESTS)
 
 lint: install  ## Check form and types

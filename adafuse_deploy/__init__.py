@@ -4,7 +4,8 @@
     print(engine.classify("video.mp4").best)
 
 The names in ``__all__`` are the public surface; they load on first use, so importing the package is
-quick and needs none of the runtimes.
+quick and needs none of the runtimes.  One whose packages are not installed raises
+:class:`MissingDependencyError`, which names what to install.
 """
 
 from __future__ import annotations
@@ -104,7 +105,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'adafuse_deploy' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"adafuse_deploy.{_HOME[name]}"), name)
+    from adafuse_deploy.core.packages import explained
+
+    with explained():
+        return getattr(importlib.import_module(f"adafuse_deploy.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -17,6 +17,7 @@ import click
 from adafuse_deploy import __version__
 from adafuse_deploy.commands.output import plain_warnings
 from adafuse_deploy.core.errors import AdaFuseError
+from adafuse_deploy.core.packages import explained
 from adafuse_deploy.core.process import OutputLost, clean_exit, guarded_output
 
 PROGRAM = "adafuse-deploy"
@@ -119,7 +120,8 @@ def _run(words: list[str]) -> int:
     """Run the command line and return the exit code; errors are one sentence."""
     try:
         # The words go along as the context's object: a checkpoint records the command it came from.
-        adafuse_deploy.main(words, prog_name=PROGRAM, obj=words, standalone_mode=False)
+        with explained():
+            adafuse_deploy.main(words, prog_name=PROGRAM, obj=words, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code

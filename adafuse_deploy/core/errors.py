@@ -32,8 +32,11 @@ class NotFiniteError(AdaFuseError):
     """A network answered finite input with NaN or infinity (exit code 1)."""
 
 
-class MissingDependencyError(AdaFuseError):
-    """An optional runtime, package or operator library is not installed (exit code 3)."""
+class MissingDependencyError(AdaFuseError, ImportError):
+    """An optional runtime, package or operator library is not installed (exit code 3).
+
+    It is an :class:`ImportError` too, for programs that try a name and do without it.
+    """
 
     exit_code = 3
 

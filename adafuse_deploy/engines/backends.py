@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from adafuse_deploy.core.errors import InputError, MissingDependencyError
+from adafuse_deploy.core.packages import PACKAGES
 
 
 @dataclass(frozen=True)
@@ -15,21 +16,27 @@ class Backend:
 
     Attributes:
         name: as in ``--backend`` and in sidecars.
-        title: as its makers write it.
         module: what Python imports.
         witness: a name that only a working installation has; type stubs install the bare module.
-        package: what to give to pip.
         enables: what it is good for, for doctor.
         builds: it runs engines that build-engine makes, rather than graphs or checkpoints.
     """
 
     name: str
-    title: str
     module: str
     witness: str
-    package: str
     enables: str
     builds: bool = False
+
+    @property
+    def title(self) -> str:
+        """As its makers write it."""
+        return PACKAGES[self.module].title if self.module in PACKAGES else "ONNX Runtime"
+
+    @property
+    def package(self) -> str:
+        """What to give to pip."""
+        return PACKAGES[self.module].requirement if self.module in PACKAGES else self.module
 
     def load(self) -> ModuleType:
         """Import the runtime.
@@ -42,8 +49,10 @@ class Backend:
             module = importlib.import_module(self.module)
             getattr(module, self.witness)
         except (ImportError, OSError, AttributeError) as error:
+            absent = isinstance(error, ModuleNotFoundError) and error.name == self.module
+            reason = "" if absent else f" ({error})"
             raise MissingDependencyError(
-                f"{self.title} is not installed here ({error}): install it with "
+                f"{self.title} is not installed here{reason}: install it with "
                 f"pip install '{self.package}', or use another backend: {self._alternatives()}."
             ) from error
         return module
@@ -76,44 +85,34 @@ BACKENDS = {
     for backend in (
         Backend(
             "onnxruntime",
-            "ONNX Runtime",
             "onnxruntime",
             "InferenceSession",
-            "onnxruntime",
             "runs model.onnx, on CPUs with our conditional kernels",
         ),
         Backend(
             "openvino",
-            "OpenVINO",
             "openvino",
             "Core",
-            "adafuse-deploy[openvino]",
             "runs model.onnx as a dense network",
         ),
         Backend(
             "tensorrt",
-            "TensorRT",
             "tensorrt",
             "Builder",
-            "adafuse-deploy[tensorrt]",
             "builds engines for the NVIDIA GPU at hand",
             builds=True,
         ),
         Backend(
             "tensorrt-rtx",
-            "TensorRT for RTX",
             "tensorrt_rtx",
             "Builder",
-            "adafuse-deploy[tensorrt-rtx]",
             "builds engines ahead of time for chosen NVIDIA GPUs",
             builds=True,
         ),
         Backend(
             "torch",
-            "PyTorch",
             "torch",
             "Tensor",
-            "torch",
             "runs checkpoints",
         ),
     )

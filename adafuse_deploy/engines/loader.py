@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.engines.backends import BACKENDS
 from adafuse_deploy.engines.engine import Engine
 from adafuse_deploy.engines.suffixes import CHECKPOINTS, ENGINES, GRAPHS
 
@@ -55,6 +56,8 @@ def load_engine(
     if path.suffix in CHECKPOINTS:
         from adafuse_deploy.core.files import sha256
         from adafuse_deploy.engines.pytorch_engine import TorchEngine
+
+        BACKENDS["torch"].load()
         from adafuse_deploy.models.checkpoint import load_model
 
         model = load_model(path)

@@ -10,11 +10,14 @@ convolution; AdaFuse's shift the input of a downsampling shortcut too.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adafuse_deploy.core.config import BACKBONES, ModelConfig, preprocessing_for
 from adafuse_deploy.core.errors import InputError
-from adafuse_deploy.models.recognizer import VideoRecognizer
+from adafuse_deploy.core.packages import explained
+
+if TYPE_CHECKING:
+    from adafuse_deploy.models.recognizer import VideoRecognizer
 
 # The paper's networks share policy networks and bound their size, except with gates in the last
 # stage only (public training scripts) and on BN-Inception (14.5 M parameters).
@@ -72,8 +75,16 @@ def model_config(name: str, *, size: int = 224, **overrides: Any) -> ModelConfig
 
 
 def create_model(name: str, **overrides: Any) -> VideoRecognizer:
-    """Build a registered model with random weights; arguments as in :func:`model_config`."""
-    return VideoRecognizer(model_config(name, **overrides))
+    """Build a registered model with random weights; arguments as in :func:`model_config`.
+
+    Raises:
+        InputError: see :func:`model_config`.
+        MissingDependencyError: PyTorch is not installed.
+    """
+    config = model_config(name, **overrides)
+    with explained():
+        from adafuse_deploy.models.recognizer import VideoRecognizer
+    return VideoRecognizer(config)
 
 
 def dense_counterpart(config: ModelConfig) -> ModelConfig:

@@ -11,6 +11,7 @@ from typing import Any
 
 from adafuse_deploy.core.errors import InputError, MissingDependencyError
 from adafuse_deploy.core.files import check_target, write_text
+from adafuse_deploy.core.packages import PACKAGES
 from adafuse_deploy.models.pickles import load_pickle, write_pickle
 
 STATE_FORMAT = "adafuse-deploy training state"
@@ -157,7 +158,7 @@ def event_writer() -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise MissingDependencyError(
-            "TensorBoard is not installed; run `pip install tensorboard`, or leave out "
-            "--tensorboard and read the CSV log."
+            f"TensorBoard is not installed: pip install '{PACKAGES['tensorboard'].requirement}', "
+            "or leave out --tensorboard and read the CSV log."
         ) from error
     return SummaryWriter

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.util
+import importlib
 import os
 import re
 import subprocess
@@ -23,6 +23,7 @@ import click
 from adafuse_deploy.core.errors import AdaFuseError, InputError, MissingDependencyError
 from adafuse_deploy.core.files import atomic_path, write_text
 from adafuse_deploy.core.json_text import json_text
+from adafuse_deploy.core.packages import PACKAGES, explained
 from adafuse_deploy.core.process import clean_exit
 from adafuse_deploy.ops.triton.variants import Variant, all_variants
 
@@ -112,16 +113,14 @@ def _compile(variant: Variant, target: int, output: Path) -> tuple[str, dict[str
 
 def check_tools(targets: Sequence[int]) -> None:
     """Raise what :func:`compile_variants` says if something that it takes is missing."""
-    if importlib.util.find_spec("triton") is None:
-        raise MissingDependencyError(
-            "Triton is not installed: pip install 'adafuse-deploy[gpu-kernels]'."
-        )
+    with explained():
+        importlib.import_module("triton")
     if os.environ.get("TRITON_INTERPRET", "0") not in ("", "0"):
         raise InputError("Triton cannot compile while TRITON_INTERPRET is set; unset it.")
     if min(targets) < BLACKWELL and _assembler() is None:
         raise MissingDependencyError(
             "The assembler of CUDA 12.6 is not installed: pip install "
-            "'adafuse-deploy[gpu-kernels]', or name a ptxas in TRITON_PTXAS_PATH."
+            f"'{PACKAGES['triton'].requirement}', or name a ptxas in TRITON_PTXAS_PATH."
         )
 
 
