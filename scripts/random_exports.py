@@ -13,6 +13,7 @@ them, and how many networks a rule without ties (every decision equal) would hav
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,15 +22,15 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-import onnx
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from adafuse_deploy.compare.check import LIMITS
 from adafuse_deploy.compare.output_error import relative_error
 from adafuse_deploy.compare.reference import TIE, Reference
 from adafuse_deploy.compare.torch_reference import TorchReference
 from adafuse_deploy.core.errors import CheckFailed
-from adafuse_deploy.core.metadata import GraphMetadata
 from adafuse_deploy.engines.engine import Engine
 from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.exporters import onnx_exporter
@@ -38,6 +39,7 @@ from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.models.gate import PolicyNetwork
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import create_model
+from tests.traces import SharedTraces
 
 Shape = tuple[str, str, dict[str, Any]]
 SHAPES: list[Shape] = [
@@ -137,32 +139,6 @@ def examine(model: VideoRecognizer, mode: str, folder: Path) -> Found:
     return found
 
 
-class Tracing:
-    """Traces every shape once: all of its networks have the same graph, with other weights."""
-
-    def __init__(self) -> None:
-        self._trace = onnx_exporter._trace
-        self._graphs: dict[str, onnx.ModelProto] = {}
-
-    def __call__(self, model: VideoRecognizer, metadata: GraphMetadata) -> onnx.ModelProto:
-        shape = f"{metadata.mode} {metadata.config}"
-        if shape not in self._graphs:
-            self._graphs[shape] = self._trace(model, metadata)
-        filled = onnx.ModelProto()
-        filled.CopyFrom(self._graphs[shape])
-        weights = {f"model.{name}": value for name, value in model.state_dict().items()}
-        named = [weights[t.name] for t in filled.graph.initializer if t.name in weights]
-        # A layer that gates share has several names, of which the graph has one.
-        if {w.data_ptr() for w in weights.values()} - {w.data_ptr() for w in named}:
-            return self._trace(model, metadata)  # the graph has some in another form
-        for tensor in filled.graph.initializer:
-            if tensor.name in weights:
-                values = weights[tensor.name].numpy()
-                assert values.shape == tuple(tensor.dims)
-                tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
-        return filled
-
-
 def _report(index: int, seed: int, shapes: Sequence[Shape]) -> Found:
     """Examine a network and print a line."""
     name, mode, settings = shapes[index // 2 % len(shapes)]  # each with either kind of gate
@@ -186,10 +162,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the first network's weights")
     parser.add_argument("--shapes", type=int, default=len(SHAPES), help="the first so many only")
     options = parser.parse_args(arguments)
-    with patch.object(onnx_exporter, "_trace", Tracing()):
-        results = [
-            _report(index, options.seed, SHAPES[: options.shapes]) for index in range(options.count)
-        ]
+    with tempfile.TemporaryDirectory(prefix="adafuse-traces-") as folder:
+        traces = SharedTraces(onnx_exporter._trace, Path(folder))
+        with patch.object(onnx_exporter, "_trace", traces):
+            results = [
+                _report(index, options.seed, SHAPES[: options.shapes])
+                for index in range(options.count)
+            ]
     refused = sum(bool(found.refused) for found in results)
     tied = sum(found.flips > 0 for found in results)
     without = sum(found.refused_without_ties for found in results)

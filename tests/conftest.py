@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import stat
 import sys
@@ -12,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 import torch
 from PIL import Image
 
 from adafuse_deploy.core.metadata import GraphMetadata
+from adafuse_deploy.exporters import onnx_exporter
 from adafuse_deploy.models.gate import PolicyNetwork
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import create_model
 from tests.nvidia import FakeDriver, FakeTensorRT
+from tests.traces import SharedTraces
 
 torch.set_num_threads(1)
 
@@ -37,31 +36,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def traced_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Let exports of one network with the same weights share a trace, which takes ten seconds.
-
-    The traces lie in a folder that all processes of a test run share; every run makes its own.
-    """
-    from adafuse_deploy.exporters import onnx_exporter
-
-    trace = onnx_exporter._trace
+    """Let exports of networks of one shape share a trace, in all processes of a test run."""
     folder = tmp_path_factory.getbasetemp()
     folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
-
-    def remember(model: VideoRecognizer, metadata: GraphMetadata) -> onnx.ModelProto:
-        about = json.dumps([model.config.to_dict(), metadata.mode, metadata.input_shape])  # noqa: TID251
-        digest = hashlib.sha256(about.encode())
-        for name, tensor in model.state_dict().items():
-            digest.update(name.encode() + tensor.numpy().tobytes())
-        path = folder / f"trace-{digest.hexdigest()}.onnx"
-        if not path.is_file():
-            proto = trace(model, metadata)
-            part = path.with_suffix(f".{os.getpid()}")
-            part.write_bytes(proto.SerializeToString())
-            os.replace(part, path)
-        return onnx.load(path)
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(onnx_exporter, "_trace", remember)
+        patch.setattr(onnx_exporter, "_trace", SharedTraces(onnx_exporter._trace, folder))
         yield
 
 
@@ -87,6 +66,7 @@ def enliven(model: VideoRecognizer, seed: int = 0) -> VideoRecognizer:
             torch.nn.init.normal_(module.bias, 0, 0.1, generator)
         if isinstance(module, torch.nn.Linear) and module.out_features == model.config.num_classes:
             torch.nn.init.normal_(module.weight, 0, 0.1, generator)
+            torch.nn.init.normal_(module.bias, 0, 0.1, generator)
     return model.eval()
 
 
