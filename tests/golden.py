@@ -1,9 +1,10 @@
-"""Reference data of the public AdaFuse code for six configurations.
+"""Reference data of the public AdaFuse code and of dense networks.
 
 The weights are a function of key and shape.  Two configurations (:data:`FULL`) have every output
-and weights chosen so that no decision is close; of the other four (:data:`OTHERS`) the file holds
+and weights chosen so that no decision is close; of four others (:data:`OTHERS`) the file holds
 what the public code computed from the same weights, with argmax policies: ``policies`` (all gates
-one after the other, our numbering), ``frame_logits`` and ``saved_gflops`` (upper bound, real).
+one after the other, our numbering), ``frame_logits`` and ``saved_gflops`` (upper bound, real);
+:data:`VARIANTS` are networks of other options, :data:`DENSE` those without gates.
 """
 
 from __future__ import annotations
