@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from adafuse_deploy.models.registry import model_names
 from tests.golden import write_official
 from tests.support import run_cli
 
+ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "onnx", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "av", "polygraphy")
 FILE_OPTIONS = {
     *("checkpoint", "classes", "data", "engines", "file", "folder", "graph", "init"),
@@ -49,10 +51,13 @@ for verb in [None, *VERBS]:
     assert done.returncode == 0, done.stderr
 
 
-def test_every_verb_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_verbs_are_those_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli("--help") == 0
-    shown = capsys.readouterr().out
-    assert all(f"  {verb} " in shown for verb in VERBS)
+    shown = capsys.readouterr().out.partition("Verbs:")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| ((?:`[a-z-]+`(?:, )?)+) \|", (ROOT / "README.md").read_text(), re.M)
+    documented = re.findall(r"`([a-z-]+)`", " ".join(rows))
+    assert len(documented) > 10
+    assert set(re.findall(r"^  ([a-z-]+) ", shown, re.M)) == set(documented)
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["export"], ["export", "a.pt"], ["--what"]])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +36,14 @@ class Times:
             )
 
 
+def busy_seconds() -> float:
+    """Return the processors' busy time since the machine started; 0 where nobody counts it."""
+    if not _STAT.exists():
+        return 0.0
+    user, nice, system = _STAT.read_text().split(maxsplit=4)[1:4]
+    return (int(user) + int(nice) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 def time_in_turn(
     contenders: Sequence[Contender],
     *,
@@ -44,6 +52,7 @@ def time_in_turn(
     max_seconds: float,
     max_disturbance: float,
     progress: bool = False,
+    busy_seconds: Callable[[], float] = busy_seconds,
 ) -> list[Times]:
     """Run the contenders in turn until each has ``rounds`` undisturbed samples.
 
@@ -56,6 +65,7 @@ def time_in_turn(
         max_disturbance: processors that other programs may keep busy during a run; a run with more
             is dropped.
         progress: show how far it is on standard error.
+        busy_seconds: how long all processors were busy so far.
     """
     for _ in range(warmup):
         for contender in contenders:
@@ -68,21 +78,13 @@ def time_in_turn(
                 break
             bar.update(done - bar.n)
             for contender, entry in zip(contenders, times, strict=True):
-                before = _busy_seconds()
+                before = busy_seconds()
                 start = time.perf_counter()
                 sample = contender.run()
                 elapsed = time.perf_counter() - start
-                others = _busy_seconds() - before - sample.cpu_seconds
+                others = busy_seconds() - before - sample.cpu_seconds
                 if others / elapsed > max_disturbance:
                     entry.dropped += 1
                 else:
                     entry.milliseconds.append(1e3 * sample.seconds)
     return times
-
-
-def _busy_seconds() -> float:
-    """Return the processors' busy time since the machine started; 0 where nobody counts it."""
-    if not _STAT.exists():
-        return 0.0
-    user, nice, system = _STAT.read_text().split(maxsplit=4)[1:4]
-    return (int(user) + int(nice) + int(system)) / os.sysconf("SC_CLK_TCK")

@@ -25,7 +25,8 @@ from adafuse_deploy.benchmark.peers import (
     choose_peers,
     engine_precision,
 )
-from adafuse_deploy.benchmark.rounds import Times, time_in_turn
+from adafuse_deploy.benchmark.report import Costs, compare_times
+from adafuse_deploy.benchmark.rounds import time_in_turn
 from adafuse_deploy.core.config import ModelConfig
 from adafuse_deploy.core.cost import clip_macs, dense_macs
 from adafuse_deploy.core.errors import InputError
@@ -134,21 +135,17 @@ def run_benchmark(
             for contender in contenders
         ]
         fused = bool(read_metadata(jobs[0].path).portable_name)
-    report = _report(options, [job.name for job in jobs], times, resources, costs)
+    entries = [
+        {"name": job.name, "precision": options.precision, **used}
+        for job, used in zip(jobs, resources, strict=True)
+    ]
+    report = {**compare_times(entries, times, costs), **_circumstances(options, present)}
     report["ours"]["fused"] = fused
     report["missing"] = missing
     if isinstance(network, RealPolicies):
         report["model"] = network.graph.name
         del report["policy_mix"]
     return report
-
-
-@dataclass(frozen=True)
-class _Costs:
-    """Multiply-accumulates per clip, of the dense network and under the policies."""
-
-    dense: int
-    adaptive: float
 
 
 def _prepare(
@@ -158,7 +155,7 @@ def _prepare(
     instruction_sets: list[str],
     options: BenchmarkOptions,
     folder: Path,
-) -> tuple[list[Job], _Costs]:
+) -> tuple[list[Job], Costs]:
     """Write what every contender runs, ours first."""
     import torch
 
@@ -192,7 +189,7 @@ def _prepare(
         precision = engine_precision(name, options.precision, instruction_sets)
         path = folder / f"dense{PEERS[name].suffix}"
         jobs.append(Job(name, path, name, precision=precision, **common))
-    return jobs, _Costs(dense_macs(dense.layers, config.num_segments), adaptive)
+    return jobs, Costs(dense_macs(dense.layers, config.num_segments), adaptive)
 
 
 def _quantize(graph: Path) -> None:
@@ -282,41 +279,11 @@ def _real(network: RealPolicies, options: BenchmarkOptions, target: Path, inputs
         return float(np.mean([engine.run(clip[None]).macs.mean() for clip in clips]))
 
 
-def _report(
-    options: BenchmarkOptions,
-    names: Sequence[str],
-    times: Sequence[Times],
-    resources: Sequence[dict[str, float]],
-    costs: _Costs,
-) -> dict[str, Any]:
-    for name, entry in zip(names, times, strict=True):
-        entry.check(name, "runs")
-    engines: list[dict[str, Any]] = [
-        {
-            "name": name,
-            "precision": options.precision,
-            **_percentiles(entry.milliseconds),
-            **used,
-            "samples": len(entry.milliseconds),
-            "dropped": entry.dropped,
-        }
-        for name, entry, used in zip(names, times, resources, strict=True)
-    ]
-    ours, *peers = engines
-    best = min(peers, key=lambda peer: peer["p50_ms"])
-    speedup = best["p50_ms"] / ours["p50_ms"]
+def _circumstances(options: BenchmarkOptions, peers: Sequence[str]) -> dict[str, Any]:
+    """What was asked for, and of which machine and versions."""
     skip, reuse, keep = options.mix
     return {
-        "ours": ours,
-        "peers": peers,
-        "best_peer": best["name"],
         "policy_mix": {"skip": skip, "reuse": reuse, "keep": keep},
-        "macs_dense": costs.dense,
-        "macs_adaptive": round(costs.adaptive),
-        "speedup": speedup,
-        "realised": speedup * costs.adaptive / costs.dense,
-        "samples": min(len(entry.milliseconds) for entry in times),
-        "dropped": sum(entry.dropped for entry in times),
         "threads": options.threads,
         "clips": options.clips,
         "isa": options.isa or "native",
@@ -326,13 +293,7 @@ def _report(
             "adafuse-deploy": __version__,
             **{
                 peer: find_backend(peer).version()
-                for peer in dict.fromkeys(("onnxruntime", *names[1:]))
+                for peer in dict.fromkeys(("onnxruntime", *peers))
             },
         },
     }
-
-
-def _percentiles(milliseconds: list[float]) -> dict[str, float]:
-    points = (25, 50, 75, 90)
-    values = np.percentile(milliseconds, points)
-    return {f"p{point}_ms": float(value) for point, value in zip(points, values, strict=True)}

@@ -1,4 +1,6 @@
 // The conditional convolution on every instruction set of this processor against the definition.
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -11,7 +13,7 @@
 #include <vector>
 
 #include "operators/conditional_conv.h"
-#include "tests/check.h"
+#include "tests/close.h"
 #include "tests/parallel.h"
 #include "tests/reference.h"
 
@@ -144,9 +146,9 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 void check_result(const Case& c, const GemmKernel& kernel) {
   const std::vector<float> output = c.run(kernel);
   const std::vector<double> expected = c.expected();
-  CHECK(output.size() == expected.size());
+  REQUIRE(output.size() == expected.size());
   for (std::size_t i = 0; i < output.size(); ++i) {
-    CHECK(std::abs(output[i] - expected[i]) <= c.tolerance());  // false for NaN
+    CHECK_CLOSE(output[i], expected[i], c.tolerance());
   }
 }
 
@@ -259,9 +261,9 @@ void computes_only_what_is_needed(const GemmKernel& kernel) {
 
 }  // namespace
 
-int main() {
+TEST_CASE("conditional convolutions on NCHW") {
   for (const GemmKernel* kernel : gemm_kernels()) {
-    std::printf("%s\n", to_string(kernel->instruction_set));
+    INFO(to_string(kernel->instruction_set));
     equals_the_definition(*kernel);
     handles_every_number_of_channels_and_pixels(*kernel);
     handles_uniform_policies(*kernel);

@@ -1,7 +1,8 @@
 // NhwcConv and pool_nhwc() against the operators' definition, in double precision.
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <cstring>
 #include <random>
 #include <vector>
@@ -9,7 +10,7 @@
 #include "layout/compact_nhwc.h"
 #include "operators/nhwc_conv.h"
 #include "operators/nhwc_pool.h"
-#include "tests/check.h"
+#include "tests/close.h"
 #include "tests/parallel.h"
 #include "tests/reference.h"
 
@@ -126,8 +127,8 @@ void store(const Features& features, const Size& size, std::size_t border, Preci
 // Integers are the nearest ones, up to ties; false for NaN.
 void check_close(double got, double expected, Precision precision) {
   const double relative = precision == Precision::kFloat32 ? 2e-5 : 1e-2;
-  CHECK(std::abs(got - expected) <=
-        (precision == Precision::kInt8 ? 0.501 : relative * (1 + std::abs(expected))));
+  CHECK_CLOSE(got, expected,
+              (precision == Precision::kInt8 ? 0.501 : relative * (1 + std::abs(expected))));
 }
 
 // Compares everything that is stored, the border and the means, which are in units of `scale`.
@@ -150,11 +151,12 @@ void check_frames(const Features& expected, const Size& size, std::size_t border
       }
     }
     for (std::size_t edge = 0; edge < border * layout.row_pitch(); ++edge) {
-      CHECK(frame[edge] == 0 && frame[layout.frame_pitch() - 1 - edge] == 0);
+      CHECK_CLOSE(frame[edge], 0, 0);
+      CHECK_CLOSE(frame[layout.frame_pitch() - 1 - edge], 0, 0);
     }
   }
   const std::vector<double> fused = expected.fused(size);
-  CHECK(pooled.size() * plane == fused.size());
+  REQUIRE(pooled.size() * plane == fused.size());
   for (std::size_t i = 0; i < pooled.size(); ++i) {
     double total = 0;
     for (std::size_t p = 0; p < plane; ++p) {
@@ -417,12 +419,11 @@ void pooling_equals_the_definition(const IgemmKernel& kernel) {
 }  // namespace
 }  // namespace adafuse
 
-int main() {
+TEST_CASE("convolutions and pooling on NHWC") {
   using namespace adafuse;
   for (const Precision precision : {Precision::kFloat32, Precision::kBFloat16, Precision::kInt8}) {
     for (const IgemmKernel* kernel : igemm_kernels(precision)) {
-      std::printf("%s, %zu bytes a value\n", to_string(kernel->instruction_set),
-                  value_bytes(precision));
+      INFO(to_string(kernel->instruction_set), ", ", value_bytes(precision), " bytes a value");
       convolutions_equal_the_definition(*kernel);
       convolutions_handle_uniform_policies(*kernel);
       pooling_equals_the_definition(*kernel);

@@ -1,4 +1,6 @@
 // Policy networks against the definition.
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <limits>
 #include <random>
@@ -6,7 +8,6 @@
 #include <vector>
 
 #include "operators/policy_network.h"
-#include "tests/check.h"
 #include "tests/parallel.h"
 
 using namespace adafuse;
@@ -197,7 +198,7 @@ void equals_the_definition() {
 
 }  // namespace
 
-int main() {
+TEST_CASE("policy networks") {
   equals_the_definition<float>();
   equals_the_definition<BFloat16>();
 }

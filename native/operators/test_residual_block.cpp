@@ -1,4 +1,6 @@
 // Fused residual blocks on every instruction set of this processor against the definition.
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -10,7 +12,7 @@
 
 #include "layout/nchw_to_nhwc.h"
 #include "operators/residual_block.h"
-#include "tests/check.h"
+#include "tests/close.h"
 #include "tests/parallel.h"
 #include "tests/reference.h"
 
@@ -247,7 +249,8 @@ struct Case {
         const bool inside = y >= layout.border && y < layout.height + layout.border &&
                             x >= layout.border && x < layout.width + layout.border;
         for (std::size_t c = 0; !inside && c < out_channels; ++c) {
-          CHECK(decode(precision, frame + y * layout.row_pitch() + x * layout.pitch, c) == 0);
+          CHECK_CLOSE(decode(precision, frame + y * layout.row_pitch() + x * layout.pitch, c), 0,
+                      0);
         }
       }
     }
@@ -305,7 +308,7 @@ struct Case {
     const std::vector<double> side =
         projects ? convolve(shortcut, shift_shortcut ? shifted : input, height, width)
                  : std::vector<double>(input.begin(), input.end());
-    CHECK(side.size() == y.size());
+    REQUIRE(side.size() == y.size());
     for (std::size_t i = 0; i < y.size(); ++i) {
       y[i] = std::max(0.0, y[i] + side[i]);
       y[i] = integers() ? quantised(y[i], scales.output) : y[i];
@@ -376,13 +379,13 @@ void check_result(const Case& c, const IgemmKernel& kernel) {
   const Result result = c.run(kernel);
   const double most = tolerance(c);
   const std::vector<double> expected = c.expected();
-  CHECK(result.output.size() == expected.size());
+  REQUIRE(result.output.size() == expected.size());
   std::size_t different = 0;
   for (std::size_t i = 0; i < expected.size(); ++i) {
-    CHECK(std::abs(result.output[i] - expected[i]) <= most);  // false for NaN
+    CHECK_CLOSE(result.output[i], expected[i], most);
     different += std::abs(result.output[i] - expected[i]) > 1e-4;
   }
-  CHECK(!c.integers() || different <= 1 + expected.size() / 50);
+  CHECK((!c.integers() || different <= 1 + expected.size() / 50));
   const std::size_t plane = expected.size() / result.pooled.size();
   for (std::size_t i = 0; i < result.pooled.size(); ++i) {
     double sum = 0;
@@ -556,11 +559,10 @@ void computes_only_what_is_needed(const IgemmKernel& kernel, bool as_streams) {
 
 }  // namespace
 
-int main() {
+TEST_CASE("residual blocks") {
   for (const Precision precision : {Precision::kFloat32, Precision::kBFloat16, Precision::kInt8}) {
     for (const IgemmKernel* kernel : igemm_kernels(precision)) {
-      std::printf("%s, %zu bytes a value\n", to_string(kernel->instruction_set),
-                  value_bytes(precision));
+      INFO(to_string(kernel->instruction_set), ", ", value_bytes(precision), " bytes a value");
       equals_the_definition(*kernel);
       if (precision == Precision::kFloat32) {
         equals_the_definition_by_winograd(*kernel);

@@ -1,4 +1,6 @@
 // The fused stem on every instruction set of this processor against the definition.
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -6,7 +8,7 @@
 #include <vector>
 
 #include "operators/stem.h"
-#include "tests/check.h"
+#include "tests/close.h"
 #include "tests/parallel.h"
 #include "tests/reference.h"
 
@@ -103,7 +105,7 @@ void check_case(const Case& c, const IgemmKernel& kernel, const ParallelFor& par
           expected = std::min(expected, limit);
           const char* pixel = output.data() + row * layout.frame_pitch() + layout.offset(y, x);
           const double got = c.scales.output * decode(c.precision, pixel, o);
-          CHECK(std::abs(got - expected) <= most);
+          CHECK_CLOSE(got, expected, most);
           sum += expected;
         }
       }
@@ -150,12 +152,11 @@ void counts_windows() {
 
 }  // namespace
 
-int main() {
+TEST_CASE("the stem") {
   counts_windows();
   for (const Precision precision : {Precision::kFloat32, Precision::kBFloat16, Precision::kInt8}) {
     for (const IgemmKernel* kernel : igemm_kernels(precision)) {
-      std::printf("%s, %zu bytes a value\n", to_string(kernel->instruction_set),
-                  value_bytes(precision));
+      INFO(to_string(kernel->instruction_set), ", ", value_bytes(precision), " bytes a value");
       equals_the_definition(*kernel);
     }
   }

@@ -1,8 +1,9 @@
 // Streams frame by frame against one clip of all frames: the same values for the same work.
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
 #include <limits>
 #include <optional>
 #include <random>
@@ -10,7 +11,7 @@
 
 #include "operators/conditional_conv.h"
 #include "operators/stream_conv.h"
-#include "tests/check.h"
+#include "tests/close.h"
 #include "tests/parallel.h"
 #include "tests/reference.h"
 
@@ -170,7 +171,7 @@ void equals_one_clip_of_all_frames(const GemmKernel& kernel) {
     for (std::size_t t = 0; t < video.frames; ++t) {
       const std::vector<double> wanted = video.frame(expected, t);
       for (std::size_t j = 0; j < wanted.size(); ++j) {
-        CHECK(std::abs(outputs[t][j] - wanted[j]) <= tolerance);  // false for NaN
+        CHECK_CLOSE(outputs[t][j], wanted[j], tolerance);
       }
     }
   }
@@ -221,9 +222,9 @@ void handles_nothing(const GemmKernel& kernel) {
 
 }  // namespace
 
-int main() {
+TEST_CASE("convolutions of streams") {
   for (const GemmKernel* kernel : gemm_kernels()) {
-    std::printf("%s\n", to_string(kernel->instruction_set));
+    INFO(to_string(kernel->instruction_set));
     equals_one_clip_of_all_frames(*kernel);
     takes_the_work_of_one_clip(*kernel);
     does_not_depend_on_threads(*kernel);

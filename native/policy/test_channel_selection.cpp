@@ -1,11 +1,12 @@
 // The rules of the actions, spelt out for one small policy, and the refusal of unknown actions.
+#include <doctest/doctest.h>
+
 #include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "policy/channel_selection.h"
-#include "tests/check.h"
 
 using adafuse::ChannelList;
 using adafuse::ChannelLists;
@@ -67,7 +68,7 @@ void refuses_unknown_actions() {
 
 }  // namespace
 
-int main() {
+TEST_CASE("channel lists") {
   selects_channels_clip_by_clip();
   selects_everything_without_a_policy();
   refuses_unknown_actions();

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import adafuse_deploy
-from adafuse_deploy.benchmark import rounds, runner
 from adafuse_deploy.benchmark.contender import Sample
 from adafuse_deploy.benchmark.graphs import fix_batch, force_policies
 from adafuse_deploy.benchmark.mixes import MIXES, draw_policies, parse_mix
 from adafuse_deploy.benchmark.peers import why_missing
+from adafuse_deploy.benchmark.report import Costs, compare_times
 from adafuse_deploy.benchmark.rounds import Times, time_in_turn
 from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from adafuse_deploy.core.errors import CheckFailed, InputError
@@ -24,6 +24,8 @@ from adafuse_deploy.models.gate import fixed
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import model_config
 from tests.support import run_cli
+
+SMALL = model_config("adafuse_tsm_resnet18", size=32, width=0.125, num_segments=2, num_classes=3)
 
 
 def test_mixes() -> None:
@@ -81,14 +83,13 @@ class FakeContender:
         return Sample(0.25, 0.125)
 
 
-def test_disturbed_runs_are_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disturbed_runs_are_dropped_and_counted() -> None:
     contender = FakeContender()
 
     def busy() -> float:
         return 1e6 * (contender.runs // 2)
 
-    monkeypatch.setattr(rounds, "_busy_seconds", busy)
-    arguments: dict[str, Any] = {"warmup": 2, "max_seconds": 60.0}
+    arguments: dict[str, Any] = {"warmup": 2, "max_seconds": 60.0, "busy_seconds": busy}
     (times,) = time_in_turn([contender], rounds=5, max_disturbance=0.1, **arguments)  # type: ignore[list-item]
     assert times.milliseconds == [250.0] * 5
     assert times.dropped == 4
@@ -97,26 +98,21 @@ def test_disturbed_runs_are_dropped_and_counted(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_report() -> None:
-    options = runner.BenchmarkOptions((0.5, 0.25, 0.25), peers=("openvino", "torch"))
+    entries = [{"name": name} for name in ("ours", "openvino", "torch")]
     times = [Times([10.0, 12.0, 14.0], 1), Times([20.0, 24.0, 28.0]), Times([30.0])]
-    costs = runner._Costs(400, 200.0)
-    used = [{"load_ms": 5.0, "peak_rss_mb": float(mb)} for mb in (1, 2, 3)]
-    report = runner._report(options, ["ours", "openvino", "torch"], times, used, costs)
-    assert [engine["peak_rss_mb"] for engine in report["peers"]] == [2, 3]
+    report = compare_times(entries, times, Costs(400, 200.0))
+    assert [engine["name"] for engine in report["peers"]] == ["openvino", "torch"]
     assert report["best_peer"] == "openvino"
     assert report["speedup"] == pytest.approx(2)
     assert report["realised"] == pytest.approx(1)
     assert (report["samples"], report["dropped"]) == (1, 1)
     assert report["ours"]["p50_ms"] == 12 and report["ours"]["p90_ms"] == pytest.approx(13.6)
-    with pytest.raises(CheckFailed, match="disturbed"):
-        runner._report(options, ["ours"], [Times([], 3)], used[:1], costs)
+    with pytest.raises(CheckFailed, match="All 3 runs of ours were disturbed"):
+        compare_times(entries[:1], [Times([], 3)], Costs(400, 200.0))
 
 
 def test_command_line(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    small = model_config(
-        "adafuse_tsm_resnet18", size=32, width=0.125, num_segments=2, num_classes=3
-    )
-    monkeypatch.setattr("adafuse_deploy.models.registry.model_config", lambda *a, **k: small)
+    monkeypatch.setattr("adafuse_deploy.models.registry.model_config", lambda *a, **k: SMALL)
     target = tmp_path / "bench.json"
     arguments = ("--rounds", 2, "--max-disturbance", 1000, "--peers", "openvino,onnxruntime")
     assert run_cli("bench", "--policy-mix", "jester", "--json", target, *arguments) == 0

@@ -65,11 +65,11 @@ def test_engines_for_every_gpu(
     pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
     graph = tmp_path / "tiny.onnx"
     shutil.copy(tiny_graph, graph)
-    seconds, megabytes = rtx_engines.build(graph, precision, capability)
+    _, megabytes = rtx_engines.build(graph, precision, capability)
     sidecar = read_sidecar(graph.with_suffix(".engine"))
     assert sidecar.compute_capabilities == (capability,)
     assert (sidecar.batch.min, sidecar.batch.max) == (1, 8)
-    assert seconds > 0 and megabytes == graph.with_suffix(".engine").stat().st_size / 1e6
+    assert megabytes == graph.with_suffix(".engine").stat().st_size / 1e6
 
 
 @pytest.mark.parametrize("network", rtx_engines.NETWORKS)

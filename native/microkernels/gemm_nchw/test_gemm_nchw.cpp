@@ -1,21 +1,21 @@
 // Every variant of the GEMM micro-kernel on NCHW against the plain sum, with every tile size.
+#include <doctest/doctest.h>
+
 #include <cmath>
-#include <cstdio>
 #include <random>
 #include <vector>
 
 #include "base/aligned_buffer.h"
 #include "microkernels/gemm_nchw/gemm.h"
-#include "tests/check.h"
 
 using namespace adafuse;
 
-int main() {
+TEST_CASE("GEMM micro-kernels on NCHW equal the definition") {
   std::mt19937 random_bits(21);
   const auto draw = [&] { return static_cast<float>(random_bits() % 2001) / 1000 - 1; };
   constexpr std::size_t kDepth = 29, kWeights = 64;
   for (const GemmKernel* kernel : gemm_kernels()) {
-    std::printf("%s\n", to_string(kernel->instruction_set));
+    INFO(to_string(kernel->instruction_set));
     for (std::size_t rows = 1; rows <= kernel->mr; ++rows) {
       for (std::size_t width = kernel->nr_step; width <= kernel->nr; width += kernel->nr_step) {
         const std::size_t stride = kernel->nr + kernel->nr_step;

@@ -1,11 +1,11 @@
 // Every variant of the gemv kernels against the plain sums.
+#include <doctest/doctest.h>
+
 #include <cmath>
-#include <cstdio>
 #include <random>
 #include <vector>
 
 #include "microkernels/gemv/gemv.h"
-#include "tests/check.h"
 
 using namespace adafuse;
 
@@ -33,7 +33,7 @@ float number(BFloat16 weight) {
 template <typename Weight>
 void check() {
   for (const GemvKernel<Weight>* kernel : gemv_kernels<Weight>()) {
-    std::printf("%s, %zu bytes a weight\n", to_string(kernel->instruction_set), sizeof(Weight));
+    INFO(to_string(kernel->instruction_set), ", ", sizeof(Weight), " bytes a weight");
     for (const std::size_t width : {1, 15, 16, 67}) {
       const std::size_t pitch = width + 3;
       std::vector<Weight> weights(2 * kGemvRows * pitch);  // rows behind are prefetched
@@ -82,7 +82,7 @@ void check() {
 
 }  // namespace
 
-int main() {
+TEST_CASE("GEMV micro-kernels equal the definition") {
   check<float>();
   check<BFloat16>();
 }

@@ -1,14 +1,14 @@
 // Every variant of the indirect-GEMM micro-kernels against the plain sum, with every tile size.
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <cstring>
 #include <random>
 #include <vector>
 
 #include "base/aligned_buffer.h"
 #include "microkernels/igemm_nhwc/igemm.h"
-#include "tests/check.h"
 
 using namespace adafuse;
 
@@ -189,11 +189,10 @@ void check_packing(const IgemmKernel& kernel) {
 
 }  // namespace
 
-int main() {
+TEST_CASE("indirect-GEMM micro-kernels on NHWC equal the definition") {
   for (const Precision precision : {Precision::kFloat32, Precision::kBFloat16, Precision::kInt8}) {
     for (const IgemmKernel* kernel : igemm_kernels(precision)) {
-      std::printf("%s, %zu bytes a value\n", to_string(kernel->instruction_set),
-                  value_bytes(precision));
+      INFO(to_string(kernel->instruction_set), ", ", value_bytes(precision), " bytes a value");
       check_packing(*kernel);
       for (std::size_t pixels = 1; pixels <= kernel->mr_group; ++pixels) {
         for (std::size_t groups = 1; groups <= 2 && groups * pixels <= kernel->mr; ++groups) {

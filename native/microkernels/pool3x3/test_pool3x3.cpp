@@ -1,13 +1,13 @@
 // Every variant of 3x3 pooling against the definition.
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <random>
 #include <vector>
 
 #include "base/aligned_buffer.h"
 #include "microkernels/pool3x3/pool3x3.h"
-#include "tests/check.h"
 
 using namespace adafuse;
 
@@ -76,11 +76,10 @@ void check(const Pool3x3Kernel& kernel, bool mean, std::size_t stride, std::size
 
 }  // namespace
 
-int main() {
+TEST_CASE("3x3 pooling micro-kernels equal the definition") {
   for (const Precision precision : {Precision::kFloat32, Precision::kBFloat16, Precision::kInt8}) {
     for (const Pool3x3Kernel* kernel : pool3x3_kernels(precision)) {
-      std::printf("%s, %zu bytes a value\n", to_string(kernel->instruction_set),
-                  value_bytes(precision));
+      INFO(to_string(kernel->instruction_set), ", ", value_bytes(precision), " bytes a value");
       for (const std::size_t width : {3, 4, 7, 10}) {
         for (const std::size_t stride : {1, 2}) {
           for (const std::size_t pad : {0, 1}) {

@@ -1,15 +1,15 @@
 // Every variant of the Winograd transforms: a depthwise 3x3 convolution of a tile against the plain
 // sum.
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <cstring>
 #include <random>
 #include <vector>
 
 #include "base/aligned_buffer.h"
 #include "microkernels/winograd/winograd.h"
-#include "tests/check.h"
 
 using namespace adafuse;
 
@@ -83,9 +83,9 @@ void check(const WinogradKernel& kernel, std::size_t channels, std::size_t rows,
 
 }  // namespace
 
-int main() {
+TEST_CASE("Winograd micro-kernels equal a convolution") {
   for (const WinogradKernel* kernel : winograd_kernels()) {
-    std::printf("%s\n", to_string(kernel->instruction_set));
+    INFO(to_string(kernel->instruction_set));
     for (const std::size_t channels : {1, 3, 4, 8, 13, 16, 37}) {
       for (std::size_t rows = 1; rows <= kWinogradOutput; ++rows) {
         for (std::size_t columns = 1; columns <= kWinogradOutput; ++columns) {

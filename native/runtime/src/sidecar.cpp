@@ -1,7 +1,6 @@
 #include "src/sidecar.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -27,9 +26,9 @@ std::string joined(const std::vector<std::string>& items) {
 
 // "8.6" or "8.6+" as a pair that compares.
 std::pair<int, int> version_of(const std::string& capability) {
-  std::pair<int, int> version;
-  std::sscanf(capability.c_str(), "%d.%d", &version.first, &version.second);
-  return version;
+  std::size_t point = 0;
+  const int major = std::stoi(capability, &point);
+  return {major, std::stoi(capability.substr(point + 1))};
 }
 
 // Whether "8.6" or "8.0+", that and newer, includes a compute capability.

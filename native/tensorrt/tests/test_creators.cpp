@@ -1,5 +1,6 @@
 // Drives the library as TensorRT does, without TensorRT: creators, shapes, formats, serialisation.
 #include <dlfcn.h>
+#include <doctest/doctest.h>
 
 #include <cstring>
 #include <limits>
@@ -8,7 +9,6 @@
 #include <vector>
 
 #include "tensorrt/conv_creator.h"
-#include "tests/check.h"
 
 namespace {
 
@@ -74,11 +74,11 @@ using Creators = std::vector<IPluginCreatorV3One*>;
 
 Creators open(Logger& logger) {
   void* const library = dlopen(ADAFUSE_PLUGIN_LIBRARY, RTLD_NOW | RTLD_LOCAL);
-  CHECK(library != nullptr);
+  REQUIRE(library != nullptr);
   const auto find = reinterpret_cast<void (*)(ILoggerFinder*)>(dlsym(library, "setLoggerFinder"));
   const auto list = reinterpret_cast<IPluginCreatorInterface* const* (*)(std::int32_t&)>(
       dlsym(library, "getCreators"));
-  CHECK(find != nullptr && list != nullptr);
+  REQUIRE((find != nullptr && list != nullptr));
   find(&logger);
   std::int32_t count = 0;
   IPluginCreatorInterface* const* const creators = list(count);
@@ -95,7 +95,7 @@ using Plugin = std::unique_ptr<IPluginV3>;
 template <class Capability>
 Capability& capability(const Plugin& plugin, PluginCapabilityType type) {
   IPluginCapability* const found = plugin->getCapabilityInterface(type);
-  CHECK(found != nullptr);
+  REQUIRE(found != nullptr);
   return static_cast<Capability&>(*found);
 }
 
@@ -177,7 +177,8 @@ void check_identity(const Creators& creators) {
     CHECK(build(plugin).getNbOutputs() == 1);
     const DataType types[] = {DataType::kHALF, DataType::kHALF, DataType::kHALF, DataType::kINT32};
     DataType output = DataType::kFLOAT;
-    CHECK(build(plugin).getOutputDataTypes(&output, 1, types, 4) == 0 && output == DataType::kHALF);
+    CHECK(
+        (build(plugin).getOutputDataTypes(&output, 1, types, 4) == 0 && output == DataType::kHALF));
   }
 }
 
@@ -196,8 +197,8 @@ void check_fields(IPluginCreatorV3One& creator, Logger& logger) {
     const PluginFieldCollection collection{std::int32_t(fields.size()), fields.data()};
     return Plugin(creator.createPlugin("conv", &collection, TensorRTPhase::kBUILD));
   };
-  CHECK(make({strides, pads}) != nullptr);
-  CHECK(make({strides, pads, {nullptr, nullptr, PluginFieldType::kINT32, 1}}) != nullptr);
+  REQUIRE(make({strides, pads}) != nullptr);
+  REQUIRE(make({strides, pads, {nullptr, nullptr, PluginFieldType::kINT32, 1}}) != nullptr);
   check_refused(logger, "strides is missing", make({pads}));
   check_refused(logger, "pads is missing", make({strides}));
   check_refused(logger, "strides is missing", make({}));
@@ -224,8 +225,8 @@ void check_tensors(const Creators& creators, Logger& logger) {
     const bool refused = runtime(plugin).onShapeChange(in.data(), count, in.data(), 1) != 0;
     CHECK(refused == (logger.words.find("GatedConv") != std::string::npos));
     // The same where memory is asked for.
-    CHECK(!refused ||
-          build(plugin).getWorkspaceSize(described.data(), count, described.data(), 1) == 0);
+    CHECK((!refused ||
+           build(plugin).getWorkspaceSize(described.data(), count, described.data(), 1) == 0));
     return refused;
   };
   CHECK(!refuses(good));
@@ -318,7 +319,7 @@ void check_formats(const Creators& creators) {
         continue;
       }
       ++accepted;
-      CHECK(type == DataType::kHALF || type == DataType::kFLOAT);
+      CHECK((type == DataType::kHALF || type == DataType::kFLOAT));
       for (int position = 1; position <= 2; ++position) {
         CHECK(supports(position, type, TensorFormat::kLINEAR));
         CHECK(!supports(position, type, TensorFormat::kHWC8));
@@ -372,7 +373,7 @@ void check_workspace(const Creators& creators) {
 
 }  // namespace
 
-int main() {
+TEST_CASE("TensorRT plugins as the builder meets them") {
   Logger logger;
   const Creators creators = open(logger);
   check_identity(creators);

@@ -1,14 +1,17 @@
 // On a GPU the plugins give exactly what the reference does; all numbers are small integers.
+#define DOCTEST_CONFIG_IMPLEMENT
+#include <doctest/doctest.h>
+
 #include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <memory>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "cuda_driver/driver.h"
 #include "tensorrt/conv_plugin.h"
-#include "tests/check.h"
 #include "tests/reference.h"
 
 namespace {
@@ -235,24 +238,30 @@ void run(const Case& c, DataType type, TensorFormat format, CUstream stream) {
 
 }  // namespace
 
-int main() {
+// Why there is no GPU to run on, or nothing.
+std::string missing_driver() {
   try {
     adafuse::cuda::driver();
+    return "";
   } catch (const adafuse::cuda::NoDriver& error) {
-    std::printf("Not run: %s\n", error.what());
-    // Without a driver the plugin says so instead of crashing.
-    ConvPlugin plugin(Operator::gated_conv, {});
-    std::vector<PluginTensorDesc> in{
-        describe({8, 16, 5, 5}, DataType::kFLOAT, TensorFormat::kLINEAR),
-        describe({4, 16, 1, 1}, DataType::kFLOAT, TensorFormat::kLINEAR),
-        describe({4}, DataType::kFLOAT, TensorFormat::kLINEAR),
-        describe({1, 8, 4}, DataType::kINT32, TensorFormat::kLINEAR)};
-    CHECK(plugin.onShapeChange(in.data(), 4, in.data(), 1) == 0);
-    const void* inputs[4] = {};
-    void* outputs[1] = {};
-    CHECK(plugin.enqueue(in.data(), in.data(), inputs, outputs, nullptr, nullptr) != 0);
-    return kSkipped;
+    return error.what();
   }
+}
+
+TEST_CASE("without a driver the plugin says so instead of crashing" *
+          doctest::skip(missing_driver().empty())) {
+  ConvPlugin plugin(Operator::gated_conv, {});
+  std::vector<PluginTensorDesc> in{describe({8, 16, 5, 5}, DataType::kFLOAT, TensorFormat::kLINEAR),
+                                   describe({4, 16, 1, 1}, DataType::kFLOAT, TensorFormat::kLINEAR),
+                                   describe({4}, DataType::kFLOAT, TensorFormat::kLINEAR),
+                                   describe({1, 8, 4}, DataType::kINT32, TensorFormat::kLINEAR)};
+  CHECK(plugin.onShapeChange(in.data(), 4, in.data(), 1) == 0);
+  const void* inputs[4] = {};
+  void* outputs[1] = {};
+  CHECK(plugin.enqueue(in.data(), in.data(), inputs, outputs, nullptr, nullptr) != 0);
+}
+
+TEST_CASE("plugins equal the reference on a GPU" * doctest::skip(!missing_driver().empty())) {
   CUdevice device = 0;
   CUcontext context = nullptr;
   CUstream stream = nullptr;
@@ -263,7 +272,6 @@ int main() {
 
   const std::vector<std::vector<double>> mixes{
       {0.232, 0.172, 0.596}, {1, 0, 0}, {0, 1, 0}, {0, 0, 1}};
-  int runs = 0;
   for (const auto& [type, format] : {std::pair{DataType::kFLOAT, TensorFormat::kLINEAR},
                                      std::pair{DataType::kFLOAT, TensorFormat::kHWC},
                                      std::pair{DataType::kHALF, TensorFormat::kLINEAR},
@@ -284,10 +292,19 @@ int main() {
           c.shape.stride_x = 1;
           c.shape.pad_top = c.shape.pad_left = c.shape.pad_bottom = c.shape.pad_right = 1;
           run(c, type, format, stream);
-          ++runs;
         }
       }
     }
   }
-  std::printf("%d convolutions equal the reference\n", runs);
+}
+
+int main(int argc, char** argv) {
+  doctest::Context context(argc, argv);
+  const int result = context.run();
+  const std::string missing = missing_driver();
+  if (result == 0 && !missing.empty()) {
+    std::printf("Not run on a GPU: %s\n", missing.c_str());
+    return kSkipped;
+  }
+  return result;
 }

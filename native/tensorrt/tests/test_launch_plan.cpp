@@ -1,4 +1,6 @@
 // Plans keep what the kernels were compiled to rely on, over many shapes and all layouts.
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -6,7 +8,6 @@
 
 #include "tensorrt/launch_plan.h"
 #include "tensorrt/modules.h"
-#include "tests/check.h"
 
 namespace {
 
@@ -34,7 +35,7 @@ void check(const ConvProblem& p) {
     for (std::size_t i = 0; i < launch.arguments.size(); ++i) {
       const Parameter& parameter = launch.kernel->parameters[i];
       const Argument& argument = launch.arguments[i];
-      CHECK(parameter.is_address || argument.tensor == Tensor::none);
+      CHECK((parameter.is_address || argument.tensor == Tensor::none));
       if (parameter.multiple_of_16) {
         CHECK(argument.value % 16 == 0);
       }
@@ -51,7 +52,7 @@ void check(const ConvProblem& p) {
   CHECK((last.grid[0] - 1) * last.kernel->block_n < p.channels_out);
   CHECK(last.grid[1] * last.kernel->block_m >= p.height_out() * p.width_out());
   CHECK(last.grid[2] == p.rows());
-  CHECK(conv.at("y").tensor == Tensor::y && conv.at("y").value == 0);
+  CHECK((conv.at("y").tensor == Tensor::y && conv.at("y").value == 0));
   CHECK((conv.at("policy").tensor == Tensor::policy) == p.gated);
   CHECK((conv.at("outputs").tensor == Tensor::workspace) == p.gated);
   CHECK((conv.at("inputs").tensor == Tensor::workspace) == p.skipping);
@@ -125,7 +126,7 @@ void check_cubins() {
 
 }  // namespace
 
-int main() {
+TEST_CASE("launch plans") {
   for (const bool half : {false, true}) {
     for (const Layout layout : {Layout::nchw, Layout::nhwc}) {
       for (const bool packed : {false, true}) {
