@@ -5,14 +5,16 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NATIVE := $(shell find native -type f 2>/dev/null)
 
-CMAKE_NATIVE := cmake -S native -G Ninja -DADAFUSE_BUILD_TESTS=ON
+WERROR ?= OFF
+CMAKE_NATIVE := cmake -S native -G Ninja -DADAFUSE_BUILD_TESTS=ON -DADAFUSE_WERROR=$(WERROR)
 WITH_RUNTIME := -DADAFUSE_BUILD_RUNTIME=ON -DPython3_EXECUTABLE=$(abspath $(BIN))/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test floors lint format bench benchmarks cpp reproduce sanitize tensorrt plugin aarch64 clean
+.PHONY: help install demo test coverage floors lint tidy format bench benchmarks cpp reproduce sanitize thread-sanitize \
+	tensorrt plugin aarch64 clean
 
 help:  ## List the targets
-	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 25
 
 install: $(INSTALLED)  ## Create .venv, install everything and build the operator library
 
@@ -29,6 +31,9 @@ demo: install  ## Export, build, verify and run the shipped network on a video
 test: install  ## Run all tests
 	$(BIN)/python -m pytest -n 2
 
+coverage: install  ## Run all tests and report which lines of Python none of them reaches
+	$(BIN)/python -m pytest -n 2 --cov=adafuse_deploy --cov-report=term-missing:skip-covered --cov-report=html:build/coverage
+
 FLOOR_TESTS := tests/exporters/test_onnx_exporter.py tests/engines/test_classify.py tests/data_pipeline \
 	tests/native/test_library.py tests/engines/test_streams.py tests/exporters/test_quantize.py tests/ops/test_function_bodies.py tests/test_cli.py
 floors:  ## Test what runs with the oldest versions that pyproject.toml allows
@@ -42,6 +47,11 @@ lint: install  ## Check form and types
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	find native -name '*.cpp' -o -name '*.h' -o -name '*.hpp' | xargs $(BIN)/clang-format --dry-run --Werror
+
+# The flags of a build say how to read each file; those of the plugin library need TensorRT's headers, which it has not.
+tidy: tensorrt  ## Look for faults in C++ with clang-tidy (some minutes)
+	cmake -S native -B build/native -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
+	find native -name '*.cpp' -not -path 'native/tensorrt/*' | xargs -P 2 -n 4 $(BIN)/clang-tidy --quiet -p build/native
 
 format: install  ## Put code into form
 	$(BIN)/ruff check --fix .
@@ -79,6 +89,16 @@ sanitize: install  ## The same with AddressSanitizer and UndefinedBehaviorSaniti
 	$(CMAKE_NATIVE) -B build/sanitize -DCMAKE_BUILD_TYPE=None "-DCMAKE_CXX_FLAGS=-O1 -g1 $(SANITIZERS)" $(WITH_RUNTIME)
 	cmake --build build/sanitize
 	ctest --test-dir build/sanitize --output-on-failure --parallel 2
+
+# ONNX Runtime is not instrumented, so the engine runs one thread of its own under several of the test's: what threads share
+# there (packed weights, workspaces, sessions) is watched, as are the kernels under the tests' own threads.
+ONLINE := adafuse_deploy/assets/adafuse_tsm_online_resnet18_synthetic.pt
+thread-sanitize: install  ## Run the native tests and an engine in several threads with ThreadSanitizer
+	$(CMAKE_NATIVE) -B build/thread -DCMAKE_BUILD_TYPE=None "-DCMAKE_CXX_FLAGS=-O1 -g1 -fsanitize=thread" $(WITH_RUNTIME)
+	cmake --build build/thread
+	ctest --test-dir build/thread --output-on-failure --parallel 2
+	$(BIN)/adafuse-deploy export $(ONLINE) --mode stream -o build/thread/stream.onnx
+	build/thread/runtime/tests/test_runtime_engine build/thread/stream.onnx --threads=1 --test-case="threads share an engine"
 
 # apt install g++-aarch64-linux-gnu qemu-user
 aarch64:  ## Build the kernels for 64-bit ARM and run their tests in an emulator

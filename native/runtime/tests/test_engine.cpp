@@ -20,6 +20,7 @@ namespace {
 
 // The command line: a graph and, for one of the tests, the names of its engines.
 std::string graph, with_library, without_library;
+adafuse::EngineOptions options;
 
 Tensor<float> frames(const Engine& engine, std::int64_t streams, int seed) {
   adafuse::Shape shape = engine.metadata().frame_shape();
@@ -63,7 +64,7 @@ void check_equal(const std::vector<Prediction>& a, const std::vector<Prediction>
 }  // namespace
 
 TEST_CASE("threads share an engine" * doctest::test_suite("streams")) {
-  const Engine engine(graph);
+  const Engine engine(graph, ::options);
   std::vector<std::vector<Prediction>> alone, together(4);
   for (int i = 0; i < 4; ++i) {
     Stream stream = engine.stream();
@@ -165,16 +166,27 @@ TEST_CASE("names" * doctest::test_suite("names")) {
   CHECK(Engine(graph, options).name() == without_library);
 }
 
+// test_runtime_engine GRAPH [WITH WITHOUT] [--threads=N] [doctest's options]
 int main(int argc, char** argv) {
   doctest::Context context;
-  if (argc < 2) {
+  std::vector<std::string> words;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word.find("--threads=") == 0) {
+      options.threads = std::stoi(word.substr(10));
+    } else if (word.find("--") != 0) {
+      words.push_back(word);
+    }
+  }
+  if (words.empty()) {
     return 2;
   }
-  graph = argv[1];
-  context.setOption("test-suite", argc == 4 ? "names" : "streams");
-  if (argc == 4) {
-    with_library = argv[2];
-    without_library = argv[3];
+  graph = words[0];
+  context.setOption("test-suite", words.size() == 3 ? "names" : "streams");
+  if (words.size() == 3) {
+    with_library = words[1];
+    without_library = words[2];
   }
+  context.applyCommandLine(argc, argv);
   return context.run();
 }
