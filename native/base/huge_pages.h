@@ -1,4 +1,5 @@
-// Large memory in large pages: gathered reads would miss the translation buffer in small ones.
+// Large pages for large memory: reads of chosen rows would miss the translation buffer in small
+// ones.
 #pragma once
 
 #include <cstddef>
@@ -12,9 +13,9 @@ namespace adafuse {
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
-// A wish for the whole huge pages within some memory, of use before it is first written.  What is
-// `written` already is moved now, with what shares its first and last page, where the system can do
-// that.
+// Asks for huge pages within some memory, of use before it is first written.  Memory that is
+// `written` already is moved now, with whatever shares its first and last page, where the system
+// can.
 inline void prefer_huge_pages(const void* memory, std::size_t bytes, bool written = false) {
 #if defined(__linux__)
   const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(memory);

@@ -1,6 +1,4 @@
-// How the values of frames and weights are stored.
-//
-// Kernels read four bytes at a time: a unit, which holds one channel or several neighbouring ones.
+// The data types of frames and weights, and their values in memory.
 #pragma once
 
 #include <cstddef>
@@ -9,11 +7,25 @@
 
 namespace adafuse {
 
-// kInt8 means unsigned activations and signed weights, each in units of some scale.
+// kInt8: unsigned activations and signed weights, each with a scale.
 enum class Precision { kFloat32, kBFloat16, kInt8 };
 
-constexpr std::size_t kGroupBytes = 4;  // bytes
-constexpr std::size_t kLine = 64;       // bytes of a cache line, which is also the widest vector
+// The names of attributes and messages: "fp32", "bf16", "int8".
+constexpr const char* to_string(Precision precision) {
+  switch (precision) {
+    case Precision::kFloat32:
+      return "fp32";
+    case Precision::kBFloat16:
+      return "bf16";
+    default:
+      return "int8";
+  }
+}
+
+// Bytes of a K group: neighbouring channels that kernels read at once.
+constexpr std::size_t kGroupBytes = 4;
+// Bytes of a cache line, which is also the widest vector.
+constexpr std::size_t kLine = 64;
 
 struct BFloat16 {
   std::uint16_t bits;
@@ -29,6 +41,7 @@ constexpr std::size_t value_bytes(Precision precision) {
       return 1;
   }
 }
+// KR: channels of a K group.
 constexpr std::size_t kr(Precision precision) {
   return kGroupBytes / value_bytes(precision);
 }
@@ -71,7 +84,7 @@ inline void encode_weight(Precision precision, float value, char* values, std::s
   }
 }
 
-// Reads what encode() wrote.
+// The value that encode() wrote.
 inline float decode(Precision precision, const char* values, std::size_t index) {
   float value;
   if (precision == Precision::kFloat32) {

@@ -10,6 +10,10 @@ namespace adafuse {
 // The largest dimension or count, so that sums of a few of them are far from overflow.
 constexpr std::size_t kMostSize = 0x7fffffff;
 
+constexpr std::size_t ceil_div(std::size_t value, std::size_t by) {
+  return (value + by - 1) / by;
+}
+
 // Throws std::invalid_argument where the product is no size of something in memory.
 inline std::size_t checked_product(std::initializer_list<std::size_t> factors) {
   constexpr std::size_t kMostBytes = static_cast<std::size_t>(-1) / 2;

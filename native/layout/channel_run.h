@@ -9,7 +9,7 @@
 
 namespace adafuse {
 
-// Channels or places begin ... end - 1, read as whole k_groups; what else lies in the first and the
+// Channels or places begin ... end - 1, read as whole K groups; what else lies in the first and the
 // last unit meets weights of zero.
 struct ChannelRun {
   std::size_t begin, end;

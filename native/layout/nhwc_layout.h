@@ -5,7 +5,8 @@
 //   pixel:  |<----------------------- pitch ----------------------->|
 //           channels, 4, 2 or 1 bytes each | zeros to a K group | undefined
 //
-// This file and history_layout() of the residual block are the layout of version kLayoutVersion.
+// Files hold nodes that read and make such frames, and streams hand them on: what is written here
+// is version kLayoutVersion.  c_abi.h tells it to other languages.
 #pragma once
 
 #include <cstddef>
@@ -32,6 +33,17 @@ constexpr std::size_t pixel_pitch(std::size_t bytes) {
 
 constexpr std::size_t channel_pitch(std::size_t channels, Precision precision) {
   return pixel_pitch(channels * value_bytes(precision));
+}
+
+// Bytes from where a stream's pixel begins to the channels that the frame reused, behind the `kept`
+// ones: on a cache line of their own.
+constexpr std::size_t reused_offset(std::size_t kept, Precision precision) {
+  return round_up(kept * value_bytes(precision), kLine);
+}
+
+// The pitch of conv1's result that a stream hands on, with room for any choice of `channels`.
+constexpr std::size_t history_pitch(std::size_t channels, Precision precision) {
+  return channel_pitch(channels + kLine / value_bytes(precision), precision);
 }
 
 // The values of a stored one in the frames that an operator reads and makes, in kInt8.

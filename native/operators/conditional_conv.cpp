@@ -37,7 +37,7 @@ void store(const ConvShape& shape, const Policy* policy, const GemmTile& tile, f
 
 void conditional_conv(const ConvShape& shape, const ConvTensors& tensors, const Policy* policy,
                       const Policy* input_policy, const ParallelFor& parallel_for,
-                      const GemmKernel& kernel) {
+                      Workspaces& workspaces, const GemmKernel& kernel) {
   const ChannelLists computed = ChannelLists::computed(shape.frames, shape.out_channels, policy);
   const ChannelLists read = ChannelLists::read(shape.frames, shape.in_channels, input_policy);
   std::vector<ConvFrame> frames;
@@ -45,7 +45,7 @@ void conditional_conv(const ConvShape& shape, const ConvTensors& tensors, const 
     const float* input = tensors.input + frame * shape.in_channels * shape.in_plane();
     frames.push_back({input, computed[frame], read[frame]});
   }
-  convolve_nchw(shape, tensors.weight, tensors.bias, frames, parallel_for, kernel,
+  convolve_nchw(shape, tensors.weight, tensors.bias, frames, parallel_for, kernel, workspaces,
                 [&](const GemmTile& tile) { store(shape, policy, tile, tensors.output); });
 }
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "base/parallel_for.h"
+#include "base/workspace.h"
 #include "layout/conv_shape.h"
 #include "microkernels/gemm_nchw/gemm.h"
 #include "policy/channel_selection.h"
@@ -29,6 +30,6 @@ struct ConvTensors {
 // The result does not depend on how `parallel_for` spreads the work.
 void conditional_conv(const ConvShape& shape, const ConvTensors& tensors, const Policy* policy,
                       const Policy* input_policy, const ParallelFor& parallel_for,
-                      const GemmKernel& kernel = *gemm_kernels().front());
+                      Workspaces& workspaces, const GemmKernel& kernel = *gemm_kernels().front());
 
 }  // namespace adafuse

@@ -26,10 +26,6 @@ bool pays_merging(const std::vector<NhwcSourceSpec>& sources, std::size_t size) 
                      [](const NhwcSourceSpec& source) { return source.compact; });
 }
 
-std::size_t ceil_div(std::size_t a, std::size_t b) {
-  return (a + b - 1) / b;
-}
-
 void require(bool condition, const char* rule) {
   if (!condition) {
     throw std::invalid_argument(rule);
@@ -107,9 +103,10 @@ NhwcLayout NhwcConv::output_layout(std::size_t height, std::size_t width) const 
 }
 
 void NhwcConv::run(std::size_t frames, std::size_t height, std::size_t width,
-                   const NhwcConvTensors& tensors, const ParallelFor& parallel_for) const {
+                   const NhwcConvTensors& tensors, const ParallelFor& parallel_for,
+                   Workspaces& workspaces) const {
   if (checked_product({frames, height, width}) > 0) {
-    NhwcConvRun(*this, frames, height, width, tensors, parallel_for).run();
+    NhwcConvRun(*this, frames, height, width, tensors, parallel_for, workspaces).run();
   }
 }
 

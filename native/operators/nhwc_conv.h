@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/parallel_for.h"
+#include "base/workspace.h"
 #include "layout/nhwc_layout.h"
 #include "microkernels/igemm_nhwc/igemm.h"
 #include "microkernels/igemm_nhwc/loop_nest.h"
@@ -60,11 +61,12 @@ class NhwcConv {
   // Runs frames of height x width.  The result does not depend on how `parallel_for` spreads the
   // work.
   void run(std::size_t frames, std::size_t height, std::size_t width,
-           const NhwcConvTensors& tensors, const ParallelFor& parallel_for) const;
+           const NhwcConvTensors& tensors, const ParallelFor& parallel_for,
+           Workspaces& workspaces) const;
 
  private:
-  // The weights for a source, or for all of them if what is read is gathered; packed for what is
-  // chosen at run time: outputs, inputs or nothing.
+  // Packed B for a source, or for all of them if their channels are merged; for what is chosen at
+  // run time: outputs (N), inputs (K) or nothing.
   struct Term {
     std::size_t channels;
     bool compact;

@@ -3,38 +3,27 @@
 #include <algorithm>
 #include <vector>
 
-#include "base/aligned_buffer.h"
 #include "layout/compact_nhwc.h"
+#include "operators/cut.h"
 #include "operators/stem.h"
 
 namespace adafuse {
 namespace {
 
-// Enough tasks for the threads of a usual machine to finish together.
-constexpr std::size_t kEnoughTasks = 32;
-
-// Places [begin, begin + count) of a frame, whole k_groups, and where they come to lie.
+// Places [begin, begin + count) of a frame, whole K groups, and where they come to lie.
 struct Run {
   const char* frame;
   std::size_t begin, count, place;
 };
 
-struct Shared {
+// The lists of a run, whose capacity is kept for the next one.
+struct PoolLists {
   CompactNhwc input, output;
-  AlignedArray<float> partials;
 };
-struct TaskScratch {
-  AlignedArray<char> pixels;
-  AlignedArray<float> partials;
-  std::vector<std::uint32_t> order;     // of a pooled pixel's values in the output
-  std::vector<std::uint32_t> position;  // of a channel in the pooled pixel
-};
-thread_local Shared own_shared;
-thread_local TaskScratch task_scratch;
 
 template <typename Value>
-void copy_in_order(const char* from, const std::vector<std::uint32_t>& order, char* to) {
-  for (std::size_t i = 0; i < order.size(); ++i) {
+void copy_in_order(const char* from, const std::uint32_t* order, std::size_t count, char* to) {
+  for (std::size_t i = 0; i < count; ++i) {
     reinterpret_cast<Value*>(to)[i] = reinterpret_cast<const Value*>(from)[order[i]];
   }
 }
@@ -48,7 +37,7 @@ std::size_t NhwcPool::output_size(std::size_t input) const {
 
 void pool_nhwc(const NhwcPool& pool, std::size_t frames, std::size_t height, std::size_t width,
                std::size_t channels, const NhwcPoolTensors& tensors,
-               const ParallelFor& parallel_for) {
+               const ParallelFor& parallel_for, Workspaces& workspaces) {
   const Precision precision = pool.kernel->precision;
   const std::size_t value = value_bytes(precision), k_values = kr(precision);
   const float factor = pool.scales.input / pool.scales.output;
@@ -57,33 +46,47 @@ void pool_nhwc(const NhwcPool& pool, std::size_t frames, std::size_t height, std
                     : value == 2 ? copy_in_order<std::uint16_t>
                                  : copy_in_order<std::uint8_t>;
   const Pool3x3Kernel& pool_kernel = pool3x3_kernel(precision, pool.kernel->instruction_set);
-  Shared& shared = own_shared;
+  const ListPool::Lease<PoolLists> lists(workspaces.lists);
+  CompactNhwc& stored_input = (*lists).input;
+  CompactNhwc& stored_output = (*lists).output;
   const bool reorders = tensors.output_policy != nullptr;
-  shared.input.assign(tensors.policy, frames, channels, {height, width, pool.input_border, 0});
-  shared.output.assign(reorders ? tensors.output_policy : tensors.policy, frames, channels,
+  stored_input.assign(tensors.policy, frames, channels, {height, width, pool.input_border, 0});
+  stored_output.assign(reorders ? tensors.output_policy : tensors.policy, frames, channels,
                        {pool.output_size(height), pool.output_size(width), pool.border, 0});
-  CompactNhwc::order({&shared.input, &shared.output}, precision, parallel_for);
-  const NhwcLayout& from = shared.input.layout();
-  const NhwcLayout& to = shared.output.layout();
+  CompactNhwc::order({&stored_input, &stored_output}, precision, parallel_for);
+  const NhwcLayout& from = stored_input.layout();
+  const NhwcLayout& to = stored_output.layout();
   if (checked_product({frames, to.height, to.width}) == 0) {
     return;
   }
   const std::size_t parts =
       std::clamp((kEnoughTasks + frames - 1) / frames, std::size_t{1}, to.height);
   const std::size_t pitch = round_up(channels, k_values) + kLine / sizeof(float);
-  float* const partials = shared.partials.reserve(frames * parts * pitch);
+  ArenaSize size, task_size;
+  size.add<float>(frames * parts * pitch);
+  // Of a frame's own and of lent channels, each on whole lines, and a zero behind them.
+  const std::size_t most_places = 2 * round_up(channels + k_values, kLine) + 1;
+  const std::size_t most_pixel = round_up(most_places * value, kGroupBytes);
+  if (reorders) {
+    task_size.add<std::uint32_t>(channels);
+    task_size.add<std::uint32_t>(round_up(channels, k_values));
+    task_size.add<float>(most_places);
+    task_size.add_bytes(to.width * most_pixel);
+  }
+  Arena memory(workspaces.runs, size);
+  float* const partials = memory.take<float>(frames * parts * pitch);
   parallel_for(frames * parts, [&](std::size_t task) {
     const std::size_t frame = task / parts, part = task % parts;
     const std::size_t begin = to.height * part / parts, end = to.height * (part + 1) / parts;
-    char* const to_frame = tensors.output + shared.output.offset(frame);
+    char* const to_frame = tensors.output + stored_output.offset(frame);
     to.clear_border(to_frame, begin, end);
 
     // What is pooled: all stored channels in their order, or what this frame sees of them.
-    const ChannelOrder& own = shared.input[frame];
-    const ChannelOrder* const lender = reorders ? shared.input.previous(frame) : nullptr;
+    const ChannelOrder& own = stored_input[frame];
+    const ChannelOrder* const lender = reorders ? stored_input.previous(frame) : nullptr;
     const std::size_t stored = reorders ? own.kept() : own.size();
     const std::size_t lent = lender == nullptr ? 0 : lender->lent_begin() / k_values * k_values;
-    const char* const source = tensors.input + shared.input.offset(frame);
+    const char* const source = tensors.input + stored_input.offset(frame);
     // Pooling writes whole vectors, of cache lines at most.
     const std::size_t second = round_up(stored, kLine);
     const Run runs[2] = {
@@ -91,16 +94,17 @@ void pool_nhwc(const NhwcPool& pool, std::size_t frames, std::size_t height, std
         {source - from.frame_pitch(), lent,
          lender == nullptr ? 0 : round_up(lender->size() - lent, k_values), second}};
     const std::size_t zero = second + round_up(runs[1].count, kLine);  // behind all others
-    const ChannelOrder& wanted = shared.output[frame];
-    std::vector<std::uint32_t>& order = task_scratch.order;
+    const ChannelOrder& wanted = stored_output[frame];
+    Arena scratch(workspaces.tasks, task_size);
+    std::uint32_t* order = nullptr;  // of the output's channels in a pooled pixel
+    const std::size_t ordered = round_up(wanted.size(), k_values);
     float* const total = partials + task * pitch;
-    float* seen = total;  // partials of what is pooled
+    float* seen = total;  // sums of what is pooled
     const std::size_t pixel_bytes = round_up((zero + 1) * value, kGroupBytes);
     char* pixels = nullptr;  // a row of them
-    order.clear();
     if (reorders) {
-      std::vector<std::uint32_t>& position = task_scratch.position;
-      position.assign(channels, static_cast<std::uint32_t>(zero));
+      std::uint32_t* const position = scratch.take<std::uint32_t>(channels);  // of a channel
+      std::fill_n(position, channels, static_cast<std::uint32_t>(zero));
       for (std::size_t place = 0; place < own.kept(); ++place) {
         position[own[place]] = static_cast<std::uint32_t>(place);
       }
@@ -108,12 +112,13 @@ void pool_nhwc(const NhwcPool& pool, std::size_t frames, std::size_t height, std
            lender != nullptr && place < lender->size(); ++place) {
         position[(*lender)[place]] = static_cast<std::uint32_t>(second + place - lent);
       }
+      order = scratch.take<std::uint32_t>(ordered);
+      std::fill_n(order, ordered, static_cast<std::uint32_t>(zero));
       for (std::size_t place = 0; place < wanted.size(); ++place) {
-        order.push_back(position[wanted[place]]);
+        order[place] = position[wanted[place]];
       }
-      order.resize(round_up(order.size(), k_values), static_cast<std::uint32_t>(zero));
-      seen = task_scratch.partials.reserve(zero + 1);
-      pixels = task_scratch.pixels.reserve(to.width * pixel_bytes);
+      seen = scratch.take<float>(zero + 1);
+      pixels = scratch.take_bytes(to.width * pixel_bytes);
       for (std::size_t x = 0; x < to.width; ++x) {
         std::memset(pixels + x * pixel_bytes + zero * value, 0, value);
       }
@@ -144,7 +149,7 @@ void pool_nhwc(const NhwcPool& pool, std::size_t frames, std::size_t height, std
         pool_kernel.run(pooled);
       }
       for (std::size_t x = 0; reorders && x < to.width; ++x) {
-        copy(pixels + x * pixel_bytes, order, result + x * to.pitch);
+        copy(pixels + x * pixel_bytes, order, ordered, result + x * to.pitch);
       }
     }
     for (std::size_t place = 0; reorders && place < wanted.size(); ++place) {
@@ -152,7 +157,7 @@ void pool_nhwc(const NhwcPool& pool, std::size_t frames, std::size_t height, std
     }
   });
   const float scale = pool.scales.output / static_cast<float>(to.height * to.width);
-  shared.output.fuse_means(
+  stored_output.fuse_means(
       [&](std::size_t frame, std::size_t place) {
         float total = 0;
         for (std::size_t part = 0; part < parts; ++part) {

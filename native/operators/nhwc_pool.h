@@ -8,6 +8,7 @@
 #include <cstddef>
 
 #include "base/parallel_for.h"
+#include "base/workspace.h"
 #include "layout/nhwc_layout.h"
 #include "microkernels/igemm_nhwc/igemm.h"
 #include "microkernels/pool3x3/pool3x3.h"
@@ -40,6 +41,6 @@ struct NhwcPoolTensors {
 
 void pool_nhwc(const NhwcPool& pool, std::size_t frames, std::size_t height, std::size_t width,
                std::size_t channels, const NhwcPoolTensors& tensors,
-               const ParallelFor& parallel_for);
+               const ParallelFor& parallel_for, Workspaces& workspaces);
 
 }  // namespace adafuse

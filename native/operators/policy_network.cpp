@@ -3,16 +3,15 @@
 #include <algorithm>
 #include <limits>
 
-#include "base/aligned_buffer.h"
 #include "microkernels/gemv/gemv.h"
 
 namespace adafuse {
 namespace {
 
 // Enough parts for the threads of a usual machine to finish together, and few enough for the
-// logits that each part of the hidden k_groups gives to be added up soon.
+// logits that each part of the hidden units gives to be added up soon.
 constexpr std::size_t kMostParts = 16;
-// Hidden k_groups whose rows of weights stay in the nearest caches for all inputs.
+// Hidden units whose rows of weights stay in the nearest caches for all inputs.
 constexpr std::size_t kUnitsAtOnce = 32;
 // Logits that are added up faster than threads begin.
 constexpr std::size_t kFewLogits = 1 << 15;
@@ -30,11 +29,11 @@ void in_parts(std::size_t count, const ParallelFor& parallel_for, const Body& bo
   });
 }
 
-// The first layer for the k_groups from `begin` to `end`: (rows, hidden) in `k_groups`.
+// The first layer for the units from `begin` to `end`: (rows, hidden) in `units`.
 template <typename Weight>
 void find_units(const PolicyNetwork<Weight>& network, const PolicyHistory& history,
                 const float* features, std::size_t rows, std::size_t begin, std::size_t end,
-                float* weighed, float* k_groups) {
+                float* weighed, float* units) {
   const GemvKernel<Weight>& kernel = *gemv_kernels<Weight>().front();
   const std::size_t width = network.features, hidden = network.hidden;
   const std::size_t skipped = history.exists() ? width : 0;  // weights of the previous features
@@ -46,8 +45,7 @@ void find_units(const PolicyNetwork<Weight>& network, const PolicyHistory& histo
       kernel.multiply(weights, pitch, count, history.features, rows, width, weighed + first,
                       hidden);
     }
-    kernel.multiply(weights + skipped, pitch, count, features, rows, width, k_groups + first,
-                    hidden);
+    kernel.multiply(weights + skipped, pitch, count, features, rows, width, units + first, hidden);
   }
   const float* const before = history.weighed != nullptr ? history.weighed : weighed;
   const float lowest = network.rectifies ? 0.0f : -std::numeric_limits<float>::infinity();
@@ -56,16 +54,16 @@ void find_units(const PolicyNetwork<Weight>& network, const PolicyHistory& histo
       std::fill(weighed + row * hidden + begin, weighed + row * hidden + end, 0.0f);
     }
     for (std::size_t i = begin; i < end; ++i) {
-      float& k_group = k_groups[row * hidden + i];
-      k_group = std::max(
-          lowest, network.scale0[i] * (before[row * hidden + i] + k_group) + network.bias0[i]);
+      float& unit = units[row * hidden + i];
+      unit = std::max(lowest,
+                      network.scale0[i] * (before[row * hidden + i] + unit) + network.bias0[i]);
     }
   }
 }
 
-// Adds what at most kUnitsAtOnce k_groups from `begin` to `end` weigh to the logits of a row.
+// Adds what at most kUnitsAtOnce units from `begin` to `end` weigh to the logits of a row.
 template <typename Weight>
-void add_logits(const PolicyNetwork<Weight>& network, const float* k_groups, std::size_t begin,
+void add_logits(const PolicyNetwork<Weight>& network, const float* units, std::size_t begin,
                 std::size_t end, float* logits) {
   const std::size_t outputs = network.actions.count * network.channels;
   const Weight* weights[kUnitsAtOnce];
@@ -73,8 +71,8 @@ void add_logits(const PolicyNetwork<Weight>& network, const float* k_groups, std
   std::size_t active = 0;
   for (std::size_t i = begin; i < end; ++i) {
     weights[active] = network.weight1 + i * outputs;
-    factors[active] = k_groups[i];
-    active += k_groups[i] != 0;
+    factors[active] = units[i];
+    active += units[i] != 0;
   }
   gemv_kernels<Weight>().front()->accumulate(weights, factors, active, outputs, logits);
 }
@@ -103,19 +101,20 @@ void choose(const PolicyNetwork<Weight>& network, const float* partial, std::siz
   }
 }
 
-thread_local AlignedArray<float> shared_values;
-
 }  // namespace
 
 template <typename Weight>
 void decide(const PolicyNetwork<Weight>& network, const PolicyHistory& history,
             const float* features, std::size_t rows, std::int32_t* actions,
-            const ParallelFor& parallel_for) {
+            const ParallelFor& parallel_for, Workspaces& workspaces) {
   const std::size_t hidden = network.hidden, outputs = network.actions.count * network.channels;
   const std::size_t parts = parts_of(hidden);
-  float* const k_groups =
-      shared_values.reserve(checked_product({rows, 2 * hidden + (parts + 1) * outputs}));
-  float* const weighed = k_groups + rows * hidden;
+  const std::size_t values = checked_product({rows, 2 * hidden + (parts + 1) * outputs});
+  ArenaSize size;
+  size.add<float>(values);
+  Arena memory(workspaces.runs, size);
+  float* const units = memory.take<float>(values);
+  float* const weighed = units + rows * hidden;
   float* const logits = weighed + rows * hidden;
   float* const partial = logits + rows * outputs;  // (parts, rows, outputs)
   in_parts(hidden, parallel_for, [&](std::size_t part, std::size_t begin, std::size_t end) {
@@ -123,9 +122,9 @@ void decide(const PolicyNetwork<Weight>& network, const PolicyHistory& history,
     std::fill_n(sums, rows * outputs, 0.0f);
     for (std::size_t first = begin; first < end; first += kUnitsAtOnce) {
       const std::size_t last = std::min(first + kUnitsAtOnce, end);
-      find_units(network, history, features, rows, first, last, weighed, k_groups);
+      find_units(network, history, features, rows, first, last, weighed, units);
       for (std::size_t row = 0; row < rows; ++row) {
-        add_logits(network, k_groups + row * hidden, first, last, sums + row * outputs);
+        add_logits(network, units + row * hidden, first, last, sums + row * outputs);
       }
     }
   });
@@ -158,7 +157,7 @@ void weigh_history(std::size_t features, std::size_t hidden, const Weight* weigh
 
 #define INSTANTIATE(Weight)                                                                       \
   template void decide(const PolicyNetwork<Weight>&, const PolicyHistory&, const float*,          \
-                       std::size_t, std::int32_t*, const ParallelFor&);                           \
+                       std::size_t, std::int32_t*, const ParallelFor&, Workspaces&);              \
   template void weigh_history(std::size_t, std::size_t, const Weight*, const float*, std::size_t, \
                               float*, const ParallelFor&);
 INSTANTIATE(float)

@@ -1,8 +1,8 @@
 // A policy network for the frames of a clip, or the next one of every stream.
 //
-// So few frames use every weight seldom, so memory is what it waits for: all threads read, whole
+// So few frames use every weight seldom, so the network waits for memory: all threads read, whole
 // rows one after another, and networks that share weights name the same memory.  What need not be
-// read is left: rows of hidden k_groups that ReLU sets to zero, and the weights of the previous
+// read is left: rows of hidden units that ReLU sets to zero, and the weights of the previous
 // features where networks that share them weighed theirs together.
 #pragma once
 
@@ -12,6 +12,7 @@
 
 #include "base/parallel_for.h"
 #include "base/precision.h"
+#include "base/workspace.h"
 
 namespace adafuse {
 
@@ -27,13 +28,13 @@ struct PolicyNetwork {
   // (hidden, 2 * features): of the previous features, then of these; (hidden, features) for a
   // network without a history.
   const Weight* weight0;
-  const float* scale0;  // (hidden): what the sums over weight0 are multiplied by
+  const float* scale0;  // (hidden): factors of the products with weight0
   const float* bias0;   // (hidden)
   const Weight*
       weight1;         // (hidden, actions.count * channels): the logits of a channel side by side
   const float* bias1;  // (actions.count * channels)
   PolicyActions actions = {};
-  bool rectifies = true;  // ReLU stands behind the hidden k_groups
+  bool rectifies = true;  // ReLU stands behind the hidden units
 };
 
 // The previous frames' pooled features (rows, features), or their share (rows, hidden) of the sums
@@ -51,7 +52,7 @@ struct PolicyHistory {
 template <typename Weight>
 void decide(const PolicyNetwork<Weight>& network, const PolicyHistory& history,
             const float* features, std::size_t rows, std::int32_t* actions,
-            const ParallelFor& parallel_for);
+            const ParallelFor& parallel_for, Workspaces& workspaces);
 
 // Writes the previous features' share (rows, hidden) of the sums over weight0
 // (hidden, 2 * features); rows may belong to any networks that share it.

@@ -19,15 +19,14 @@ float last_input_scale(const ResidualBlockSpec& spec) {
 
 bool by_winograd(const ResidualBlockSpec& spec, const IgemmKernel& kernel, const ConvWeights& conv,
                  std::size_t stride) {
-  return spec.winograd && kernel.precision == Precision::kFloat32 && conv.panels == nullptr &&
-         conv.taps == 9 && stride == 1;
+  return spec.winograd && kernel.precision == Precision::kFloat32 && conv.taps == 9 && stride == 1;
 }
 
 std::size_t conv2_stride(const ResidualBlockSpec& spec) {
   return spec.conv3 ? spec.stride : 1;
 }
 
-// Weights in the order `Packed`, at 36 positions where `winograd`.
+// Weights packed as `Packed`, transformed to 36 points where `winograd`.
 template <typename Packed, typename... Arguments>
 Packed pack(bool winograd, const IgemmKernel& kernel, const ConvWeights& conv,
             const Arguments&... arguments) {
@@ -68,6 +67,17 @@ const ResidualBlockSpec& validated(const ResidualBlockSpec& spec) {
             "an identity shortcut needs equal channels and stride 1");
   }
   return spec;
+}
+
+void run_plan(const ResidualPlan& plan, const ResidualBlockTensors& tensors, const Policy* policy,
+              const ResidualBlockHistory* history, const ParallelFor& parallel_for,
+              Workspaces& workspaces) {
+  ResidualStages stages(plan, tensors, policy, history, workspaces);
+  if (plan.by_panels) {
+    run_panels(stages, parallel_for);
+  } else {
+    run_strips(stages, parallel_for);
+  }
 }
 
 }  // namespace
@@ -119,27 +129,29 @@ NhwcLayout ResidualBlock::output_layout(std::size_t height, std::size_t width) c
 NhwcLayout ResidualBlock::history_layout(std::size_t height, std::size_t width) const {
   const NhwcLayout plane =
       is_bottleneck() ? input_layout(height, width) : output_layout(height, width);
-  // What is reused begins on a cache line of its own.
-  const std::size_t line = kLine / value_bytes(kernel_.precision);
-  return {plane.height, plane.width, 1, channel_pitch(mid_channels_ + line, kernel_.precision)};
+  return {plane.height, plane.width, 1, history_pitch(mid_channels_, kernel_.precision)};
 }
 
 void ResidualBlock::run(std::size_t clips, std::size_t frames, std::size_t height,
                         std::size_t width, const ResidualBlockTensors& tensors,
-                        const Policy* policy, const ParallelFor& parallel_for) const {
+                        const Policy* policy, const ParallelFor& parallel_for,
+                        Workspaces& workspaces) const {
   if (checked_product({clips, frames, height, width}) > 0) {
-    ResidualRun(*this, clips * frames, frames, height, width, tensors, policy, nullptr)
-        .run(parallel_for);
+    const ListPool::Lease<ResidualLists> lists(workspaces.lists);
+    const ResidualPlan plan(*this, clips * frames, frames, height, width, policy, nullptr, *lists);
+    run_plan(plan, tensors, policy, nullptr, parallel_for, workspaces);
   }
 }
 
 void ResidualBlock::run_streams(std::size_t streams, std::size_t height, std::size_t width,
                                 const ResidualBlockTensors& tensors,
                                 const ResidualBlockHistory& history, const Policy& policy,
-                                const ParallelFor& parallel_for) const {
+                                const ParallelFor& parallel_for, Workspaces& workspaces) const {
   require(shift_.from_next + shift_.from_previous == 0, "streams need blocks without shift");
   if (checked_product({streams, height, width}) > 0) {
-    ResidualRun(*this, streams, 1, height, width, tensors, &policy, &history).run(parallel_for);
+    const ListPool::Lease<ResidualLists> lists(workspaces.lists);
+    const ResidualPlan plan(*this, streams, 1, height, width, &policy, history.missing, *lists);
+    run_plan(plan, tensors, &policy, &history, parallel_for, workspaces);
   }
 }
 

@@ -14,6 +14,7 @@
 #include <optional>
 
 #include "base/parallel_for.h"
+#include "base/workspace.h"
 #include "layout/nhwc_layout.h"
 #include "microkernels/igemm_nhwc/igemm.h"
 #include "microkernels/igemm_nhwc/k_indirection.h"
@@ -79,16 +80,18 @@ class ResidualBlock {
   // which keeps everything.  The result does not depend on how `parallel_for` spreads the work.
   void run(std::size_t clips, std::size_t frames, std::size_t height, std::size_t width,
            const ResidualBlockTensors& tensors, const Policy* policy,
-           const ParallelFor& parallel_for) const;
+           const ParallelFor& parallel_for, Workspaces& workspaces) const;
 
   // Runs the next frame of every stream; needs a block without shift.  What is reused and missing
   // is computed from the previous input.
   void run_streams(std::size_t streams, std::size_t height, std::size_t width,
                    const ResidualBlockTensors& tensors, const ResidualBlockHistory& history,
-                   const Policy& policy, const ParallelFor& parallel_for) const;
+                   const Policy& policy, const ParallelFor& parallel_for,
+                   Workspaces& workspaces) const;
 
  private:
-  friend class ResidualRun;
+  friend class ResidualPlan;
+  friend class ResidualStages;
 
   const IgemmKernel& kernel_;
   std::size_t in_channels_;

@@ -6,14 +6,13 @@
 #include <stdexcept>
 
 #include "microkernels/igemm_nhwc/pixel_tiles.h"
+#include "operators/cut.h"
 
 namespace adafuse {
 namespace {
 
 constexpr std::size_t kPoolStride = 2;
 constexpr float kPictureOffset = 128;
-// Enough tasks for the threads of a usual machine to finish together.
-constexpr std::size_t kEnoughTasks = 32;
 // Rows of a task at least: one of the convolved rows under them is convolved for two tasks.
 constexpr std::size_t kLeastRows = 7;
 
@@ -101,13 +100,6 @@ FOR_WIDE_VECTORS void spread_integers(const float* line, std::size_t count, floa
   }
 }
 
-struct TaskScratch {
-  AlignedArray<char> pixels, rows;
-  std::vector<OutputTile> tiles;
-};
-thread_local TaskScratch task_scratch;
-thread_local AlignedArray<float> shared_partials;
-
 }  // namespace
 
 // What one frame's sizes come to.
@@ -117,7 +109,8 @@ struct Stem::Plane {
   std::size_t pixel_row;                // bytes of a padded row of input pixels
   std::size_t pitch;                    // bytes of a convolved pixel
   NhwcLayout output;
-  std::vector<KEntry> entries;  // of the convolution
+  std::vector<KEntry> entries;    // of the convolution
+  std::vector<OutputTile> tiles;  // of a convolved row
 };
 
 std::size_t StemPool::output_size(std::size_t input) const {
@@ -172,14 +165,16 @@ std::vector<KEntry> Stem::entries(std::size_t pixel_row) const {
   return entries;
 }
 
-// Rows [first, first + count) of a padded picture with channels innermost.
-char* Stem::pad_rows(const Plane& plane, const float* input, std::size_t first,
-                     std::size_t count) const {
-  const std::size_t bytes = count * plane.pixel_row + kLine;
-  char* const pixels = task_scratch.pixels.reserve(bytes);
+std::size_t Stem::padded_bytes(const Plane& plane, std::size_t rows) const {
+  return rows * plane.pixel_row + kLine;
+}
+
+// Writes rows [first, first + count) of a padded picture with channels innermost.
+void Stem::pad_rows(const Plane& plane, const float* input, std::size_t first, std::size_t count,
+                    char* pixels) const {
   const Precision precision = kernel_.precision;
   const bool integers = precision == Precision::kInt8;
-  std::memset(pixels, integers ? static_cast<int>(kPictureOffset) : 0, bytes);
+  std::memset(pixels, integers ? static_cast<int>(kPictureOffset) : 0, padded_bytes(plane, count));
   const std::size_t pad = size_ / 2;
   for (std::size_t row = 0; row < count; ++row) {
     const std::size_t y = first + row - pad;  // wraps round above the picture
@@ -196,19 +191,15 @@ char* Stem::pad_rows(const Plane& plane, const float* input, std::size_t first,
       }
     }
   }
-  return pixels;
 }
 
 void Stem::convolve_row(const Plane& plane, const char* pixels, char* row) const {
   const std::size_t value = value_bytes(kernel_.precision);
   const std::size_t step = stride_ * in_channels_ * value;
-  std::vector<OutputTile>& tiles = task_scratch.tiles;
-  tiles.clear();
-  append_tiles(tiles, kernel_, 0, 1, plane.conv_width);
   const BPanels panels = weights_.panels();
   for (std::size_t panel = 0; panel < weights_.count(); ++panel) {
     const std::size_t first = panel * kernel_.nr;
-    for (const OutputTile& tile : tiles) {
+    for (const OutputTile& tile : plane.tiles) {
       GemmTerm term{{},
                     static_cast<std::ptrdiff_t>(step),
                     panels[panel],
@@ -246,7 +237,8 @@ void Stem::pool_row(const Plane& plane, const std::array<const char*, kPoolWindo
 }
 
 void Stem::run(const float* input, std::size_t frames, std::size_t height, std::size_t width,
-               char* output, float* pooled, const ParallelFor& parallel_for) const {
+               char* output, float* pooled, const ParallelFor& parallel_for,
+               Workspaces& workspaces) const {
   const std::size_t value = value_bytes(kernel_.precision);
   Plane plane{height,
               width,
@@ -255,7 +247,9 @@ void Stem::run(const float* input, std::size_t frames, std::size_t height, std::
               round_up((width + 2 * (size_ / 2)) * in_channels_ * value, kGroupBytes),
               channel_pitch(out_channels_, kernel_.precision),
               output_layout(height, width),
-              {}};
+              {},
+              std::vector<OutputTile>(most_tiles(kernel_, 1, ceil_div(width, stride_)))};
+  plane.tiles.resize(make_tiles(kernel_, 0, 1, plane.conv_width, plane.tiles.data()));
   plane.entries = entries(plane.pixel_row);
   plane.entries.insert(plane.entries.end(), kPrefetchEntries,
                        plane.entries.back());  // only prefetched
@@ -266,23 +260,34 @@ void Stem::run(const float* input, std::size_t frames, std::size_t height, std::
   const std::size_t parts = std::clamp((kEnoughTasks + frames - 1) / frames, std::size_t{1},
                                        (layout.height + kLeastRows - 1) / kLeastRows);
   const std::size_t stored = round_up(out_channels_, kLine / sizeof(float));  // whole vectors
-  float* const partials = shared_partials.reserve(frames * parts * stored);
+  // Convolved rows under the most pooled rows of a task, and the picture's rows under these.
+  const std::size_t most = most_rows(layout.height, 1, parts);
+  const std::size_t conv_rows = (most - 1) * kPoolStride + kPoolWindow;
+  const std::size_t picture_rows = (conv_rows - 1) * stride_ + size_;
+  const std::size_t conv_row = plane.conv_width * plane.pitch;
+  ArenaSize size, task_size;
+  size.add<float>(frames * parts * stored);
+  task_size.add_bytes(padded_bytes(plane, picture_rows));
+  task_size.add_bytes(kPoolWindow * conv_row + kLine);
+  Arena memory(workspaces.runs, size);
+  float* const partials = memory.take<float>(frames * parts * stored);
   parallel_for(frames * parts, [&](std::size_t task) {
-    const std::size_t row = task / parts, part = task % parts;
+    const std::size_t frame = task / parts, part = task % parts;
     const std::size_t begin = layout.height * part / parts;
     const std::size_t end = layout.height * (part + 1) / parts;
-    char* const frame = output + row * layout.frame_pitch();
-    layout.clear_border(frame, begin, end);
+    char* const pooled_frame = output + frame * layout.frame_pitch();
+    layout.clear_border(pooled_frame, begin, end);
     float* const total = partials + task * stored;
     std::fill_n(total, stored, 0.0f);
     // Convolved rows that pooling reads, and the rows of the picture that these need.
     const std::size_t first = begin * kPoolStride - std::min(begin * kPoolStride, pool_.pad);
     const std::size_t last =
         std::min(plane.conv_height, (end - 1) * kPoolStride + kPoolWindow - pool_.pad);
-    const char* const pixels = pad_rows(plane, input + row * in_channels_ * height * width,
-                                        first * stride_, (last - 1 - first) * stride_ + size_);
-    const std::size_t conv_row = plane.conv_width * plane.pitch;
-    char* const ring = task_scratch.rows.reserve(kPoolWindow * conv_row + kLine);
+    const std::size_t count = (last - 1 - first) * stride_ + size_;
+    Arena scratch(workspaces.tasks, task_size);
+    char* const pixels = scratch.take_bytes(padded_bytes(plane, count));
+    pad_rows(plane, input + frame * in_channels_ * height * width, first * stride_, count, pixels);
+    char* const ring = scratch.take_bytes(kPoolWindow * conv_row + kLine);
     std::size_t done = first;
     for (std::size_t y = begin; y < end; ++y) {
       std::array<const char*, kPoolWindow> window{};
@@ -298,18 +303,19 @@ void Stem::run(const float* input, std::size_t frames, std::size_t height, std::
         }
         window[ky] = at;
       }
-      pool_row(plane, window, frame + layout.offset(static_cast<std::ptrdiff_t>(y), 0), total);
+      pool_row(plane, window, pooled_frame + layout.offset(static_cast<std::ptrdiff_t>(y), 0),
+               total);
     }
     kernel_.release();
   });
   const float scale = scales_.output / static_cast<float>(layout.height * layout.width);
-  for (std::size_t row = 0; row < frames; ++row) {
+  for (std::size_t frame = 0; frame < frames; ++frame) {
     for (std::size_t c = 0; c < out_channels_; ++c) {
       float total = 0;
       for (std::size_t part = 0; part < parts; ++part) {
-        total += partials[(row * parts + part) * stored + c];
+        total += partials[(frame * parts + part) * stored + c];
       }
-      pooled[row * out_channels_ + c] = total * scale;
+      pooled[frame * out_channels_ + c] = total * scale;
     }
   }
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/parallel_for.h"
+#include "base/workspace.h"
 #include "layout/nhwc_layout.h"
 #include "microkernels/igemm_nhwc/igemm.h"
 #include "microkernels/igemm_nhwc/packed_b.h"
@@ -44,14 +45,16 @@ class Stem {
   // `input` (frames, in_channels, height, width), `output` (frames) frames of the output layout and
   // `pooled` (frames, out_channels), the means over each.
   void run(const float* input, std::size_t frames, std::size_t height, std::size_t width,
-           char* output, float* pooled, const ParallelFor& parallel_for) const;
+           char* output, float* pooled, const ParallelFor& parallel_for,
+           Workspaces& workspaces) const;
 
  private:
   struct Plane;
 
   std::vector<KEntry> entries(std::size_t pixel_row) const;
-  char* pad_rows(const Plane& plane, const float* input, std::size_t first,
-                 std::size_t count) const;
+  std::size_t padded_bytes(const Plane& plane, std::size_t rows) const;
+  void pad_rows(const Plane& plane, const float* input, std::size_t first, std::size_t count,
+                char* pixels) const;
   void convolve_row(const Plane& plane, const char* pixels, char* row) const;
   void pool_row(const Plane& plane, const std::array<const char*, kPoolWindow>& rows, char* output,
                 float* sums) const;

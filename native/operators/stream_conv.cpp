@@ -36,7 +36,8 @@ void store(const ConvShape& shape, const StreamConvTensors& tensors, const Polic
 }
 
 // Writes a tile of the previous frame of `stream`.
-void store_late(const ConvShape& shape, const GemmTile& tile, std::size_t stream, float* output) {
+void store_deferred(const ConvShape& shape, const GemmTile& tile, std::size_t stream,
+                    float* output) {
   const float* channel_of_tile = tile.accumulators;
   for (const std::uint32_t channel : tile.channels) {
     const std::size_t plane = stream * shape.out_channels + channel;
@@ -50,12 +51,13 @@ void store_late(const ConvShape& shape, const GemmTile& tile, std::size_t stream
 
 void stream_conv(const ConvShape& shape, const StreamConvTensors& tensors, const Policy& policy,
                  const Policy* input_policy, const Policy* previous_input_policy,
-                 const ParallelFor& parallel_for, const GemmKernel& kernel) {
+                 const ParallelFor& parallel_for, Workspaces& workspaces,
+                 const GemmKernel& kernel) {
   const std::size_t streams = shape.frames;
   const ChannelLists kept = ChannelLists::kept(policy);
-  const ChannelLists late = ChannelLists::late(policy, tensors.missing);
+  const ChannelLists deferred = ChannelLists::deferred(policy, tensors.missing);
   const ChannelLists read = ChannelLists::unskipped(streams, shape.in_channels, input_policy);
-  const ChannelLists read_late =
+  const ChannelLists read_deferred =
       ChannelLists::unskipped(streams, shape.in_channels, previous_input_policy);
   // This frame of every stream, then the previous one of those that need some of it.
   std::vector<ConvFrame> frames;
@@ -65,18 +67,18 @@ void stream_conv(const ConvShape& shape, const StreamConvTensors& tensors, const
     frames.push_back({tensors.input + stream * frame, kept[stream], read[stream]});
   }
   for (std::size_t stream = 0; stream < streams; ++stream) {
-    if (late[stream].size > 0) {
+    if (deferred[stream].size > 0) {
       const float* input = tensors.previous_input + stream * frame;
-      frames.push_back({input, late[stream], read_late[stream]});
+      frames.push_back({input, deferred[stream], read_deferred[stream]});
       behind.push_back(stream);
     }
   }
-  convolve_nchw(shape, tensors.weight, tensors.bias, frames, parallel_for, kernel,
+  convolve_nchw(shape, tensors.weight, tensors.bias, frames, parallel_for, kernel, workspaces,
                 [&](const GemmTile& tile) {
                   if (tile.frame < streams) {
                     store(shape, tensors, policy, tile);
                   } else {
-                    store_late(shape, tile, behind[tile.frame - streams], tensors.output);
+                    store_deferred(shape, tile, behind[tile.frame - streams], tensors.output);
                   }
                 });
   for (std::size_t stream = 0; stream < streams; ++stream) {

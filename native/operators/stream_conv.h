@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "base/parallel_for.h"
+#include "base/workspace.h"
 #include "layout/conv_shape.h"
 #include "microkernels/gemm_nchw/gemm.h"
 #include "policy/channel_selection.h"
@@ -34,7 +35,7 @@ struct StreamConvTensors {
 // input are zero where they skip: those channels are not read.
 void stream_conv(const ConvShape& shape, const StreamConvTensors& tensors, const Policy& policy,
                  const Policy* input_policy, const Policy* previous_input_policy,
-                 const ParallelFor& parallel_for,
+                 const ParallelFor& parallel_for, Workspaces& workspaces,
                  const GemmKernel& kernel = *gemm_kernels().front());
 
 }  // namespace adafuse

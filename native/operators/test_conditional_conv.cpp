@@ -65,7 +65,8 @@ struct Case {
       in.emplace("input_policy", input_policy.data(), clips, frames, shape.in_channels);
     }
     conditional_conv(shape, {input.data(), weight.data(), bias.data(), output.data()},
-                     out ? &*out : nullptr, in ? &*in : nullptr, parallel_for, kernel);
+                     out ? &*out : nullptr, in ? &*in : nullptr, parallel_for, test_workspaces(),
+                     kernel);
     return output;
   }
 
@@ -213,6 +214,7 @@ void does_not_depend_on_threads(const GemmKernel& kernel) {
   std::mt19937 random(5);
   const Case c = large_case(random);
   CHECK(same_bits(c.run(kernel, serial), c.run(kernel, threaded)));
+  CHECK(same_bits(c.run(kernel, serial), c.run(kernel, nested())));
 }
 
 // Counts what the convolution asks of a micro-kernel.

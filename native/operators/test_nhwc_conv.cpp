@@ -269,7 +269,8 @@ struct ConvCase {
     const std::vector<Policy> policy = output.policy(size);
     NhwcConv(spec, kernel_of)
         .run(size.rows(), size.height, size.width,
-             {sources.data(), pointer(policy), result.data(), pooled.data()}, parallel_for);
+             {sources.data(), pointer(policy), result.data(), pooled.data()}, parallel_for,
+             test_workspaces());
     return {result.data(), result.data() + bytes};
   }
 
@@ -278,8 +279,10 @@ struct ConvCase {
     std::vector<float> pooled, again;
     const std::vector<char> memory = run(kernel_of, serial, pooled);
     check_frames(output, output_size(), border, precision, memory.data(), pooled, scales.output);
-    run(kernel_of, threaded, again);
-    CHECK(std::memcmp(pooled.data(), again.data(), pooled.size() * sizeof(float)) == 0);
+    for (const ParallelFor& parallel_for : {ParallelFor(threaded), nested()}) {
+      run(kernel_of, parallel_for, again);
+      CHECK(std::memcmp(pooled.data(), again.data(), pooled.size() * sizeof(float)) == 0);
+    }
   }
 };
 
@@ -402,7 +405,7 @@ void pooling_equals_the_definition(const IgemmKernel& kernel) {
     AlignedArray<char> from, to;
     store(input, size, pool.input_border, precision,
           from.reserve(room(input, size, pool.input_border, precision)));
-    for (const ParallelFor& parallel_for : {ParallelFor(serial), ParallelFor(threaded)}) {
+    for (const ParallelFor& parallel_for : {ParallelFor(serial), ParallelFor(threaded), nested()}) {
       const std::size_t bytes = room(output, small, pool.border, precision);
       std::memset(to.reserve(bytes), 0xff, bytes);
       std::vector<float> pooled(size.rows() * input.channels, NAN);
@@ -410,7 +413,7 @@ void pooling_equals_the_definition(const IgemmKernel& kernel) {
       pool_nhwc(pool, size.rows(), size.height, size.width, input.channels,
                 {from.data(), pointer(policy), decides ? pointer(decisions) : nullptr, to.data(),
                  pooled.data()},
-                parallel_for);
+                parallel_for, test_workspaces());
       check_frames(output, small, pool.border, precision, to.data(), pooled, pool.scales.output);
     }
   }

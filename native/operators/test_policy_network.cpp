@@ -76,7 +76,7 @@ struct Case {
     const std::vector<Weight> w0 = stored<Weight>(weight0), w1 = stored<Weight>(weight1);
     decide(PolicyNetwork<Weight>{features, hidden, channels, w0.data(), scale0.data(), bias0.data(),
                                  w1.data(), bias1.data(), actions, rectifies},
-           history, current.data(), rows, chosen.data(), parallel_for);
+           history, current.data(), rows, chosen.data(), parallel_for, test_workspaces());
     return chosen;
   }
 
@@ -144,6 +144,7 @@ void equals_the_definition() {
          {PolicyHistory{c.previous.data(), nullptr}, PolicyHistory{nullptr, weighed.data()}}) {
       CHECK(c.run<Weight>(history, serial) == expected);
       CHECK(c.run<Weight>(history, threaded) == expected);
+      CHECK(c.run<Weight>(history, c.rows % 4 == 1 ? nested() : serial) == expected);
     }
   };
   for (std::size_t rows = 1; rows <= 9; ++rows) {

@@ -190,7 +190,8 @@ struct Case {
     if (as_streams) {
       run_streams(fused, tensors, parallel_for);
     } else {
-      fused.run(clips, frames, height, width, tensors, view ? &*view : nullptr, parallel_for);
+      fused.run(clips, frames, height, width, tensors, view ? &*view : nullptr, parallel_for,
+                test_workspaces());
     }
     for (std::size_t row = 0; row < rows(); ++row) {
       const char* frame = target.data() + row * out.frame_pitch();
@@ -230,7 +231,7 @@ struct Case {
       fused.run_streams(
           clips, height, width, {x.data(), y.data(), pooled.data()},
           {previous.data(), convolution.data(), missing.data(), next.data(), next_missing.data()},
-          now, parallel_for);
+          now, parallel_for, test_workspaces());
       for (std::size_t n = 0; n < clips; ++n) {
         const std::size_t row = n * frames + t;
         std::copy_n(y.data() + n * out, out, all.output + row * out);
@@ -499,6 +500,25 @@ void does_not_depend_on_threads_or_place(const IgemmKernel& kernel) {
           CHECK(same_bits(result.output, expected.output));
           CHECK(same_bits(result.pooled, expected.pooled));
         }
+        // Another run of other sizes on a thread that is in the middle of this one, and two at
+        // once.
+        Case other = large_case(random, kernel.precision);
+        other.height = other.width = 38 - size;
+        other.frames = 2;
+        other.fill(random);
+        const Result expected_other = other.run(kernel);
+        std::size_t turn = 0;
+        const Result result =
+            c.run(kernel, nested([&] {
+                    if (++turn % 9 == 0) {
+                      CHECK(same_bits(other.run(kernel).output, expected_other.output));
+                    }
+                  }));
+        CHECK(same_bits(result.output, expected.output));
+        std::thread beside(
+            [&] { CHECK(same_bits(other.run(kernel).pooled, expected_other.pooled)); });
+        CHECK(same_bits(c.run(kernel).pooled, expected.pooled));
+        beside.join();
       }
     }
   }

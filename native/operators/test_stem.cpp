@@ -77,7 +77,8 @@ void check_case(const Case& c, const IgemmKernel& kernel, const ParallelFor& par
   const NhwcLayout layout = stem.output_layout(c.height, c.width);
   std::vector<char> output(c.rows * layout.frame_pitch(), static_cast<char>(0xff));
   std::vector<float> pooled(c.rows * c.outputs, std::numeric_limits<float>::quiet_NaN());
-  stem.run(c.input.data(), c.rows, c.height, c.width, output.data(), pooled.data(), parallel_for);
+  stem.run(c.input.data(), c.rows, c.height, c.width, output.data(), pooled.data(), parallel_for,
+           test_workspaces());
 
   const double most = c.precision == Precision::kFloat32    ? 1e-5
                       : c.precision == Precision::kBFloat16 ? 3e-2

@@ -102,7 +102,7 @@ struct Video {
       in.emplace("input_policy", input_policy.data(), streams, frames, shape.in_channels);
     }
     conditional_conv(rows, {input.data(), weight.data(), bias.data(), output.data()}, &out,
-                     in ? &*in : nullptr, serial, kernel);
+                     in ? &*in : nullptr, serial, test_workspaces(), kernel);
     return output;
   }
 
@@ -132,7 +132,7 @@ struct Video {
           {now.data(), weight.data(), bias.data(), previous_input.data(), previous_raw.data(),
            missing.data(), output.data(), raw.data(), next_missing.data()},
           Policy("policy", actions.data(), streams, 1, shape.out_channels), in ? &*in : nullptr,
-          previous_in ? &*previous_in : nullptr, parallel_for, kernel);
+          previous_in ? &*previous_in : nullptr, parallel_for, test_workspaces(), kernel);
       for (std::size_t i = 0; i < channels; ++i) {
         CHECK(next_missing[i] == (actions[i] != 0));
       }
@@ -205,6 +205,7 @@ void does_not_depend_on_threads(const GemmKernel& kernel) {
   shape.in_height = shape.in_width = 23;
   const Video video(random, 2, 3, shape, true);
   CHECK(video.as_streams(kernel, serial) == video.as_streams(kernel, threaded));
+  CHECK(video.as_streams(kernel, serial) == video.as_streams(kernel, nested()));
 }
 
 void handles_nothing(const GemmKernel& kernel) {

@@ -5,6 +5,8 @@
 #include <stdexcept>
 #include <type_traits>
 
+#include "layout/nhwc_layout.h"
+
 namespace adafuse {
 namespace {
 
@@ -95,6 +97,21 @@ std::size_t Attributes::count_or(const char* name, std::size_t absent, std::size
   return exists(name) ? count(name, 0, most) : absent;
 }
 
+std::optional<bool> Attributes::flag_if_any(const char* name) const {
+  return exists(name) ? std::optional(flag(name)) : std::nullopt;
+}
+
+void Attributes::require_layout_version() const {
+  constexpr const char* kName = "layout_version";
+  constexpr std::size_t kOldest = 1;
+  if (const std::size_t version = count_or(kName, kOldest, kMostSize);
+      version != static_cast<std::size_t>(kLayoutVersion)) {
+    refuse(kName, "is " + std::to_string(version) + " but this library's layout of frames is " +
+                      std::to_string(kLayoutVersion) +
+                      ": build the engine again with the release of adafuse-deploy that runs it");
+  }
+}
+
 std::string Attributes::text(const char* name) const {
   const auto value = find<std::string>(name);
   if (!value) {
@@ -126,14 +143,10 @@ std::vector<float> Attributes::scales(std::size_t count) const {
 
 Precision Attributes::precision() const {
   const std::string name = text("precision");
-  if (name == "fp32") {
-    return Precision::kFloat32;
-  }
-  if (name == "bf16") {
-    return Precision::kBFloat16;
-  }
-  if (name == "int8") {
-    return Precision::kInt8;
+  for (const Precision precision : {Precision::kFloat32, Precision::kBFloat16, Precision::kInt8}) {
+    if (name == to_string(precision)) {
+      return precision;
+    }
   }
   refuse("precision", "is " + name + " but must be fp32, bf16 or int8");
 }

@@ -34,9 +34,15 @@ class Attributes {
   // The same, or `absent` where there is none.
   std::size_t count_or(const char* name, std::size_t absent, std::size_t most) const;
   bool flag(const char* name) const { return count(name, 0, 1) != 0; }
+  // The same, or nothing where there is none.
+  std::optional<bool> flag_if_any(const char* name) const;
   std::string text(const char* name) const;
   std::vector<std::int64_t> integers(const char* name) const;
   std::optional<std::vector<std::int64_t>> integers_if_any(const char* name) const;
+
+  // Throws unless the attribute `layout_version`, which files of release 0.1.0 do not have, is this
+  // library's layout of frames.
+  void require_layout_version() const;
 
   // The attribute `scales`: what an integer of one stands for in `count` activations.
   std::vector<float> scales(std::size_t count) const;

@@ -31,15 +31,14 @@ void ConvKernel::compute(const Ort::KernelContext& context) const {
   const auto policy = read_policy(context, signature_.policy, "policy", x, shape.out_channels);
   const auto input_policy =
       read_policy(context, signature_.input_policy, "input_policy", x, shape.in_channels);
+  require_same_clips({{"policy", &policy}, {"input_policy", &input_policy}});
 
   Ort::UnownedValue y = make_output(context, 0, inputs.output_dims());
   conditional_conv(shape,
                    {x.value.GetTensorData<float>(), weight.value.GetTensorData<float>(),
                     bias.value.GetTensorData<float>(), y.GetTensorMutableData<float>()},
                    policy ? &*policy : nullptr, input_policy ? &*input_policy : nullptr,
-                   [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
-                     parallel_for(context, count, body);
-                   });
+                   on_session_threads(context), *workspaces_);
 }
 
 ConvOperator::ConvOperator(const ConvSignature& signature, bool infers_shapes)

@@ -8,8 +8,10 @@
 // (top, left, bottom, right).  conditional_conv() says what they compute.
 #pragma once
 
+#include <memory>
 #include <optional>
 
+#include "base/workspace.h"
 #include "ort/api.h"
 #include "ort/conv_node.h"
 
@@ -33,6 +35,7 @@ class ConvKernel {
 
   const ConvSignature& signature_;
   ConvAttributes attributes_;
+  const std::shared_ptr<Workspaces> workspaces_ = Workspaces::shared();
 };
 
 class ConvOperator : public Ort::CustomOpBase<ConvOperator, ConvKernel, true> {

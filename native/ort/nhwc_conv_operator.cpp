@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "microkernels/winograd/winograd.h"
 #include "ort/nhwc_tensors.h"
 #include "ort/parallel_for.h"
 #include "ort/status.h"
@@ -35,11 +36,12 @@ void infer_shapes(const NhwcConvSignature& signature, OrtShapeInferContext* cont
 }  // namespace
 
 NhwcConvAttributes NhwcConvAttributes::read(const Attributes& attributes, bool quantized) {
+  attributes.require_layout_version();
   NhwcConvAttributes result{{},
                             attributes.count("stride", 1, kMostStride),
                             attributes.count("input_border", 0, kMostBorder),
                             attributes.count("border", 0, kMostBorder),
-                            attributes.flag("winograd"),
+                            attributes.flag_if_any("winograd"),
                             attributes.precision(quantized),
                             {}};
   for (const std::int64_t channels : attributes.integers("channels")) {
@@ -77,12 +79,15 @@ NhwcConvKernel::NhwcConvKernel(const NhwcConvSignature& signature, const OrtKern
       sources.push_back({attributes_.channels[i], is_given(info, signature.source_policy(i))});
     }
   }
+  const auto plane =
+      declared_plane(info, NhwcConvSignature::kInput, attributes_.input_border, attributes_.stride);
+  const bool pays = plane && winograd_pays(plane->height, plane->width);
   const ConstantConv conv =
       read_needed_conv(info, NhwcConvSignature::kWeight, "", signature.quantized);
   conv_ = std::make_unique<const NhwcConv>(
       NhwcConvSpec{conv.weights, sources, is_given(info, signature.policy()), attributes_.stride,
-                   attributes_.input_border, attributes_.border, attributes_.winograd,
-                   attributes_.scales},
+                   attributes_.input_border, attributes_.border,
+                   attributes_.winograd.value_or(pays), attributes_.scales},
       *igemm_kernels(attributes_.precision).front());
 }
 
@@ -108,15 +113,18 @@ void NhwcConvKernel::compute(const Ort::KernelContext& context) const {
   }
   const std::size_t height = input.height, width = input.width;
   const auto policy = read_policy(context, signature_.policy(), "policy", x, conv_->outputs());
+  std::vector<NamedPolicy> named{{"policy", &policy}};
+  for (std::size_t i = 0; i < attributes_.channels.size(); ++i) {
+    named.emplace_back(numbered("input_policy", i), &policies[i]);
+  }
+  require_same_clips(named);
   Ort::UnownedValue pooled =
       make_output(context, 1, {x.dims[0], static_cast<std::int64_t>(conv_->outputs())});
   conv_->run(x.size(0), height, width,
              {sources, policy ? &*policy : nullptr,
               make_frames(context, 0, x.dims[0], conv_->output_layout(height, width)),
               pooled.GetTensorMutableData<float>()},
-             [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
-               parallel_for(context, count, body);
-             });
+             on_session_threads(context), *workspaces_);
 }
 
 NhwcConvOperator::NhwcConvOperator(const NhwcConvSignature& signature, bool infers_shapes)

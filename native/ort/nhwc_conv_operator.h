@@ -16,6 +16,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/workspace.h"
 #include "operators/nhwc_conv.h"
 #include "ort/api.h"
 #include "ort/attributes.h"
@@ -42,7 +43,7 @@ struct NhwcConvAttributes {
   std::size_t stride;
   std::size_t input_border;
   std::size_t border;
-  bool winograd;
+  std::optional<bool> winograd;  // decided by the library where the file does not
   Precision precision;
   ActivationScales scales;
 
@@ -63,6 +64,7 @@ class NhwcConvKernel {
   const NhwcConvSignature& signature_;
   NhwcConvAttributes attributes_;
   std::unique_ptr<const NhwcConv> conv_;
+  const std::shared_ptr<Workspaces> workspaces_ = Workspaces::shared();
 };
 
 class NhwcConvOperator : public Ort::CustomOpBase<NhwcConvOperator, NhwcConvKernel, true> {

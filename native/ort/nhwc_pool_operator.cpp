@@ -23,6 +23,7 @@ void infer_shapes(OrtShapeInferContext* context, bool quantized) {
 }  // namespace
 
 NhwcPoolAttributes NhwcPoolAttributes::read(const Attributes& attributes, bool quantized) {
+  attributes.require_layout_version();
   const std::string mode = attributes.text("mode");
   if (mode != "max" && mode != "mean") {
     throw std::invalid_argument("the attribute mode is " + mode + " but must be max or mean.");
@@ -62,15 +63,14 @@ void NhwcPoolKernel::compute(const Ort::KernelContext& context) const {
   const NhwcLayout output = attributes_.output_layout(x.dims);
   const auto input_policy = read_policy(context, 1, "input_policy", x, channels);
   const auto policy = read_policy(context, 2, "policy", x, channels);
+  require_same_clips({{"input_policy", &input_policy}, {"policy", &policy}});
   Ort::UnownedValue pooled =
       make_output(context, 1, {x.dims[0], static_cast<std::int64_t>(channels)});
   pool_nhwc(attributes_.pool, x.size(0), input.height, input.width, channels,
             {static_cast<const char*>(x.value.GetTensorRawData()),
              input_policy ? &*input_policy : nullptr, policy ? &*policy : nullptr,
              make_frames(context, 0, x.dims[0], output), pooled.GetTensorMutableData<float>()},
-            [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
-              parallel_for(context, count, body);
-            });
+            on_session_threads(context), *workspaces_);
 }
 
 NhwcPoolOperator::NhwcPoolOperator(const char* name, bool quantized, bool infers_shapes)

@@ -9,6 +9,9 @@
 // QuantizedFramePool has the attribute scales: what an integer of one stands for in X and in Y.
 #pragma once
 
+#include <memory>
+
+#include "base/workspace.h"
 #include "operators/nhwc_pool.h"
 #include "ort/api.h"
 #include "ort/attributes.h"
@@ -39,6 +42,7 @@ class NhwcPoolKernel {
 
   const char* name_;
   NhwcPoolAttributes attributes_;
+  const std::shared_ptr<Workspaces> workspaces_ = Workspaces::shared();
 };
 
 class NhwcPoolOperator : public Ort::CustomOpBase<NhwcPoolOperator, NhwcPoolKernel, true> {

@@ -1,10 +1,11 @@
-// Frames of the fused blocks as tensors: (rows, height + 2b, width + 2b, units per pixel).
+// Frames of the fused blocks as tensors: (rows, height + 2b, width + 2b, K groups per pixel).
 //
 // NhwcLayout says what they hold.  The element type is float32 whatever the precision: an element
-// is a unit of the layout, four bytes.
+// is a K group of the layout, four bytes.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -37,6 +38,24 @@ inline NhwcLayout layout_of(const Dims& dims, const std::string& name, std::size
   }
   return {static_cast<std::size_t>(dims[1] - edges), static_cast<std::size_t>(dims[2] - edges),
           border, pitch};
+}
+
+// Output pixels of a convolution of stride `stride`, padded by half its kernel, as far as the graph
+// fixes the size of input `index`, frames with `border` pixels around; nothing where it does not.
+struct Plane {
+  std::size_t height, width;
+};
+inline std::optional<Plane> declared_plane(const Ort::ConstKernelInfo& info, std::size_t index,
+                                           std::size_t border, std::size_t stride) {
+  const Dims dims = info.GetInputTypeInfo(index).GetTensorTypeAndShapeInfo().GetShape();
+  const auto edges = static_cast<std::int64_t>(2 * border);
+  if (dims.size() != 4 || dims[1] <= edges || dims[2] <= edges) {
+    return std::nullopt;
+  }
+  const auto strided = [&](std::int64_t size) {
+    return (static_cast<std::size_t>(size - edges) + stride - 1) / stride;
+  };
+  return Plane{strided(dims[1]), strided(dims[2])};
 }
 
 // Throws std::invalid_argument where frames would have no pixels inside.

@@ -5,6 +5,7 @@
 #include <functional>
 #include <mutex>
 
+#include "base/parallel_for.h"
 #include "ort/api.h"
 
 namespace adafuse {
@@ -31,6 +32,13 @@ inline void parallel_for(const Ort::KernelContext& context, std::size_t count,
   if (work.error) {
     std::rethrow_exception(work.error);
   }
+}
+
+// The same as a ParallelFor, which must not outlive the context.
+inline ParallelFor on_session_threads(const Ort::KernelContext& context) {
+  return [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
+    parallel_for(context, count, body);
+  };
 }
 
 }  // namespace adafuse

@@ -15,9 +15,7 @@ void compute(const Ort::KernelContext& context) {
   const auto run = [&](auto weight0) {
     weigh_history(previous.size(1), w0.size(0), weight0, previous.value.GetTensorData<float>(),
                   previous.size(0), weighed.GetTensorMutableData<float>(),
-                  [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
-                    parallel_for(context, count, body);
-                  });
+                  on_session_threads(context));
   };
   if (holds_bfloat16(w0)) {
     run(static_cast<const BFloat16*>(w0.value.GetTensorRawData()));

@@ -17,7 +17,8 @@ namespace {
 
 enum Input : std::size_t { kPrevious, kFeatures, kW0, kS0, kB0, kW1, kB1, kWeighed, kInputs };
 
-void compute(const Ort::KernelContext& context, const PolicyAttributes& attributes) {
+void compute(const Ort::KernelContext& context, const PolicyAttributes& attributes,
+             Workspaces& workspaces) {
   const NamedTensor features(context, kFeatures, "V", 2);
   const NamedTensor w0(context, kW0, "W0", 2), s0(context, kS0, "S0", 1), b0(context, kB0, "B0", 1);
   const NamedTensor w1(context, kW1, "W1", 2), b1(context, kB1, "B1", 1);
@@ -72,9 +73,7 @@ void compute(const Ort::KernelContext& context, const PolicyAttributes& attribut
             features.size(1), w0.size(0), channels, weight0, values(s0), values(b0), weight1,
             values(b1), attributes.actions, attributes.rectifies},
         history, values(features), features.size(0), policy.GetTensorMutableData<std::int32_t>(),
-        [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
-          parallel_for(context, count, body);
-        });
+        on_session_threads(context), workspaces);
   };
   if (halves) {
     run(static_cast<const BFloat16*>(w0.value.GetTensorRawData()),
@@ -128,7 +127,8 @@ PolicyKernel::PolicyKernel(const OrtKernelInfo* info)
 }
 
 OrtStatusPtr PolicyKernel::ComputeV2(OrtKernelContext* context) const {
-  return as_status("PolicyNetwork", [&] { compute(Ort::KernelContext(context), attributes_); });
+  return as_status("PolicyNetwork",
+                   [&] { compute(Ort::KernelContext(context), attributes_, *workspaces_); });
 }
 
 PolicyOperator::PolicyOperator(bool infers_shapes) {

@@ -10,6 +10,9 @@
 // computes.
 #pragma once
 
+#include <memory>
+
+#include "base/workspace.h"
 #include "operators/policy_network.h"
 #include "ort/api.h"
 #include "ort/attributes.h"
@@ -32,6 +35,7 @@ class PolicyKernel {
 
  private:
   PolicyAttributes attributes_;
+  const std::shared_ptr<Workspaces> workspaces_ = Workspaces::shared();
 };
 
 class PolicyOperator : public Ort::CustomOpBase<PolicyOperator, PolicyKernel, true> {

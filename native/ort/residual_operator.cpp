@@ -3,6 +3,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "microkernels/winograd/winograd.h"
 #include "ort/nhwc_tensors.h"
 #include "ort/parallel_for.h"
 #include "ort/status.h"
@@ -38,6 +39,7 @@ void infer_shapes(const ResidualSignature& signature, OrtShapeInferContext* cont
 
 ResidualAttributes ResidualAttributes::read(const Attributes& attributes,
                                             const ResidualSignature& signature) {
+  attributes.require_layout_version();
   const std::size_t most = signature.streams ? 0 : kMostSize;  // streams are not shifted
   const bool conv1_only = attributes.exists("conv1_shift_next");
   const char* const next = conv1_only ? "conv1_shift_next" : "shift_next";
@@ -46,7 +48,7 @@ ResidualAttributes ResidualAttributes::read(const Attributes& attributes,
                             attributes.count("stride", 1, kMostStride),
                             {attributes.count(next, 0, most), attributes.count(previous, 0, most)},
                             !conv1_only,
-                            attributes.flag("winograd"),
+                            attributes.flag_if_any("winograd"),
                             attributes.precision(signature.quantized),
                             {}};
   if (signature.quantized) {
@@ -60,16 +62,24 @@ ResidualKernel::ResidualKernel(const ResidualSignature& signature, const OrtKern
   const Ort::ConstKernelInfo info(raw_info);
   const auto attributes = ResidualAttributes::read(Attributes(raw_info), signature);
   frames_ = attributes.frames;
+  const auto plane =
+      declared_plane(info, ResidualSignature::kInput, border_of(signature), attributes.stride);
+  const bool pays = plane && winograd_pays(plane->height, plane->width);
   std::vector<ConstantConv> convolutions;
   for (std::size_t i = 0; i < signature.convolutions; ++i) {
     convolutions.push_back(
         read_needed_conv(info, signature.weight(i), std::to_string(i + 1), signature.quantized));
   }
   const auto shortcut = read_conv(info, signature.shortcut_weight(), "S", signature.quantized);
-  ResidualBlockSpec spec{
-      convolutions[0].weights,  convolutions[1].weights, std::nullopt, std::nullopt,
-      attributes.stride,        attributes.shift,        {},           attributes.winograd,
-      attributes.shift_shortcut};
+  ResidualBlockSpec spec{convolutions[0].weights,
+                         convolutions[1].weights,
+                         std::nullopt,
+                         std::nullopt,
+                         attributes.stride,
+                         attributes.shift,
+                         {},
+                         attributes.winograd.value_or(pays),
+                         attributes.shift_shortcut};
   if (convolutions.size() > 2) {
     spec.conv3 = convolutions[2].weights;
   }
@@ -111,14 +121,12 @@ void ResidualKernel::compute(const Ort::KernelContext& context) const {
   const ResidualBlockTensors tensors{static_cast<const char*>(x.value.GetTensorRawData()),
                                      make_frames(context, 0, x.dims[0], output),
                                      pooled.GetTensorMutableData<float>()};
-  const auto spread = [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
-    parallel_for(context, count, body);
-  };
+  const ParallelFor spread = on_session_threads(context);
   if (signature_.streams) {
     run_streams(context, x, input, tensors, *policy, spread);
   } else {
     block_->run(x.size(0) / frames_, frames_, input.height, input.width, tensors,
-                policy ? &*policy : nullptr, spread);
+                policy ? &*policy : nullptr, spread, *workspaces_);
   }
 }
 
@@ -154,7 +162,7 @@ void ResidualKernel::run_streams(const Ort::KernelContext& context, const NamedT
                       {frames(signature_.previous()), frames(signature_.previous() + 1),
                        context.GetInput(signature_.missing()).GetTensorData<std::int32_t>(), next,
                        next_missing.GetTensorMutableData<std::int32_t>()},
-                      policy, parallel_for);
+                      policy, parallel_for, *workspaces_);
 }
 
 ResidualOperator::ResidualOperator(const ResidualSignature& signature, bool infers_shapes)

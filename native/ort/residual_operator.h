@@ -24,6 +24,7 @@
 
 #include <memory>
 
+#include "base/workspace.h"
 #include "operators/residual_block.h"
 #include "ort/api.h"
 #include "ort/attributes.h"
@@ -62,7 +63,7 @@ struct ResidualAttributes {
   std::size_t stride;
   TemporalShift shift;
   bool shift_shortcut;
-  bool winograd;
+  std::optional<bool> winograd;  // decided by the library where the file does not
   Precision precision;
   std::vector<float> scales;  // in X, behind each convolution but the last, and in Y
 
@@ -87,6 +88,7 @@ class ResidualKernel {
   const ResidualSignature& signature_;
   std::size_t frames_;
   std::unique_ptr<const ResidualBlock> block_;
+  const std::shared_ptr<Workspaces> workspaces_ = Workspaces::shared();
 };
 
 class ResidualOperator : public Ort::CustomOpBase<ResidualOperator, ResidualKernel, true> {

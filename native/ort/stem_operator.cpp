@@ -29,6 +29,7 @@ void infer_shapes(OrtShapeInferContext* context, bool quantized) {
 }  // namespace
 
 StemAttributes StemAttributes::read(const Attributes& attributes, bool quantized) {
+  attributes.require_layout_version();
   StemAttributes result{attributes.count("stride", 1, kMostStride),
                         {attributes.count("pool_pad", 0, 1), attributes.flag("pool_ceil")},
                         attributes.count("border", 0, kMostBorder),
@@ -64,9 +65,7 @@ void StemKernel::compute(const Ort::KernelContext& context) const {
       make_output(context, 1, {x.dims[0], static_cast<std::int64_t>(stem_->out_channels())});
   stem_->run(x.value.GetTensorData<float>(), x.size(0), x.size(2), x.size(3),
              make_frames(context, 0, x.dims[0], layout), pooled.GetTensorMutableData<float>(),
-             [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
-               parallel_for(context, count, body);
-             });
+             on_session_threads(context), *workspaces_);
 }
 
 StemOperator::StemOperator(const char* name, bool quantized, bool infers_shapes)

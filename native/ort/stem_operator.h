@@ -11,6 +11,7 @@
 
 #include <memory>
 
+#include "base/workspace.h"
 #include "operators/stem.h"
 #include "ort/api.h"
 #include "ort/attributes.h"
@@ -40,6 +41,7 @@ class StemKernel {
 
   const char* name_;
   std::unique_ptr<const Stem> stem_;
+  const std::shared_ptr<Workspaces> workspaces_ = Workspaces::shared();
 };
 
 class StemOperator : public Ort::CustomOpBase<StemOperator, StemKernel, true> {

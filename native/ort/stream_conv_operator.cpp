@@ -85,9 +85,7 @@ void StreamConvKernel::compute(const Ort::KernelContext& context) const {
                next_missing.GetTensorMutableData<std::int32_t>()},
               *policy, input_policy ? &*input_policy : nullptr,
               previous_input_policy ? &*previous_input_policy : nullptr,
-              [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
-                parallel_for(context, count, body);
-              });
+              on_session_threads(context), *workspaces_);
 }
 
 StreamConvOperator::StreamConvOperator(bool infers_shapes) {

@@ -9,6 +9,9 @@
 // stream_conv() says what it computes.
 #pragma once
 
+#include <memory>
+
+#include "base/workspace.h"
 #include "ort/api.h"
 #include "ort/conv_node.h"
 
@@ -24,6 +27,7 @@ class StreamConvKernel {
   void compute(const Ort::KernelContext& context) const;
 
   ConvAttributes attributes_;
+  const std::shared_ptr<Workspaces> workspaces_ = Workspaces::shared();
 };
 
 class StreamConvOperator : public Ort::CustomOpBase<StreamConvOperator, StreamConvKernel, true> {

@@ -90,6 +90,23 @@ std::optional<Policy> read_policy(const Ort::KernelContext& context,
                 channels);
 }
 
+void require_same_clips(const std::vector<NamedPolicy>& policies) {
+  const NamedPolicy* first = nullptr;
+  for (const NamedPolicy& each : policies) {
+    if (!*each.second) {
+      continue;
+    }
+    first = first == nullptr ? &each : first;
+    const auto frames = [](const NamedPolicy& policy) {
+      return std::to_string((*policy.second)->frames_per_clip());
+    };
+    if (frames(*first) != frames(each)) {
+      throw std::invalid_argument(each.first + " has clips of " + frames(each) + " frames, but " +
+                                  first->first + " has clips of " + frames(*first) + ".");
+    }
+  }
+}
+
 std::optional<KnownShape> known_shape(OrtShapeInferContext* raw_context, std::size_t input,
                                       std::size_t rank) {
   const Ort::ShapeInferContext context(&Ort::GetApi(), raw_context);

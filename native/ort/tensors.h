@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ort/api.h"
@@ -46,6 +47,11 @@ void require(bool condition, const NamedTensor& a, const NamedTensor& b, const c
 std::optional<Policy> read_policy(const Ort::KernelContext& context,
                                   std::optional<std::size_t> index, const char* name,
                                   const NamedTensor& x, std::size_t channels);
+
+// Throws std::invalid_argument, naming both, unless the policies of a node that are given have
+// clips of as many frames.
+using NamedPolicy = std::pair<std::string, const std::optional<Policy>*>;
+void require_same_clips(const std::vector<NamedPolicy>& policies);
 
 // Whether the node has an input of this number.
 bool is_given(const Ort::KernelContext& context, std::size_t index);

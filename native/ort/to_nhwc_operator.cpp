@@ -37,6 +37,7 @@ void infer_shapes(OrtShapeInferContext* context) {
 }  // namespace
 
 ToNhwcAttributes ToNhwcAttributes::read(const Attributes& attributes) {
+  attributes.require_layout_version();
   const Precision precision = attributes.precision();
   return {attributes.count("border", 0, kMostBorder), precision,
           precision == Precision::kInt8 ? attributes.scales(1).front() : 1};
@@ -52,10 +53,7 @@ void ToNhwcKernel::compute(const Ort::KernelContext& context) const {
   Ort::UnownedValue pooled = make_output(context, 1, {x.dims[0], x.dims[1]});
   nchw_to_nhwc(x.value.GetTensorData<float>(), x.size(0), x.size(1), layout, attributes_.precision,
                attributes_.scale, make_frames(context, 0, x.dims[0], layout),
-               pooled.GetTensorMutableData<float>(),
-               [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
-                 parallel_for(context, count, body);
-               });
+               pooled.GetTensorMutableData<float>(), on_session_threads(context));
 }
 
 ToNhwcOperator::ToNhwcOperator(bool infers_shapes) {

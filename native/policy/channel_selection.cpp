@@ -56,7 +56,7 @@ ChannelLists ChannelLists::kept(const Policy& policy) {
       [&](std::size_t frame, std::size_t channel) { return policy.keeps(frame, channel); });
 }
 
-ChannelLists ChannelLists::late(const Policy& policy, const std::int32_t* missing) {
+ChannelLists ChannelLists::deferred(const Policy& policy, const std::int32_t* missing) {
   return ChannelLists(
       policy.frames(), policy.channels(), [&](std::size_t frame, std::size_t channel) {
         return policy.reuses(frame, channel) && missing[frame * policy.channels() + channel] != 0;

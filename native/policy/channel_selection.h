@@ -110,11 +110,11 @@ class ChannelLists {
   // What a convolution reads: every channel, or those its input's policy does not clear.
   static ChannelLists read(std::size_t frames, std::size_t channels, const Policy* policy);
 
-  // Of streams, whose frames follow frames_per_clip that are not among the frames: what is kept;
-  // what is reused although it is `missing` (frames, channels; not zero where it was not computed);
-  // and what a convolution reads, every channel or those its input's policy does not skip.
+  // Of streams, whose frames follow others that are not among these: kept channels; deferred ones,
+  // reused although they are `missing` (frames, channels; not zero where that frame did not compute
+  // them); and those that a convolution reads, all or those its input's policy does not skip.
   static ChannelLists kept(const Policy& policy);
-  static ChannelLists late(const Policy& policy, const std::int32_t* missing);
+  static ChannelLists deferred(const Policy& policy, const std::int32_t* missing);
   static ChannelLists unskipped(std::size_t frames, std::size_t channels, const Policy* policy);
 
   ChannelList operator[](std::size_t frame) const {

@@ -402,8 +402,8 @@ def good_nodes() -> list[Good]:
             _stream_conv,
         )
     )
-    floats: dict[str, Any] = {"precision": "fp32"}
-    eighths: dict[str, Any] = {"precision": "int8"}
+    floats: dict[str, Any] = {"precision": "fp32", "layout_version": 1}
+    eighths: dict[str, Any] = {"precision": "int8", "layout_version": 1}
     two = (float32, float32)
     stem = {"stride": 2, "pool_pad": 1, "pool_ceil": 0, "border": 1}
     nodes += [

@@ -110,3 +110,31 @@ def check_refusal(mutation: Mutation, outcome: Outcome) -> None:
     if not mutation.what.startswith("input"):
         unfit = ("does not fit", "must hold frames", "scales must be")
         assert any(words in outcome.message for words in (mutation.what, *unfit))
+
+
+def renamed_clips(node: Good, policies: list[int]) -> dict[str, np.ndarray]:
+    """Return what the node is run with, with the given policies in clips of one frame."""
+    feeds = dict(node.feeds())
+    for index in policies:
+        policy = feeds[f"x{index}"]
+        feeds[f"x{index}"] = policy.reshape(-1, 1, policy.shape[-1])
+    return feeds
+
+
+@pytest.mark.parametrize(
+    ("operator", "policies"), [("GatedConv", [3]), ("FrameConv", [4]), ("FramePool", [1])]
+)
+def test_policies_of_a_node_have_clips_of_equal_length(
+    operator: str, policies: list[int], runtime: IsolatedRuntime
+) -> None:
+    nodes = [
+        node
+        for node in NODES
+        if node.operator == operator and sum(x is not None and x.ndim == 3 for x in node.inputs) > 1
+    ]
+    assert nodes
+    for node in nodes:
+        model = node.model().SerializeToString()
+        outcome = runtime.run(model, renamed_clips(node, policies))
+        assert outcome.kind == "refused"
+        assert operator in outcome.message and "has clips of" in outcome.message

@@ -46,13 +46,13 @@ class FusedMaps:
             outputs = frame_names(value)
             if stem is None:
                 node = self._operators.make(
-                    "ChannelsLast", [value], outputs, [value], border=border
+                    "ChannelsLast", [value], outputs, [value], border, border=border
                 )
             else:
                 inputs = [stem.source, *self._weights.convolution(stem.weights)]
                 maps, attributes = [stem.source, value], stem.attributes()
                 node = self._operators.make(
-                    "Stem", inputs, outputs, maps, border=border, **attributes
+                    "Stem", inputs, outputs, maps, border, border=border, **attributes
                 )
             maker = value.producer()
             assert maker is not None

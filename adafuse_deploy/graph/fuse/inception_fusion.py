@@ -102,8 +102,8 @@ class _NetworkFusion:
             inputs_and_policies,
             frame_names(value),
             [step.source, value],
+            common["border"],
             channels=[source.channels for source in sources],
-            winograd=int(self._operators.pays_winograd(value)),
             **common,
         )
         self._insert(value, node)
@@ -121,6 +121,7 @@ class _NetworkFusion:
                 [source.frames, source.policy, share],
                 [f"{name}_{index}" for name in frame_names(value)],
                 [step.source, value],
+                common["border"],
                 channels=source.channels,
                 mode=step.mode,
                 pad=step.pad,

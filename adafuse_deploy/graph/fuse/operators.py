@@ -11,8 +11,7 @@ from adafuse_deploy.graph.new_nodes import make_node
 from adafuse_deploy.graph.qdq.removal import Quantisation
 from adafuse_deploy.graph.values import plane
 from adafuse_deploy.ops.domain import DOMAIN
-
-_SMALLEST_WINOGRAD_PLANE = 100
+from adafuse_deploy.ops.frame_layout import layout_version
 
 
 class FusedOperators:
@@ -33,6 +32,7 @@ class FusedOperators:
         inputs: Sequence[ir.Value | None],
         outputs: Sequence[str | ir.Value],
         maps: list[ir.Value],
+        edge: int,
         **attributes: Any,
     ) -> ir.Node:
         """Return a node between the feature maps ``maps``.
@@ -41,22 +41,18 @@ class FusedOperators:
             kind: the operator in float32.
             inputs, outputs, attributes: of the node.
             maps: what it reads, keeps inside and gives, as the portable graph knows them.
+            edge: pixels of zeros around the frames that it gives.
         """
         if self._precision == "int8":
             # A picture has values below zero, what comes out of a ReLU has not.
             signed = maps[:1] if kind == "Stem" else []
             attributes["scales"] = self._quantisation.scales_of(maps, signed)
             kind = kind if kind == "ChannelsLast" else f"Quantized{kind}"
-        attributes["precision"] = self._precision
-        return make_node(kind, inputs, outputs, domain=DOMAIN, **attributes)
-
-    def pays_winograd(self, value: ir.Value) -> bool:
-        """Whether 3x3 convolutions of stride 1 that give ``value``'s size use Winograd F(4x4, 3x3).
-
-        It takes a quarter of the multiplications but four times the weights, and pixels in
-        multiples of four: on small frames weights are used too seldom, and the last pixels lie
-        beyond the edge.
-        """
-        size = plane(value)
-        large = size is not None and size[0] * size[1] >= _SMALLEST_WINOGRAD_PLANE
-        return large and self._precision == "fp32"
+        attributes |= {"precision": self._precision, "layout_version": layout_version()}
+        node = make_node(kind, inputs, outputs, domain=DOMAIN, **attributes)
+        size = plane(maps[-1])
+        if size:  # by which the operator that reads the frames decides whether Winograd pays
+            frames = node.outputs[0]
+            frames.dtype = ir.DataType.FLOAT
+            frames.shape = ir.Shape([None, *(pixels + 2 * edge for pixels in size), None])
+        return node

@@ -25,8 +25,7 @@ def fuse_blocks(
     """Add a fused operator for every block; T is ``frames``."""
     for block in blocks:
         source = maps.frames(block.shift.source, block.border)
-        winograd = operators.pays_winograd(block.output)
-        inputs: list[ir.Value | None] = [source, *_convolutions(block, winograd, weights)]
+        inputs: list[ir.Value | None] = [source, *_convolutions(block, weights)]
         inputs.append(block.policy)
         if block.shortcut:
             inputs += weights.convolution(block.shortcut, panels=True)
@@ -41,10 +40,10 @@ def fuse_blocks(
             inputs,
             outputs,
             block.feature_maps,
+            block.border,
             frames=frames,
             stride=block.stride,
             **_shift_attributes(block),
-            winograd=int(winograd),
         )
         maker = block.output.producer()
         assert maker is not None
@@ -52,16 +51,13 @@ def fuse_blocks(
         maps.add(block.output, block.border, node)
 
 
-def _convolutions(block: ResidualBlock, winograd: bool, weights: FusedWeights) -> list[ir.Value]:
+def _convolutions(block: ResidualBlock, weights: FusedWeights) -> list[ir.Value]:
     """Return the weights and biases on the residual path."""
-    # The first convolution chooses among its outputs, and Winograd transforms what it reads: both
-    # take the weights as they are.
-    transformed = winograd and (block.stride == 1 or not block.bottleneck)
-    first_panels = 2 if transformed else 1
+    # The first convolution chooses among its outputs and takes the weights as they are.
     return [
         value
         for index, layer in enumerate(block.weights)
-        for value in weights.convolution(layer, panels=index >= first_panels)
+        for value in weights.convolution(layer, panels=index > 0)
     ]
 
 

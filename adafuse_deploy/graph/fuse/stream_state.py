@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import onnx_ir as ir
 
 from adafuse_deploy.core.metadata import StateTensor
 from adafuse_deploy.graph.fuse.residual_blocks import ResidualBlock
+from adafuse_deploy.ops.frame_layout import frame_units, history_units
 
-_VALUE_BYTES = {"fp32": 4, "bf16": 2}
-_LINE = 64
 _TYPES = {"float32": ir.DataType.FLOAT, "int32": ir.DataType.INT32}
 
 
@@ -45,25 +44,25 @@ class FusedState:
         """
         entries = {entry.input: entry for entry in self.tensors}
         previous, convolution, missing = (entries[str(value.name)] for value in block.history)
-        # What is reused begins on a cache line of its own.
-        room = _LINE // _VALUE_BYTES[self._precision]
         entries[previous.input] = replace(
-            previous, output=str(source.name), shape=self._frame(previous.shape, block.border)
+            previous,
+            output=str(source.name),
+            shape=self._frame(previous.shape, block.border, frame_units),
         )
         entries[convolution.input] = replace(
-            convolution, shape=self._frame(convolution.shape, 1, room)
+            convolution, shape=self._frame(convolution.shape, 1, history_units)
         )
         self.tensors = list(entries.values())
         handed_on = [ir.val(convolution.output), ir.val(missing.output)]
         self._handed_on.update({value.name: value for value in (source, *handed_on)})
         return handed_on
 
-    def _frame(self, shape: Sequence[int], border: int, room: int = 0) -> tuple[int, ...]:
-        """Return the shape of a frame (C, H, W), with ``room`` more channels, in the layout."""
+    def _frame(
+        self, shape: Sequence[int], border: int, units: Callable[[int, str], int]
+    ) -> tuple[int, ...]:
+        """Return the shape of a frame (C, H, W) in the layout of the fused operators."""
         channels, height, width = shape
-        line = -(-(channels + room) * _VALUE_BYTES[self._precision] // _LINE) * _LINE
-        pitch = line if line % (4 * _LINE) else line + _LINE
-        return height + 2 * border, width + 2 * border, pitch // 4
+        return height + 2 * border, width + 2 * border, units(channels, self._precision)
 
     def declare(self) -> None:
         """Make the state the graph's inputs and outputs, in place of the portable graph's."""

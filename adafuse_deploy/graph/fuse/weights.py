@@ -12,9 +12,7 @@ from adafuse_deploy.graph.layers import Parameters
 from adafuse_deploy.graph.new_nodes import add_constant
 from adafuse_deploy.graph.qdq.removal import Quantisation
 from adafuse_deploy.graph.values import constant, dims
-
-PANEL = 32
-"""Output channels side by side: what a kernel for AVX-512 computes at a time."""
+from adafuse_deploy.ops.frame_layout import weight_panel
 
 
 class FusedWeights:
@@ -80,10 +78,11 @@ class FusedWeights:
 
 
 def by_panels(weight: np.ndarray) -> np.ndarray:
-    """Return weights (O, I, k, k) as (panels of outputs, k * k, I * 32), filled up with zeros."""
+    """Return weights (O, I, k, k) as (panels of P outputs, k * k, I * P), filled up with zeros."""
     outputs, inputs, height, width = weight.shape
-    panels = -(-outputs // PANEL)
-    filled = np.zeros((panels * PANEL, inputs, height * width), weight.dtype)
+    panel = weight_panel()
+    panels = -(-outputs // panel)
+    filled = np.zeros((panels * panel, inputs, height * width), weight.dtype)
     filled[:outputs] = weight.reshape(outputs, inputs, -1)
-    ordered = filled.reshape(panels, PANEL, inputs, -1).transpose(0, 3, 2, 1)
-    return np.ascontiguousarray(ordered).reshape(panels, height * width, inputs * PANEL)
+    ordered = filled.reshape(panels, panel, inputs, -1).transpose(0, 3, 2, 1)
+    return np.ascontiguousarray(ordered).reshape(panels, height * width, inputs * panel)

@@ -22,9 +22,8 @@ struct GemmKernel {
   // For r < rows and p < width:
   //   accumulators[r * stride + p] += sum over k < depth of
   //                                weights[r][offsets[k]] * pixels[k * width + p]
-  // Reading the weights through `offsets` is what lets a call use any choice of channels without
-  // copying weights.  `width` is a multiple of `nr_step`; `accumulators`, `pixels` and `stride` are
-  // aligned to vectors.
+  // The offsets let a call use any choice of input channels without copying weights.  `width` is a
+  // multiple of `nr_step`; `accumulators`, `pixels` and `stride` are aligned to vectors.
   void (*run)(std::size_t rows, std::size_t width, std::size_t depth, const float* const* weights,
               const std::uint32_t* offsets, const float* pixels, float* accumulators,
               std::size_t stride);

@@ -56,7 +56,7 @@ void tile(std::size_t depth, const float* const* weights, const std::uint32_t* o
 using Tile = void (*)(std::size_t, const float* const*, const std::uint32_t*, const float*, float*,
                       std::size_t);
 
-// Every height and width has its own code, so that no remainder computes what nobody wants.
+// Every height and width has its own code, so that remainders compute nothing in vain.
 struct Tiles {
   Tile of[kMr][kVectors];
 

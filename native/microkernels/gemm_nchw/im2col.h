@@ -8,7 +8,7 @@
 
 namespace adafuse {
 
-// Packs, for consecutive output pixels of one plane, what the taps of the kernel meet there.
+// The im2col packer: for consecutive output pixels of one plane, the input pixels under each tap.
 //
 // The pixels are cut into panels of at most `nr`.  A panel holds one row of its width per
 // input channel and tap, and panels follow each other; the last is as wide as its pixels need,

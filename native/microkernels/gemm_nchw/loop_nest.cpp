@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "base/aligned_buffer.h"
 #include "microkernels/gemm_nchw/im2col.h"
 
 namespace adafuse {
 namespace {
 
-// A tile is what one call of the parallel body computes: some output channels of one frame at some
-// consecutive pixels.  Its packed pixels (kDepth x kTilePixels floats) fit a second-level cache.
+// A tile, the work of one task: some output channels of one frame at some consecutive pixels.  Its
+// packed pixels (kDepth x kTilePixels floats) fit a second-level cache.
 constexpr std::size_t kDepth = 256;
 constexpr std::size_t kTilePixels = 256;
 constexpr std::size_t kTileChannels = 512;
@@ -31,19 +30,6 @@ struct Task {
   ChannelList channels;
   bool is_first;
 };
-
-// Memory of a thread; the next tile, of whatever layer, uses it again.
-struct Workspace {
-  AlignedBuffer accumulators;
-  AlignedBuffer packed;
-  AlignedBuffer border;
-  std::vector<std::uint32_t> offsets;
-};
-thread_local Workspace workspace;
-
-std::size_t ceil_div(std::size_t a, std::size_t b) {
-  return (a + b - 1) / b;
-}
 
 std::vector<Strip> make_strips(const ConvShape& shape, const GemmKernel& kernel) {
   const std::size_t plane = shape.out_plane();
@@ -78,22 +64,44 @@ std::vector<Task> make_tasks(const ConvShape& shape, const std::vector<Strip>& s
   return tasks;
 }
 
+// Input channels that are packed at a time.
+std::size_t input_block(const ConvShape& shape) {
+  return std::max<std::size_t>(1, kDepth / shape.taps());
+}
+
+// What the largest task takes.
+ArenaSize task_size(const ConvShape& shape, const std::vector<Task>& tasks) {
+  std::size_t accumulators = 0, width = 0, border = 0;
+  for (const Task& task : tasks) {
+    const Im2colPacker& packer = task.strip->packer;
+    accumulators = std::max(accumulators, task.channels.size * packer.total_width());
+    width = std::max(width, packer.total_width());
+    border = std::max(border, packer.border_floats());
+  }
+  const std::size_t depth = input_block(shape) * shape.taps();
+  ArenaSize size;
+  size.add<float>(accumulators);
+  size.add<float>(depth * width);
+  size.add<float>(border);
+  size.add<std::uint32_t>(depth);
+  return size;
+}
+
 // Computes the convolution of a task's channels into accumulators (channels, the packer's total
 // width).
 void convolve(const ConvShape& shape, const float* weight, const float* bias,
               const ConvFrame& frame, const GemmKernel& kernel, const Task& task,
-              float* accumulators) {
+              float* accumulators, Arena& scratch) {
   const Im2colPacker& packer = task.strip->packer;
   const ChannelList inputs = frame.read;
   const std::size_t width = packer.total_width();
   const std::size_t taps = shape.taps();
-  const std::size_t block = std::max<std::size_t>(1, kDepth / taps);  // input channels
+  const std::size_t block = input_block(shape);
 
-  float* packed = workspace.packed.reserve(block * taps * width);
-  float* border = workspace.border.reserve(packer.border_floats());
+  float* packed = scratch.take<float>(block * taps * width);
+  float* border = scratch.take<float>(packer.border_floats());
   std::fill_n(border, packer.border_floats(), 0.0f);
-  workspace.offsets.resize(block * taps);
-  std::uint32_t* offsets = workspace.offsets.data();
+  std::uint32_t* offsets = scratch.take<std::uint32_t>(block * taps);
 
   for (std::size_t i = 0; i < task.channels.size; ++i) {
     std::fill_n(accumulators + i * width, width, bias[task.channels.data[i]]);
@@ -128,19 +136,22 @@ void convolve(const ConvShape& shape, const float* weight, const float* bias,
 
 void convolve_nchw(const ConvShape& shape, const float* weight, const float* bias,
                    const std::vector<ConvFrame>& frames, const ParallelFor& parallel_for,
-                   const GemmKernel& kernel, const std::function<void(const GemmTile&)>& finish) {
+                   const GemmKernel& kernel, Workspaces& workspaces,
+                   const std::function<void(const GemmTile&)>& finish) {
   if (frames.empty() || shape.out_channels == 0) {
     return;
   }
   const std::vector<Strip> strips = make_strips(shape, kernel);
   const std::vector<Task> tasks = make_tasks(shape, strips, frames);
+  const ArenaSize size = task_size(shape, tasks);
   parallel_for(tasks.size(), [&](std::size_t i) {
     const Task& task = tasks[i];
     const Strip& strip = *task.strip;
     const std::size_t width = strip.packer.total_width();
-    float* accumulators = workspace.accumulators.reserve(task.channels.size * width);
+    Arena scratch(workspaces.tasks, size);
+    float* accumulators = scratch.take<float>(task.channels.size * width);
     if (task.channels.size > 0) {
-      convolve(shape, weight, bias, frames[task.frame], kernel, task, accumulators);
+      convolve(shape, weight, bias, frames[task.frame], kernel, task, accumulators, scratch);
     }
     finish({task.frame, strip.first_pixel, strip.pixels, task.channels, task.is_first, accumulators,
             width});

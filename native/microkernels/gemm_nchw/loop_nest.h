@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/parallel_for.h"
+#include "base/workspace.h"
 #include "layout/conv_shape.h"
 #include "microkernels/gemm_nchw/gemm.h"
 #include "policy/channel_selection.h"
@@ -35,6 +36,7 @@ struct GemmTile {
 // kernel_width), bias (out_channels).
 void convolve_nchw(const ConvShape& shape, const float* weight, const float* bias,
                    const std::vector<ConvFrame>& frames, const ParallelFor& parallel_for,
-                   const GemmKernel& kernel, const std::function<void(const GemmTile&)>& finish);
+                   const GemmKernel& kernel, Workspaces& workspaces,
+                   const std::function<void(const GemmTile&)>& finish);
 
 }  // namespace adafuse

@@ -92,7 +92,31 @@ void CompactInputs::copy_frame(const Frame& frame, Precision precision, char* da
   }
 }
 
-void CompactInputs::finish(const IgemmKernel& kernel, const ParallelFor& parallel_for) {
+std::size_t CompactInputs::plan(const IgemmKernel& kernel) {
+  if (!merges_) {
+    return 0;
+  }
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < count_; ++i) {
+    find_runs(frames_[i], kernel);
+    frames_[i].place = bytes;
+    bytes += round_up(frames_[i].shape.layout.frame_pitch() + kernel.k_block * kGroupBytes, kLine);
+  }
+  return bytes;
+}
+
+std::size_t CompactInputs::read_panels_bytes(const IgemmKernel& kernel, std::size_t panels) const {
+  std::size_t most = 0;
+  for (std::size_t i = 0; i < count_; ++i) {
+    ArenaSize size;
+    frames_[i].indirection.add_read_panels(size, kernel, panels);
+    most = std::max(most, size.bytes());
+  }
+  return most;
+}
+
+void CompactInputs::finish(const IgemmKernel& kernel, char* memory,
+                           const ParallelFor& parallel_for) {
   if (!merges_) {
     parallel_for(count_, [&](std::size_t index) {
       Frame& frame = frames_[index];
@@ -105,18 +129,11 @@ void CompactInputs::finish(const IgemmKernel& kernel, const ParallelFor& paralle
   }
   // K entries that fill up a row of the kernel read behind the last pixel, and must find numbers.
   const std::size_t rest = kernel.k_block * kGroupBytes;
-  std::size_t bytes = 0;
-  for (std::size_t i = 0; i < count_; ++i) {
-    find_runs(frames_[i], kernel);
-    frames_[i].place = bytes;
-    bytes += round_up(frames_[i].shape.layout.frame_pitch() + rest, kLine);
-  }
-  char* const merged = merged_.reserve(bytes);
   const std::size_t parts = (kEnoughTasks + count_ - 1) / count_;
   parallel_for(count_ * parts, [&](std::size_t task) {
     Frame& frame = frames_[task / parts];
     const std::size_t part = task % parts, height = frame.shape.layout.height;
-    char* const data = merged + frame.place;
+    char* const data = memory + frame.place;
     copy_frame(frame, kernel.precision, data, {height * part / parts, height * (part + 1) / parts});
     if (part > 0) {
       return;

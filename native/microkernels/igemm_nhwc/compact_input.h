@@ -9,8 +9,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "base/aligned_buffer.h"
 #include "base/parallel_for.h"
+#include "base/workspace.h"
 #include "microkernels/igemm_nhwc/k_indirection.h"
 #include "microkernels/igemm_nhwc/loop_nest.h"
 
@@ -34,18 +34,24 @@ class CompactInputs {
   // must last until the frames are read.
   void add(std::size_t frame, const CompactInput& source);
 
-  // Makes the K indirections; to be called when all frames are written, before they are read.
-  void finish(const IgemmKernel& kernel, const ParallelFor& parallel_for);
+  // Bytes of memory that finish() writes merged frames to, when all tensors are added.
+  std::size_t plan(const IgemmKernel& kernel);
+
+  // Makes the K indirections; to be called after plan(), when all frames are written, before they
+  // are read.
+  void finish(const IgemmKernel& kernel, char* memory, const ParallelFor& parallel_for);
 
   // The frame as a term of the sum, with panels as of read_panels().
   ConvTerm source(std::size_t frame, const BPanels& weights) const {
     return {frames_[frame].data, frames_[frame].shape, frames_[frame].indirection, weights};
   }
   BPanels read_panels(std::size_t frame, const IgemmKernel& kernel, const BPanels& channels,
-                      std::size_t begin, std::size_t end,
-                      AlignedArray<std::uint32_t>& buffer) const {
-    return frames_[frame].indirection.read_panels(kernel, channels, begin, end, buffer);
+                      std::size_t begin, std::size_t end, Arena& scratch) const {
+    return frames_[frame].indirection.read_panels(kernel, channels, begin, end, scratch);
   }
+
+  // What read_panels() takes for so many panels, of any frame, after finish().
+  std::size_t read_panels_bytes(const IgemmKernel& kernel, std::size_t panels) const;
 
  private:
   // Places of a pixel that follow each other.
@@ -64,7 +70,7 @@ class CompactInputs {
     // Where frames are merged:
     std::vector<Run> runs;
     std::vector<std::uint32_t> channels;
-    std::size_t place;  // bytes into `merged_`
+    std::size_t place;  // bytes into the memory of merged frames
   };
 
   void find_runs(Frame& frame, const IgemmKernel& kernel);
@@ -73,7 +79,6 @@ class CompactInputs {
   bool merges_ = false;
   std::size_t count_ = 0;
   std::vector<Frame> frames_;
-  AlignedArray<char> merged_;
 };
 
 }  // namespace adafuse

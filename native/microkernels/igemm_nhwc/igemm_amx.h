@@ -122,14 +122,14 @@ inline int run_length(const KEntry* entry) {
   return __builtin_ctz(differ | 1u << kRows);
 }
 
-// Fewer than 16 k_groups: matrices of which the others add nothing.  Weights that belong to other
-// k_groups do no harm beside inputs of zero, but there must be weights.
+// Fewer than 16 K groups: matrices of which the others add nothing.  Weights that belong to other
+// K groups do no harm beside inputs of zero, but there must be weights.
 template <int groups, int vectors>
 inline void multiply_some(const char* const* inputs, std::ptrdiff_t input_pitch, int pixels,
                           const char* panel, std::ptrdiff_t weight, int k_groups,
                           Scratch& scratch) {
   const bool begins = weight + k_groups * kBPitch < kRows * kBPitch;
-  const int place = begins ? 0 : kRows - k_groups;  // of the k_groups in the matrices
+  const int place = begins ? 0 : kRows - k_groups;  // of the K groups in the matrices
   const __mmask16 mask = static_cast<__mmask16>(((1u << k_groups) - 1) << place);
   for (int g = 0; g < groups; ++g) {
     const char* from = inputs[g] - place * static_cast<int>(kGroupBytes);

@@ -25,7 +25,8 @@ constexpr int kMr = VARIANT_MR;
 static_assert(kNrStep == kHalf);
 static_assert(kKr == VARIANT_KR && VARIANT_K_BLOCK == 1);
 
-// Where the pixels of a group lie, in few registers: what an address cannot express is kept.
+// Addresses of the pixels of a group from few registers: multiples of the stride that an address
+// cannot express.
 struct Strides {
   std::ptrdiff_t one, three, five;
 
@@ -184,7 +185,7 @@ void tile(const GemmTerm* terms, std::size_t count, const EpiloguePerChannel& ch
 
 using Tile = void (*)(const GemmTerm*, std::size_t, const EpiloguePerChannel&, const TileOutput&);
 
-// Every size has its own code, so that no remainder computes what nobody wants.
+// Every size has its own code, so that remainders compute nothing in vain.
 struct Tiles {
   static constexpr int kSteps = kNr / kNrStep;
   Tile of[kMrGroup][kMaxGroups][kSteps];

@@ -2,7 +2,7 @@
 
 namespace adafuse {
 
-// Appends `count` k_groups that follow each other, with weights `distance` bytes apart.
+// Appends `count` K groups that follow each other, with weights `distance` bytes apart.
 KEntry* KIndirection::append_run(std::ptrdiff_t input, std::size_t count, std::size_t weight,
                                  std::size_t distance) {
   const std::size_t begin = entries_.size();
@@ -102,7 +102,7 @@ void KIndirection::assign(const InputShape& input, const IgemmKernel& kernel,
 void KIndirection::assign(const InputShape& input, const IgemmKernel& kernel,
                           const std::vector<std::uint32_t>& channels) {
   const std::size_t k_values = kr(kernel.precision);
-  const std::size_t row = input.kernel * channels.size() / k_values;  // k_groups
+  const std::size_t row = input.kernel * channels.size() / k_values;  // K groups
   const std::size_t depth = round_up(row, kernel.k_block);
   const std::size_t zeros = input.taps() * input.channels;
   k_offset(zeros * kernel.b_channel_row_bytes());
@@ -127,14 +127,13 @@ void KIndirection::assign(const InputShape& input, const IgemmKernel& kernel,
 }
 
 BPanels KIndirection::read_panels(const IgemmKernel& kernel, const BPanels& channels,
-                                  std::size_t begin, std::size_t end,
-                                  AlignedArray<std::uint32_t>& buffer) const {
+                                  std::size_t begin, std::size_t end, Arena& scratch) const {
   if (kr(kernel.precision) == 1) {
     return channels;
   }
   const std::size_t depth = row_begin_.back();
   const std::size_t k_groups = depth * kernel.nr;
-  std::uint32_t* const merged = buffer.reserve((end - begin) * k_groups);
+  std::uint32_t* const merged = scratch.take<std::uint32_t>((end - begin) * k_groups);
   for (std::size_t panel = begin; panel < end; ++panel) {
     kernel.pack_chosen_k(channels[panel], merged_.data(), depth,
                          merged + (panel - begin) * k_groups);
@@ -145,6 +144,13 @@ BPanels KIndirection::read_panels(const IgemmKernel& kernel, const BPanels& chan
           end,
           channels.after(end - 1),
           channels.bytes};
+}
+
+void KIndirection::add_read_panels(ArenaSize& size, const IgemmKernel& kernel,
+                                   std::size_t panels) const {
+  if (kr(kernel.precision) > 1) {
+    size.add<std::uint32_t>(panels * depth() * kernel.nr);
+  }
 }
 
 }  // namespace adafuse

@@ -7,6 +7,7 @@
 
 #include <vector>
 
+#include "base/workspace.h"
 #include "layout/channel_run.h"
 #include "layout/nhwc_layout.h"
 #include "microkernels/igemm_nhwc/igemm.h"
@@ -59,10 +60,13 @@ class KIndirection {
   }
 
   // The panels [begin, end) of B for compactly stored channels.  `channels`: panels of
-  // PackedBForChosenK, returned as they are in float32 and otherwise packed into `buffer`, which
-  // must last as long as the result is read.
+  // PackedBForChosenK, returned as they are in float32 and otherwise packed into a piece of
+  // `scratch`.
   BPanels read_panels(const IgemmKernel& kernel, const BPanels& channels, std::size_t begin,
-                      std::size_t end, AlignedArray<std::uint32_t>& buffer) const;
+                      std::size_t end, Arena& scratch) const;
+  // K entries in all, and what read_panels() takes for so many panels.
+  std::size_t depth() const { return row_begin_.back(); }
+  void add_read_panels(ArenaSize& size, const IgemmKernel& kernel, std::size_t panels) const;
 
  private:
   KEntry* append_run(std::ptrdiff_t input, std::size_t count, std::size_t weight,

@@ -20,17 +20,20 @@ const char* pixel(const ConvTerm& source, const OutputTile::Position& at) {
                              position(at.x));
 }
 
-// One call of the micro-kernel after the other; what stays the same from call to call is kept.
+// Calls of the micro-kernel, one after the other, and the arguments that stay the same between
+// them.
 class TileRuns {
  public:
   TileRuns(const IgemmKernel& kernel, const ConvTerm* sources, std::size_t count,
-           const ConvTarget& target, std::size_t channels, const std::vector<OutputTile>& tiles)
+           const ConvTarget& target, std::size_t channels, const OutputTile* tiles,
+           std::size_t tile_count)
       : kernel_(kernel),
         sources_(sources),
         count_(count),
         target_(target),
         channels_(channels),
-        tiles_(tiles) {
+        tiles_(tiles),
+        tile_count_(tile_count) {
     output_.pixel_stride = output_.residual_stride =
         static_cast<std::ptrdiff_t>(target.layout.pitch);
     output_.residual_scale = target.residual_scale;
@@ -53,7 +56,7 @@ class TileRuns {
 
   void take_tile(std::size_t index) {
     index_ = index;
-    const OutputTile& next = tiles_[std::min(index + 1, tiles_.size() - 1)];
+    const OutputTile& next = tiles_[std::min(index + 1, tile_count_ - 1)];
     for (std::size_t i = 0; i < count_; ++i) {
       const ConvTerm& source = sources_[i];
       take_pixels(source, terms_[i]);
@@ -78,7 +81,7 @@ class TileRuns {
       const char* const next = weights.after(panel_);
       term.prefetches_rows = next != nullptr;
       if (term.prefetches_rows) {
-        term.prefetch = kernel_.prefetch_line(next, index_, tiles_.size());
+        term.prefetch = kernel_.prefetch_line(next, index_, tile_count_);
       } else {
         const std::size_t done = index_ * term.depth * kLine;
         const bool left = weights.source != nullptr && done < weights.source_bytes;
@@ -143,7 +146,8 @@ class TileRuns {
   const std::size_t count_;
   const ConvTarget& target_;
   const std::size_t channels_;
-  const std::vector<OutputTile>& tiles_;
+  const OutputTile* const tiles_;
+  const std::size_t tile_count_;
   std::size_t panel_ = 0, index_ = 0;
   std::size_t places_[kMaxGroups] = {}, next_place_ = 0;
   GemmTerm terms_[kMaxSources] = {};
@@ -154,10 +158,12 @@ class TileRuns {
 
 void convolve(const IgemmKernel& kernel, const ConvTerm* sources, std::size_t count,
               const ConvTarget& target, ImageRows rows, std::size_t channels,
-              std::size_t panel_begin, std::size_t panel_end, std::vector<OutputTile>& tiles) {
-  tiles.clear();
-  append_tiles(tiles, kernel, rows.begin, rows.end, target.layout.width);
-  TileRuns runs(kernel, sources, count, target, channels, tiles);
+              std::size_t panel_begin, std::size_t panel_end, Arena& scratch) {
+  const std::size_t mark = scratch.mark(), width = target.layout.width;
+  OutputTile* const tiles =
+      scratch.take<OutputTile>(most_tiles(kernel, rows.end - rows.begin, width));
+  const std::size_t tile_count = make_tiles(kernel, rows.begin, rows.end, width, tiles);
+  TileRuns runs(kernel, sources, count, target, channels, tiles, tile_count);
   std::size_t weight_bytes = 0;
   for (std::size_t i = 0; i < count; ++i) {
     weight_bytes += sources[i].weights.bytes * (panel_end - panel_begin);
@@ -165,14 +171,14 @@ void convolve(const IgemmKernel& kernel, const ConvTerm* sources, std::size_t co
   if (weight_bytes > kWeightBytes || panel_end - panel_begin == 1) {
     for (std::size_t panel = panel_begin; panel < panel_end; ++panel) {
       runs.take_panel(panel);
-      for (std::size_t tile = 0; tile < tiles.size(); ++tile) {
+      for (std::size_t tile = 0; tile < tile_count; ++tile) {
         runs.take_tile(tile);
         runs.prefetch_panel();
         runs.run();
       }
     }
   } else {
-    for (std::size_t tile = 0; tile < tiles.size(); ++tile) {
+    for (std::size_t tile = 0; tile < tile_count; ++tile) {
       runs.take_tile(tile);
       for (std::size_t panel = panel_begin; panel < panel_end; ++panel) {
         runs.take_panel(panel);
@@ -182,6 +188,11 @@ void convolve(const IgemmKernel& kernel, const ConvTerm* sources, std::size_t co
     }
   }
   kernel.release();
+  scratch.rewind(mark);
+}
+
+void add_convolve(ArenaSize& size, const IgemmKernel& kernel, std::size_t rows, std::size_t width) {
+  size.add<OutputTile>(most_tiles(kernel, rows, width));
 }
 
 }  // namespace adafuse

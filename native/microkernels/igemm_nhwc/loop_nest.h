@@ -3,8 +3,8 @@
 #pragma once
 
 #include <cstddef>
-#include <vector>
 
+#include "base/workspace.h"
 #include "microkernels/igemm_nhwc/k_indirection.h"
 #include "microkernels/igemm_nhwc/packed_b.h"
 #include "microkernels/igemm_nhwc/pixel_tiles.h"
@@ -43,9 +43,10 @@ struct ConvTarget {
 constexpr std::size_t kMaxSources = 6;
 
 // Computes rows `rows` of the target's frame: of `channels` output channels those in the panels
-// [panel_begin, panel_end).  `tiles` is scratch.
+// [panel_begin, panel_end).  Takes from `scratch` what add_convolve() adds and gives it back.
 void convolve(const IgemmKernel& kernel, const ConvTerm* sources, std::size_t count,
               const ConvTarget& target, ImageRows rows, std::size_t channels,
-              std::size_t panel_begin, std::size_t panel_end, std::vector<OutputTile>& tiles);
+              std::size_t panel_begin, std::size_t panel_end, Arena& scratch);
+void add_convolve(ArenaSize& size, const IgemmKernel& kernel, std::size_t rows, std::size_t width);
 
 }  // namespace adafuse

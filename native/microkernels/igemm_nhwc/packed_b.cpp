@@ -37,9 +37,9 @@ void with_precision(Precision precision, Body body) {
   }
 }
 
-// Stores the weights of one output: value `index` of k_group `k_group` of tap `tap` goes to
+// Stores the weights of one output: value `index` of K group `k_group` of tap `tap` goes to
 // to + tap * tap_bytes + k_group * k_group_bytes, as the input's values lie in its shifted
-// k_groups.
+// K groups.
 template <Precision precision>
 void store_output(const ConvWeights& conv, const TemporalShift& shift, std::size_t output, char* to,
                   std::size_t tap_bytes, std::size_t k_group_bytes) {
@@ -67,8 +67,9 @@ bool panels_stay(const IgemmKernel& kernel, const ConvWeights& conv) {
   return stays(kernel, conv, conv.panels) && kernel.nr == kStoredPanel;
 }
 
-// The weights as (outputs, inputs, taps), in `buffer` where they are stored panel by panel.
-ConvWeights plain(const ConvWeights& conv, std::vector<float>& buffer) {
+}  // namespace
+
+ConvWeights in_onnx_order(const ConvWeights& conv, std::vector<float>& buffer) {
   if (conv.panels == nullptr) {
     return conv;
   }
@@ -88,8 +89,6 @@ ConvWeights plain(const ConvWeights& conv, std::vector<float>& buffer) {
   result.panels = nullptr;
   return result;
 }
-
-}  // namespace
 
 EpilogueConstants::EpilogueConstants(const IgemmKernel& kernel, const ConvWeights& conv,
                                      float input, float output)
@@ -127,7 +126,7 @@ PackedB::PackedB(const IgemmKernel& kernel, const ConvWeights& given, const Temp
     return;
   }
   std::vector<float> buffer;
-  const ConvWeights conv = plain(given, buffer);
+  const ConvWeights conv = in_onnx_order(given, buffer);
   const Precision precision = kernel.precision;
   const std::size_t k_groups = shifted_k_groups(conv, shift, precision);
   const std::size_t width = kernel.nr;
@@ -146,13 +145,13 @@ PackedB::PackedB(const IgemmKernel& kernel, const ConvWeights& given, const Temp
 
 PackedBForChosenK::PackedBForChosenK(const IgemmKernel& kernel, const ConvWeights& given)
     : count_(panel_count(kernel, given)) {
-  if (panels_stay(kernel, given)) {  // where no k_group needs zeros beside a channel
+  if (panels_stay(kernel, given)) {  // where no K group needs zeros beside a channel
     data_ = reinterpret_cast<const char*>(given.panels);
     bytes_ = given.taps * given.inputs * kernel.b_channel_row_bytes();
     return;
   }
   std::vector<float> buffer;
-  const ConvWeights conv = plain(given, buffer);
+  const ConvWeights conv = in_onnx_order(given, buffer);
   const std::size_t width = kernel.nr;
   bytes_ = (conv.taps * conv.inputs + 1) * kernel.b_channel_row_bytes();
   char* const packed = weights_.reserve(count_ * bytes_);
@@ -185,7 +184,7 @@ PackedBForChosenN::PackedBForChosenN(const IgemmKernel& kernel, const ConvWeight
     return;
   }
   std::vector<float> buffer;
-  const ConvWeights conv = plain(given, buffer);
+  const ConvWeights conv = in_onnx_order(given, buffer);
   const std::size_t size = (conv.outputs + 1) * depth_;
   std::uint32_t* const packed = weights_.reserve(size);
   std::memset(packed, 0, size * kGroupBytes);

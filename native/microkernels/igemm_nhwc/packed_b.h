@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "base/aligned_buffer.h"
 #include "layout/channel_run.h"
@@ -31,6 +32,9 @@ struct ConvWeights {
 
   float output_scale(std::size_t output) const { return scale == nullptr ? 1 : scale[output]; }
 };
+
+// The weights as (outputs, inputs, taps), in `buffer` if they are stored panel by panel.
+ConvWeights in_onnx_order(const ConvWeights& conv, std::vector<float>& buffer);
 
 // The epilogue's bias and scale per output channel, filled up with zeros to whole panels.
 class EpilogueConstants {

@@ -14,7 +14,7 @@ using namespace adafuse;
 
 namespace {
 
-constexpr std::size_t kDepth = 512;   // k_groups summed up by a tile
+constexpr std::size_t kDepth = 512;   // K groups summed up by a tile
 constexpr std::size_t kRows = 64;     // weight rows, used again and again
 constexpr std::size_t kCalls = 2000;  // of a measurement
 constexpr std::size_t kMeasurements = 20;

@@ -16,10 +16,6 @@ std::size_t odd_lines(std::size_t bytes) {
   return whole / kLine % 2 == 0 ? whole + kLine : whole;
 }
 
-std::size_t ceil_div(std::size_t a, std::size_t b) {
-  return (a + b - 1) / b;
-}
-
 // A vector may be written behind the last channel.
 std::size_t tile_pitch(std::size_t channels) {
   return channel_pitch(channels + kLine / sizeof(float) - 1, Precision::kFloat32);
@@ -45,7 +41,8 @@ void weights_to_points(const float* g, std::size_t stride, float* at, std::size_
 
 WinogradWeights::WinogradWeights(const ConvWeights& conv)
     : weights_(conv.outputs * conv.inputs * kWinogradPoints), conv_(conv) {
-  const float* from = conv.weight;
+  std::vector<float> buffer;
+  const float* from = in_onnx_order(conv, buffer).weight;
   float* to = weights_.data();
   for (std::size_t i = 0; i < conv.outputs * conv.inputs; ++i) {
     float columns[kWinogradTile * 3];
@@ -59,6 +56,8 @@ WinogradWeights::WinogradWeights(const ConvWeights& conv)
     to += kWinogradPoints;
   }
   conv_.weight = weights_.data();
+  conv_.panels = nullptr;
+  conv_.lasting = false;
   conv_.taps = kWinogradPoints;
 }
 
@@ -246,8 +245,7 @@ void WinogradFrames::resize(std::size_t frames) {
   reads_.resize(std::max(reads_.size(), frames));
 }
 
-void WinogradFrames::transform(const IgemmKernel& kernel, std::size_t height, std::size_t width,
-                               const ParallelFor& parallel_for) {
+std::size_t WinogradFrames::plan(const IgemmKernel& kernel, std::size_t height, std::size_t width) {
   tiles_.clear();
   begins_.clear();
   std::size_t bytes = 0;
@@ -256,18 +254,30 @@ void WinogradFrames::transform(const IgemmKernel& kernel, std::size_t height, st
     begins_.push_back(bytes);
     bytes += tiles_.back().bytes();
   }
-  char* const memory = memory_.reserve(bytes);
+  return bytes;
+}
+
+void WinogradFrames::transform(char* memory, const ParallelFor& parallel_for) {
+  memory_ = memory;
   parallel_for(frames_,
                [&](std::size_t frame) { tiles_[frame].transform(memory + begins_[frame]); });
 }
 
+std::size_t WinogradFrames::scratch_bytes(std::size_t count) const {
+  ArenaSize size;
+  // All frames have equally many tiles.
+  size.add_bytes(tiles_.empty() ? 0 : count * tiles_.front().product_bytes());
+  return size.bytes();
+}
+
 void convolve_winograd(const WinogradFrame* frames, std::size_t count, bool rectify,
-                       std::size_t panel, std::size_t channels, WinogradScratch& scratch) {
+                       std::size_t panel, std::size_t channels, Arena& scratch) {
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < count; ++i) {
     bytes += frames[i].tiles.product_bytes();
   }
-  char* const products = scratch.products.reserve(bytes);
+  const std::size_t mark = scratch.mark();
+  char* const products = scratch.take_bytes(bytes);
   // Frames innermost: a point's weights stay in cache.
   for (std::size_t point = 0; point < kWinogradPoints; ++point) {
     char* at = products;
@@ -282,24 +292,37 @@ void convolve_winograd(const WinogradFrame* frames, std::size_t count, bool rect
     frames[i].tiles.finish(at, frames[i].target, rectify, panel, channels);
     at += frames[i].tiles.product_bytes();
   }
+  scratch.rewind(mark);
 }
 
 void convolve_winograd(const IgemmKernel& kernel, const WinogradInput& reads,
                        const BPanels* weights, const ConvTarget& target, bool rectify,
                        ImageRows rows, std::size_t height, std::size_t width, std::size_t channels,
-                       std::size_t panel_begin, std::size_t panel_end, WinogradScratch& scratch) {
+                       std::size_t panel_begin, std::size_t panel_end, Arena& scratch) {
   const std::size_t strip = winograd_strip(reads, width);
   for (std::size_t begin = rows.begin; begin < rows.end; begin += strip) {
     const WinogradTiles tiles(kernel, reads, {begin, std::min(begin + strip, rows.end)}, height,
                               width);
-    char* const memory = scratch.tiles.reserve(tiles.bytes());
+    const std::size_t mark = scratch.mark();
+    char* const memory = scratch.take_bytes(tiles.bytes());
     tiles.transform(memory);
     const WinogradFrame frame{tiles, memory, weights, target};
     for (std::size_t panel = panel_begin; panel < panel_end; ++panel) {
       const std::size_t left = channels - panel * kernel.nr;
       convolve_winograd(&frame, 1, rectify, panel, std::min(left, kernel.nr), scratch);
     }
+    scratch.rewind(mark);
   }
+}
+
+std::size_t winograd_scratch_bytes(const IgemmKernel& kernel, const WinogradInput& reads,
+                                   std::size_t rows, std::size_t height, std::size_t width) {
+  const std::size_t most = std::min(rows, winograd_strip(reads, width));
+  const WinogradTiles tiles(kernel, reads, {0, most}, height, width);
+  ArenaSize size;
+  size.add_bytes(tiles.bytes());
+  size.add_bytes(tiles.product_bytes());
+  return size.bytes();
 }
 
 std::size_t winograd_strip(const WinogradInput& reads, std::size_t width) {

@@ -7,13 +7,21 @@
 #include <cstddef>
 #include <vector>
 
-#include "base/aligned_buffer.h"
 #include "base/parallel_for.h"
+#include "base/workspace.h"
 #include "microkernels/igemm_nhwc/k_indirection.h"
 #include "microkernels/igemm_nhwc/loop_nest.h"
 #include "microkernels/winograd/transforms.h"
 
 namespace adafuse {
+
+// Whether Winograd is the faster way to convolve frames of so many output pixels.  It takes a
+// quarter of the multiplications but four times the weights, and pixels in multiples of four: on
+// small frames weights are used too seldom, and the last pixels lie beyond the edge.
+constexpr bool winograd_pays(std::size_t height, std::size_t width) {
+  constexpr std::size_t kSmallestPlane = 100;
+  return height * width >= kSmallestPlane;
+}
 
 // The weights of a 3x3 convolution transformed to 36 points, which take the place of taps.
 class WinogradWeights {
@@ -128,11 +136,14 @@ class WinogradFrames {
   WinogradInput& reads(std::size_t frame) { return reads_[frame]; }
   const WinogradInput& reads(std::size_t frame) const { return reads_[frame]; }
 
-  // Transforms all frames, for an output of height x width.
-  void transform(const IgemmKernel& kernel, std::size_t height, std::size_t width,
-                 const ParallelFor& parallel_for);
+  // Bytes of the transformed tiles of all frames, for an output of height x width.
+  std::size_t plan(const IgemmKernel& kernel, std::size_t height, std::size_t width);
+  // Transforms all frames into so much memory, which must last until they are read.
+  void transform(char* memory, const ParallelFor& parallel_for);
+  // Bytes that convolve_winograd() takes for `count` of these frames at most.
+  std::size_t scratch_bytes(std::size_t count) const;
   WinogradFrame frame(std::size_t index, const BPanels* weights, const ConvTarget& target) const {
-    return {tiles_[index], memory_.data() + begins_[index], weights, target};
+    return {tiles_[index], memory_ + begins_[index], weights, target};
   }
 
  private:
@@ -140,25 +151,24 @@ class WinogradFrames {
   std::vector<WinogradInput> reads_;
   std::vector<WinogradTiles> tiles_;
   std::vector<std::size_t> begins_;
-  AlignedArray<char> memory_;
-};
-
-// Scratch of a task.
-struct WinogradScratch {
-  AlignedArray<char> tiles, products;
+  const char* memory_ = nullptr;
 };
 
 // Computes one panel of frames that share its weights, of which `channels` channels
 // are computed.
 void convolve_winograd(const WinogradFrame* frames, std::size_t count, bool rectify,
-                       std::size_t panel, std::size_t channels, WinogradScratch& scratch);
+                       std::size_t panel, std::size_t channels, Arena& scratch);
 
 // Computes `rows` of a height x width frame, as convolve() does; rows.begin is a multiple of
 // kWinogradOutput.
 void convolve_winograd(const IgemmKernel& kernel, const WinogradInput& reads,
                        const BPanels* weights, const ConvTarget& target, bool rectify,
                        ImageRows rows, std::size_t height, std::size_t width, std::size_t channels,
-                       std::size_t panel_begin, std::size_t panel_end, WinogradScratch& scratch);
+                       std::size_t panel_begin, std::size_t panel_end, Arena& scratch);
+
+// What these take from `scratch`, and give back: of one frame, up to `rows` rows at a time.
+std::size_t winograd_scratch_bytes(const IgemmKernel& kernel, const WinogradInput& reads,
+                                   std::size_t rows, std::size_t height, std::size_t width);
 
 // How many output rows have tiles that fit into cache: a multiple of kWinogradOutput.
 std::size_t winograd_strip(const WinogradInput& reads, std::size_t width);
