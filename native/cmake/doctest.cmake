@@ -23,3 +23,5 @@ endif()
 message(STATUS "doctest: ${DOCTEST_INCLUDE_DIR}")
 add_library(doctest::doctest INTERFACE IMPORTED GLOBAL)
 target_include_directories(doctest::doctest INTERFACE ${DOCTEST_INCLUDE_DIR})
+# What handles signals are sanitizers.
+target_compile_definitions(doctest::doctest INTERFACE DOCTEST_CONFIG_NO_POSIX_SIGNALS)

@@ -74,7 +74,8 @@ PackedB pack(const IgemmKernel& kernel, const ConvWeights& conv) {
   return {kernel, {weights.data(), conv.bias, conv.outputs, values, size}, {}};
 }
 
-#if defined(__x86_64__)
+// The choice among clones is made before ThreadSanitizer can run.
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
 #define FOR_WIDE_VECTORS [[gnu::target_clones("avx2", "default")]]
 #else
 #define FOR_WIDE_VECTORS

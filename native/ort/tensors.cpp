@@ -37,8 +37,8 @@ NamedTensor::NamedTensor(Ort::ConstValue value, std::string name, std::size_t ra
   check_sizes(this->name, dims);
 }
 
-NamedTensor::NamedTensor(const Ort::KernelContext& context, std::size_t index, std::string name,
-                         std::size_t rank)
+NamedTensor::NamedTensor(const Ort::KernelContext& context, std::size_t index,
+                         const std::string& name, std::size_t rank)
     : NamedTensor(is_given(context, index) ? Ort::ConstValue(context.GetInput(index))
                                            : throw std::invalid_argument(name + " is missing."),
                   name, rank) {}

@@ -26,7 +26,7 @@ struct NamedTensor {
   // that no sum of sizes allows.
   NamedTensor(Ort::ConstValue value, std::string name, std::size_t rank);
   // An input of the node.
-  NamedTensor(const Ort::KernelContext& context, std::size_t index, std::string name,
+  NamedTensor(const Ort::KernelContext& context, std::size_t index, const std::string& name,
               std::size_t rank);
 
   std::size_t size(std::size_t axis) const { return static_cast<std::size_t>(dims[axis]); }
