@@ -10,7 +10,7 @@ import onnx
 
 from adafuse_deploy.cli import main
 from adafuse_deploy.core.prediction import Prediction
-from adafuse_deploy.ops.domain import DOMAIN
+from adafuse_deploy.ops.operator_schemas import DOMAIN
 
 GIVES_MAPS = ("Stem", "ChannelsLast", "BasicBlock", "Bottleneck", "FrameConv", "FramePool")
 """The last words of the operators that pass on frames."""

@@ -30,7 +30,7 @@ class _UnknownField(ValueError):
 
 @cache
 def schema(name: str) -> dict[str, Any]:
-    """Return the JSON Schema ``name``: "metadata" or "sidecar"."""
+    """Return the JSON Schema "metadata" or "sidecar", or the table "operators"."""
     file = resources.files("adafuse_deploy") / "schema" / f"{name}.json"
     content: dict[str, Any] = json.loads(file.read_text("utf-8"))
     return content

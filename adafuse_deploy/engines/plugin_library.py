@@ -12,7 +12,7 @@ from adafuse_deploy.core.files import sha256
 from adafuse_deploy.core.native_library import NativeLibrary
 from adafuse_deploy.engines.sidecar import OperatorLibrary
 from adafuse_deploy.graph.plugin_graph import OPERATORS
-from adafuse_deploy.ops.domain import DOMAIN, VERSION
+from adafuse_deploy.ops.operator_schemas import DOMAIN, VERSION
 
 AUTO, NONE = "auto", "none"
 FILE_NAME = "libadafuse_tensorrt.so"

@@ -17,7 +17,7 @@ from adafuse_deploy.engines.onnxruntime_engine import OnnxRuntimeEngine
 from adafuse_deploy.exporters.build_options import check_int8
 from adafuse_deploy.graph.fuse.fuse import fuse
 from adafuse_deploy.graph.read import read_graph
-from adafuse_deploy.ops.domain import DOMAIN, VERSION
+from adafuse_deploy.ops.operator_schemas import DOMAIN, VERSION
 
 
 class NothingToFuse(InputError):

@@ -29,8 +29,8 @@ from adafuse_deploy.models.checkpoint import check_finite
 from adafuse_deploy.models.metadata import metadata_of
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.ops import onnx_ops
-from adafuse_deploy.ops.domain import DOMAIN, VERSION
 from adafuse_deploy.ops.onnx_definition import OPSET
+from adafuse_deploy.ops.operator_schemas import DOMAIN, VERSION
 
 
 def export(

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from adafuse_deploy.ops.operator_schemas import DOMAIN, operators
+
 
 def make_node(
     kind: str,
@@ -23,9 +25,11 @@ def make_node(
         kind: the operator.
         inputs: None for those that are left out; at the end they are dropped.
         outputs: names of the new values, or values that no node makes.
-        domain: of the operator.
+        domain: of the operator; nodes of ours must be as their schema says.
         attributes: of the operator.
     """
+    if domain == DOMAIN:
+        operators()[kind].check_node(inputs, outputs, attributes)
     last = max((index for index, value in enumerate(inputs) if value is not None), default=-1)
     values = [ir.val(output) if isinstance(output, str) else output for output in outputs]
     return ir.node(

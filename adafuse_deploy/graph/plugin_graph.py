@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from adafuse_deploy.core.errors import InputError
-from adafuse_deploy.ops.domain import DOMAIN
+from adafuse_deploy.ops.operator_schemas import DOMAIN
 
 if TYPE_CHECKING:
     import onnx

@@ -5,8 +5,6 @@ from __future__ import annotations
 import onnx
 
 from adafuse_deploy.ops.onnx_definition import (
-    FLOAT,
-    INT32,
     choose,
     conv,
     ints,
@@ -16,32 +14,7 @@ from adafuse_deploy.ops.onnx_definition import (
     node,
 )
 
-_INPUTS = {
-    "X": (FLOAT, "Frames (N * T, Cin, H, W), batch-major."),
-    "W": (FLOAT, "Weights (Cout, Cin, kH, kW)."),
-    "B": (FLOAT, "Biases (Cout,)."),
-    "policy": (INT32, "Actions over the outputs (N, T, Cout): 0 keep, 1 reuse, 2 skip."),
-    "input_policy": (
-        INT32,
-        "Actions that made X (N, T, Cin): its skipped channels are zero and need not be read.",
-    ),
-}
-_OUTPUTS = {"Y": (FLOAT, "Result (N * T, Cout, H', W').")}
-
-GATED_CONV = make_schema(
-    "GatedConv",
-    "Convolve each frame, then take per output channel this frame's value (keep), the previous "
-    "frame's (reuse; zero in the first frame) or zero (skip).",
-    _INPUTS,
-    _OUTPUTS,
-    optional=("input_policy",),
-)
-SKIP_CONV = make_schema(
-    "SkipConv",
-    "Convolve frames whose skipped channels are zero.",
-    {name: entry for name, entry in _INPUTS.items() if name != "policy"},
-    _OUTPUTS,
-)
+GATED_CONV, SKIP_CONV = map(make_schema, ("GatedConv", "SkipConv"))
 _gated_conv, _skip_conv = map(make_operator, (GATED_CONV, SKIP_CONV))
 
 

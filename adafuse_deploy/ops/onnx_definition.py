@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import onnx
@@ -9,50 +10,45 @@ from onnx import helper
 from onnxscript import values
 
 from adafuse_deploy.core.actions import KEEP, REUSE
-from adafuse_deploy.ops.domain import DOMAIN, VERSION
+from adafuse_deploy.ops.operator_schemas import DOMAIN, VERSION, Parameter, operators
 
 OPSET = 18
 """Version of the standard operators used in graphs and bodies."""
 
-FLOAT, INT32 = "T", "tensor(int32)"
-Parameters = dict[str, tuple[str, str]]
-"""Name -> type and meaning."""
-
+_TYPES = {"T": "T", "int32": "tensor(int32)"}
+_OF_CONVOLUTIONS = ("strides", "pads")
 _FLOATS = ["tensor(float)", "tensor(float16)", "tensor(bfloat16)"]
-_ATTRIBUTES = {
-    "strides": "Stride along height and width.",
-    "pads": "Zeros added at top, left, bottom and right.",
-}
 
 
-def make_schema(
-    name: str, doc: str, inputs: Parameters, outputs: Parameters, optional: tuple[str, ...] = ()
-) -> onnx.defs.OpSchema:
-    """Return the schema of a convolution of ours."""
+def make_schema(name: str) -> onnx.defs.OpSchema:
+    """Return the schema of a convolution of ours as ONNX has it."""
+    ours = operators()[name]
     option = onnx.defs.OpSchema.FormalParameterOption
 
-    def formal(parameters: Parameters) -> list[onnx.defs.OpSchema.FormalParameter]:
+    def formal(parameters: Iterable[Parameter]) -> list[onnx.defs.OpSchema.FormalParameter]:
         return [
             onnx.defs.OpSchema.FormalParameter(
-                key,
-                kind,
-                meaning,
-                param_option=option.Optional if key in optional else option.Single,
+                parameter.name,
+                _TYPES[parameter.type],
+                f"{parameter.shape}: {parameter.meaning}.",
+                param_option=option.Optional if parameter.optional else option.Single,
             )
-            for key, (kind, meaning) in parameters.items()
+            for parameter in parameters
         ]
 
     return onnx.defs.OpSchema(
         name,
         DOMAIN,
         VERSION,
-        doc,
-        inputs=formal(inputs),
-        outputs=formal(outputs),
-        type_constraints=[(FLOAT, _FLOATS, "Floating point.")],
+        ours.meaning,
+        inputs=formal(ours.inputs),
+        outputs=formal(ours.outputs),
+        type_constraints=[("T", _FLOATS, "Floating point.")],
         attributes=[
-            onnx.defs.OpSchema.Attribute(key, onnx.defs.OpSchema.AttrType.INTS, meaning)
-            for key, meaning in _ATTRIBUTES.items()
+            onnx.defs.OpSchema.Attribute(
+                entry.name, onnx.defs.OpSchema.AttrType.INTS, entry.meaning
+            )
+            for entry in ours.attributes
         ],
     )
 
@@ -71,7 +67,7 @@ def make_body(schema: onnx.defs.OpSchema, nodes: list[onnx.NodeProto]) -> onnx.F
         [parameter.name for parameter in schema.outputs],
         nodes,
         [helper.make_opsetid("", OPSET)],
-        attributes=list(_ATTRIBUTES),
+        attributes=[entry.name for entry in operators()[schema.name].attributes],
     )
 
 
@@ -83,7 +79,7 @@ def node(kind: str, inputs: list[str], output: str, **attributes: Any) -> onnx.N
 def conv(x: str, output: str) -> onnx.NodeProto:
     """Return the convolution of ``x`` by W and B with the function's own attributes."""
     result = node("Conv", [x, "W", "B"], output)
-    for key in _ATTRIBUTES:
+    for key in _OF_CONVOLUTIONS:
         reference = onnx.AttributeProto(name=key, ref_attr_name=key, type=onnx.AttributeProto.INTS)
         result.attribute.append(reference)
     return result

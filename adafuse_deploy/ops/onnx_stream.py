@@ -6,8 +6,6 @@ import onnx
 from onnx import TensorProto, helper
 
 from adafuse_deploy.ops.onnx_definition import (
-    FLOAT,
-    INT32,
     choose,
     conv,
     ints,
@@ -17,32 +15,7 @@ from adafuse_deploy.ops.onnx_definition import (
     node,
 )
 
-STREAM_GATED_CONV = make_schema(
-    "StreamGatedConv",
-    "Convolve a frame, then take per output channel this frame's value (keep), the previous "
-    "frame's (reuse) or zero (skip). A reused value that was not computed for the previous frame "
-    "is computed now.",
-    {
-        "X": (FLOAT, "A frame of every stream (N, Cin, H, W)."),
-        "W": (FLOAT, "Weights (Cout, Cin, kH, kW)."),
-        "B": (FLOAT, "Biases (Cout,)."),
-        "policy": (INT32, "Actions over the outputs (N, 1, Cout): 0 keep, 1 reuse, 2 skip."),
-        "X_previous": (FLOAT, "X of the previous frame."),
-        "R_previous": (FLOAT, "R of the previous frame."),
-        "missing": (INT32, "next_missing of the previous frame."),
-        "input_policy": (
-            INT32,
-            "Actions over X (N, 1, Cin): its skipped channels are zero and need not be read.",
-        ),
-        "previous_input_policy": (INT32, "input_policy of the previous frame."),
-    },
-    {
-        "Y": (FLOAT, "Result (N, Cout, H', W')."),
-        "R": (FLOAT, "The convolution of X (N, Cout, H', W'), undefined where it is missing."),
-        "next_missing": (INT32, "Channels of R (N, Cout): 0 computed, else missing."),
-    },
-    optional=("input_policy", "previous_input_policy"),
-)
+STREAM_GATED_CONV = make_schema("StreamGatedConv")
 _stream_gated_conv = make_operator(STREAM_GATED_CONV)
 
 

@@ -20,7 +20,7 @@ from adafuse_deploy.graph.fuse.fuse import fuse
 from adafuse_deploy.models.checkpoint import save_checkpoint
 from adafuse_deploy.models.metadata import metadata_of
 from adafuse_deploy.models.recognizer import VideoRecognizer
-from adafuse_deploy.ops.domain import DOMAIN, VERSION
+from adafuse_deploy.ops.operator_schemas import DOMAIN, VERSION
 from adafuse_deploy.verification.verifier import verify
 from tests.compare.support import Tie, check_clip, move_number, with_tie
 from tests.golden import load

@@ -23,7 +23,7 @@ from adafuse_deploy.graph.read import read_graph
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import create_model
 from adafuse_deploy.ops import library
-from adafuse_deploy.ops.domain import DOMAIN
+from adafuse_deploy.ops.operator_schemas import DOMAIN
 from tests.golden import FOLDER, FULL, compare_with_official, golden_clip, load
 from tests.support import assert_same, kinds_of, maps_of_fused, run_cli
 

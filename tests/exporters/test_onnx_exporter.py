@@ -16,7 +16,7 @@ from adafuse_deploy.core.errors import CheckFailed, IncompatibleArtifactError, I
 from adafuse_deploy.core.metadata import KEY, GraphMetadata
 from adafuse_deploy.exporters import onnx_exporter
 from adafuse_deploy.models.recognizer import VideoRecognizer
-from adafuse_deploy.ops.domain import DOMAIN, VERSION
+from adafuse_deploy.ops.operator_schemas import DOMAIN, VERSION
 from tests.golden import FOLDER, FULL, OTHERS, compare_with_official, golden_clip, load
 from tests.support import assert_same, kinds_of
 

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from adafuse_deploy.ops.domain import DOMAIN
+from adafuse_deploy.ops.operator_schemas import DOMAIN
 
 INT32_MAX, INT64_MAX, INT64_MIN = 2**31 - 1, 2**63 - 1, -(2**63)
 _INTEGERS = (0, -1, INT32_MAX, INT64_MAX, INT64_MIN)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
 
 from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
-from adafuse_deploy.ops.domain import DOMAIN, VERSION
+from adafuse_deploy.ops.operator_schemas import DOMAIN, VERSION
 
 CLIPS, FRAMES, CHANNELS, MIDDLE, OUTPUTS, SIZE = 2, 2, 5, 6, 7, 8
 ROWS = CLIPS * FRAMES

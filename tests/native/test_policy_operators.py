@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from adafuse_deploy.ops.domain import DOMAIN, VERSION
 from adafuse_deploy.ops.library import register
+from adafuse_deploy.ops.operator_schemas import DOMAIN, VERSION
 
 ort = pytest.importorskip("onnxruntime")
 

@@ -14,8 +14,8 @@ from onnx import helper
 from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from adafuse_deploy.ops import onnx_ops
 from adafuse_deploy.ops.conv import gated_conv, skip_conv
-from adafuse_deploy.ops.domain import DOMAIN, VERSION
 from adafuse_deploy.ops.onnx_definition import OPSET
+from adafuse_deploy.ops.operator_schemas import DOMAIN, VERSION
 from tests.ops.runtimes import RUNTIMES, Arrays
 
 CASES = [

@@ -14,9 +14,9 @@ from onnx import TensorProto, helper
 
 from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from adafuse_deploy.ops import onnx_ops
-from adafuse_deploy.ops.domain import DOMAIN, VERSION
 from adafuse_deploy.ops.library import register
 from adafuse_deploy.ops.onnx_definition import OPSET
+from adafuse_deploy.ops.operator_schemas import DOMAIN, VERSION
 from adafuse_deploy.ops.stream_conv import stream_gated_conv
 from tests.ops.runtimes import RUNTIMES, Arrays
 

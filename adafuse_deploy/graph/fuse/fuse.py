@@ -23,7 +23,7 @@ from adafuse_deploy.graph.fuse.stream_state import FusedState
 from adafuse_deploy.graph.fuse.weights import FusedWeights
 from adafuse_deploy.graph.qdq.removal import take_quantisation
 from adafuse_deploy.graph.values import dims
-from adafuse_deploy.ops.domain import DOMAIN, VERSION
+from adafuse_deploy.ops.operator_schemas import DOMAIN, VERSION
 
 
 def fuse(

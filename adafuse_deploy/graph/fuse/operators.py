@@ -10,8 +10,8 @@ import onnx_ir as ir
 from adafuse_deploy.graph.new_nodes import make_node
 from adafuse_deploy.graph.qdq.removal import Quantisation
 from adafuse_deploy.graph.values import plane
-from adafuse_deploy.ops.domain import DOMAIN
 from adafuse_deploy.ops.frame_layout import layout_version
+from adafuse_deploy.ops.operator_schemas import DOMAIN
 
 
 class FusedOperators:

@@ -9,7 +9,7 @@ from adafuse_deploy.graph.fuse.policy_networks import PolicyNetwork, find_policy
 from adafuse_deploy.graph.fuse.weights import FusedWeights
 from adafuse_deploy.graph.new_nodes import add_constant, make_node
 from adafuse_deploy.graph.values import constant
-from adafuse_deploy.ops.domain import DOMAIN
+from adafuse_deploy.ops.operator_schemas import DOMAIN
 
 _SHARED_WEIGHT = 2  # among the inputs of PolicyNetwork
 
