@@ -13,7 +13,4 @@ namespace adafuse {
 constexpr std::uint32_t kApiVersion = 20;
 static_assert(kApiVersion <= ORT_API_VERSION, "ONNX Runtime's headers must be 1.20 or newer");
 
-// The domain of all operators, as written in the ONNX files.
-constexpr const char* kDomain = "ai.adafuse";
-
 }  // namespace adafuse

@@ -8,8 +8,6 @@
 namespace adafuse {
 namespace {
 
-constexpr std::size_t kFirstPolicy = 3;
-
 void infer_shape(OrtShapeInferContext* context) {
   if (const auto result = infer_conv(context)) {
     set_output_shape(context, 0, result->dims, result->rows_name.c_str());
@@ -42,25 +40,13 @@ void ConvKernel::compute(const Ort::KernelContext& context) const {
 }
 
 ConvOperator::ConvOperator(const ConvSignature& signature, bool infers_shapes)
-    : signature_(signature) {
-  OrtCustomOp::version = kApiVersion;
+    : SchemaOperator(signature.name), signature_(signature) {
   if (infers_shapes) {
     OrtCustomOp::InferOutputShapeFn = [](const OrtCustomOp* self, OrtShapeInferContext* context) {
       const char* name = static_cast<const ConvOperator*>(self)->GetName();
       return as_status(name, [context] { infer_shape(context); });
     };
   }
-}
-
-ONNXTensorElementDataType ConvOperator::GetInputType(std::size_t index) const {
-  return index < kFirstPolicy ? ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT
-                              : ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32;
-}
-
-OrtCustomOpInputOutputCharacteristic ConvOperator::GetInputCharacteristic(std::size_t index) const {
-  return index == signature_.input_policy && signature_.input_policy_is_optional
-             ? INPUT_OUTPUT_OPTIONAL
-             : INPUT_OUTPUT_REQUIRED;
 }
 
 OrtStatusPtr ConvOperator::CreateKernelV2(const OrtApi& /*api*/, const OrtKernelInfo* info,

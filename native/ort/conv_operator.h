@@ -14,6 +14,7 @@
 #include "base/workspace.h"
 #include "ort/api.h"
 #include "ort/conv_node.h"
+#include "ort/operator_schemas.h"
 
 namespace adafuse {
 
@@ -21,8 +22,7 @@ namespace adafuse {
 struct ConvSignature {
   const char* name;
   std::optional<std::size_t> policy;
-  std::size_t input_policy;  // the last input
-  bool input_policy_is_optional;
+  std::size_t input_policy;
 };
 
 class ConvKernel {
@@ -38,20 +38,11 @@ class ConvKernel {
   const std::shared_ptr<Workspaces> workspaces_ = Workspaces::shared();
 };
 
-class ConvOperator : public Ort::CustomOpBase<ConvOperator, ConvKernel, true> {
+class ConvOperator : public SchemaOperator<ConvOperator, ConvKernel> {
  public:
   // Shape inference is optional: see can_infer_shapes().
   ConvOperator(const ConvSignature& signature, bool infers_shapes);
 
-  const char* GetName() const { return signature_.name; }
-  const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
-  std::size_t GetInputTypeCount() const { return signature_.input_policy + 1; }
-  ONNXTensorElementDataType GetInputType(std::size_t index) const;
-  OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(std::size_t index) const;
-  std::size_t GetOutputTypeCount() const { return 1; }
-  ONNXTensorElementDataType GetOutputType(std::size_t /*index*/) const {
-    return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
-  }
   OrtStatusPtr CreateKernelV2(const OrtApi& api, const OrtKernelInfo* info, void** kernel) const;
 
  private:

@@ -128,28 +128,13 @@ void NhwcConvKernel::compute(const Ort::KernelContext& context) const {
 }
 
 NhwcConvOperator::NhwcConvOperator(const NhwcConvSignature& signature, bool infers_shapes)
-    : signature_(signature) {
-  OrtCustomOp::version = kApiVersion;
+    : SchemaOperator(signature.name), signature_(signature) {
   if (infers_shapes) {
     OrtCustomOp::InferOutputShapeFn = [](const OrtCustomOp* self, OrtShapeInferContext* context) {
       const NhwcConvSignature& signature = static_cast<const NhwcConvOperator*>(self)->signature_;
       return as_status(signature.name, [&] { infer_shapes(signature, context); });
     };
   }
-}
-
-ONNXTensorElementDataType NhwcConvOperator::GetInputType(std::size_t index) const {
-  if (index == NhwcConvSignature::kWeight) {
-    return signature_.quantized ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8 : kFloatingPoint;
-  }
-  const std::size_t first = signature_.policy();
-  const bool policy = index == first || (index > first && (index - first) % 2 == 1);
-  return policy ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32 : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
-}
-
-OrtCustomOpInputOutputCharacteristic NhwcConvOperator::GetInputCharacteristic(
-    std::size_t index) const {
-  return index >= signature_.policy() ? INPUT_OUTPUT_OPTIONAL : INPUT_OUTPUT_REQUIRED;
 }
 
 OrtStatusPtr NhwcConvOperator::CreateKernelV2(const OrtApi& /*api*/, const OrtKernelInfo* info,

@@ -1,12 +1,12 @@
-// The operator NhwcConv, version 1:
+// The operator FrameConv, version 1:
 //
-//   NhwcConv(X, W, B, policy?, input_policy?, X2?, input_policy2?, ... X6?, input_policy6?)
+//   FrameConv(X, W, B, policy?, input_policy?, X2?, input_policy2?, ... X6?, input_policy6?)
 //     -> Y, pooled
 //
 // X, X2, ... (N*T, H+2b, W+2b, P) hold the input's channels side by side, Y (N*T, H'+2b', W'+2b',
-// P') convolution and ReLU: frames as in frames.h, in CompactNhwc order where they have a policy
-// (N, T, C).  W and B are constant float32, as in Conv padded by half; pooled (N*T, Cout) are means
-// over each frame as the next layer sees it.  Attributes: channels (of each X), stride,
+// P') convolution and ReLU: frames as in nhwc_tensors.h, in CompactNhwc order where they have a
+// policy (N, T, C).  W and B are constant float32, as in Conv padded by half; pooled (N*T, Cout)
+// are means over each frame as the next layer sees it.  Attributes: channels (of each X), stride,
 // input_border (b), border (b'), precision.
 //
 // QuantizedFrameConv(X, W, B, S, policy?, ...) has int8 weights with scales S per output, and the
@@ -21,6 +21,7 @@
 #include "ort/api.h"
 #include "ort/attributes.h"
 #include "ort/constants.h"
+#include "ort/operator_schemas.h"
 
 namespace adafuse {
 
@@ -35,7 +36,6 @@ struct NhwcConvSignature {
     return source == 0 ? kInput : policy() + 2 * source;
   }
   std::size_t source_policy(std::size_t source) const { return policy() + 1 + 2 * source; }
-  std::size_t inputs() const { return source_policy(kMaxSources - 1) + 1; }
 };
 
 struct NhwcConvAttributes {
@@ -67,19 +67,10 @@ class NhwcConvKernel {
   const std::shared_ptr<Workspaces> workspaces_ = Workspaces::shared();
 };
 
-class NhwcConvOperator : public Ort::CustomOpBase<NhwcConvOperator, NhwcConvKernel, true> {
+class NhwcConvOperator : public SchemaOperator<NhwcConvOperator, NhwcConvKernel> {
  public:
   NhwcConvOperator(const NhwcConvSignature& signature, bool infers_shapes);
 
-  const char* GetName() const { return signature_.name; }
-  const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
-  std::size_t GetInputTypeCount() const { return signature_.inputs(); }
-  ONNXTensorElementDataType GetInputType(std::size_t index) const;
-  OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(std::size_t index) const;
-  std::size_t GetOutputTypeCount() const { return 2; }
-  ONNXTensorElementDataType GetOutputType(std::size_t /*index*/) const {
-    return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
-  }
   OrtStatusPtr CreateKernelV2(const OrtApi& api, const OrtKernelInfo* info, void** kernel) const;
 
  private:

@@ -74,8 +74,7 @@ void NhwcPoolKernel::compute(const Ort::KernelContext& context) const {
 }
 
 NhwcPoolOperator::NhwcPoolOperator(const char* name, bool quantized, bool infers_shapes)
-    : name_(name), quantized_(quantized) {
-  OrtCustomOp::version = kApiVersion;
+    : SchemaOperator(name), name_(name), quantized_(quantized) {
   if (infers_shapes) {
     OrtCustomOp::InferOutputShapeFn = [](const OrtCustomOp* self, OrtShapeInferContext* context) {
       const auto* const pool = static_cast<const NhwcPoolOperator*>(self);

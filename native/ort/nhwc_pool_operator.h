@@ -1,7 +1,7 @@
-// The operator NhwcPool, version 1: NhwcPool(X, input_policy?, policy?) -> Y, pooled.
+// The operator FramePool, version 1: FramePool(X, input_policy?, policy?) -> Y, pooled.
 //
-// 3x3 pooling of frames X (N*T, H+2b, W+2b, P) into Y (N*T, H'+2b', W'+2b', P), see frames.h, in
-// CompactNhwc order where they have a policy (N, T, C).  `policy` decides over the result;
+// 3x3 pooling of frames X (N*T, H+2b, W+2b, P) into Y (N*T, H'+2b', W'+2b', P), see nhwc_tensors.h,
+// in CompactNhwc order where they have a policy (N, T, C).  `policy` decides over the result;
 // without it Y is stored as X is.  pooled (N*T, C) are means over each frame as the next layer sees
 // it. Attributes: channels (C), mode ("max" or "mean"), stride (1 or 2), pad (0 or 1; a mean counts
 // padding as zeros), ceil (0 or 1), input_border (b), border (b'), precision.
@@ -15,6 +15,7 @@
 #include "operators/nhwc_pool.h"
 #include "ort/api.h"
 #include "ort/attributes.h"
+#include "ort/operator_schemas.h"
 #include "ort/tensors.h"
 
 namespace adafuse {
@@ -45,23 +46,10 @@ class NhwcPoolKernel {
   const std::shared_ptr<Workspaces> workspaces_ = Workspaces::shared();
 };
 
-class NhwcPoolOperator : public Ort::CustomOpBase<NhwcPoolOperator, NhwcPoolKernel, true> {
+class NhwcPoolOperator : public SchemaOperator<NhwcPoolOperator, NhwcPoolKernel> {
  public:
   NhwcPoolOperator(const char* name, bool quantized, bool infers_shapes);
 
-  const char* GetName() const { return name_; }
-  const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
-  std::size_t GetInputTypeCount() const { return 3; }
-  ONNXTensorElementDataType GetInputType(std::size_t index) const {
-    return index == 0 ? ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT : ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32;
-  }
-  OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(std::size_t index) const {
-    return index == 0 ? INPUT_OUTPUT_REQUIRED : INPUT_OUTPUT_OPTIONAL;
-  }
-  std::size_t GetOutputTypeCount() const { return 2; }
-  ONNXTensorElementDataType GetOutputType(std::size_t /*index*/) const {
-    return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
-  }
   OrtStatusPtr CreateKernelV2(const OrtApi& api, const OrtKernelInfo* info, void** kernel) const;
 
  private:

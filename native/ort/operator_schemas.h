@@ -1,5 +1,5 @@
-// What the operators take and give, of adafuse_deploy/schema/operators.json, from which Python makes
-// their nodes.
+// What the operators take and give, of adafuse_deploy/schema/operators.json, from which Python
+// makes their nodes.
 #pragma once
 
 #include <cstddef>

@@ -37,8 +37,7 @@ OrtStatusPtr PolicyHistoryKernel::ComputeV2(OrtKernelContext* context) const {
   return as_status("PolicyHistory", [&] { compute(Ort::KernelContext(context)); });
 }
 
-PolicyHistoryOperator::PolicyHistoryOperator(bool infers_shapes) {
-  OrtCustomOp::version = kApiVersion;
+PolicyHistoryOperator::PolicyHistoryOperator(bool infers_shapes) : SchemaOperator("PolicyHistory") {
   if (infers_shapes) {
     OrtCustomOp::InferOutputShapeFn = [](const OrtCustomOp*, OrtShapeInferContext* context) {
       return as_status("PolicyHistory", [context] { infer_shapes(context); });

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "ort/api.h"
+#include "ort/operator_schemas.h"
 #include "ort/tensors.h"
 
 namespace adafuse {
@@ -16,22 +17,11 @@ class PolicyHistoryKernel {
   OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
 };
 
-class PolicyHistoryOperator
-    : public Ort::CustomOpBase<PolicyHistoryOperator, PolicyHistoryKernel, true> {
+class PolicyHistoryOperator : public SchemaOperator<PolicyHistoryOperator, PolicyHistoryKernel> {
  public:
   // Shape inference is optional: see can_infer_shapes().
   explicit PolicyHistoryOperator(bool infers_shapes);
 
-  const char* GetName() const { return "PolicyHistory"; }
-  const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
-  std::size_t GetInputTypeCount() const { return 2; }
-  ONNXTensorElementDataType GetInputType(std::size_t index) const {
-    return index == 1 ? kFloatingPoint : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
-  }
-  std::size_t GetOutputTypeCount() const { return 1; }
-  ONNXTensorElementDataType GetOutputType(std::size_t /*index*/) const {
-    return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
-  }
   OrtStatusPtr CreateKernelV2(const OrtApi& api, const OrtKernelInfo* info, void** kernel) const;
 };
 

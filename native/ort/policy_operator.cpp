@@ -15,7 +15,7 @@
 namespace adafuse {
 namespace {
 
-enum Input : std::size_t { kPrevious, kFeatures, kW0, kS0, kB0, kW1, kB1, kWeighed, kInputs };
+enum Input : std::size_t { kPrevious, kFeatures, kW0, kS0, kB0, kW1, kB1, kWeighed };
 
 void compute(const Ort::KernelContext& context, const PolicyAttributes& attributes,
              Workspaces& workspaces) {
@@ -131,26 +131,12 @@ OrtStatusPtr PolicyKernel::ComputeV2(OrtKernelContext* context) const {
                    [&] { compute(Ort::KernelContext(context), attributes_, *workspaces_); });
 }
 
-PolicyOperator::PolicyOperator(bool infers_shapes) {
-  OrtCustomOp::version = kApiVersion;
+PolicyOperator::PolicyOperator(bool infers_shapes) : SchemaOperator("PolicyNetwork") {
   if (infers_shapes) {
     OrtCustomOp::InferOutputShapeFn = [](const OrtCustomOp*, OrtShapeInferContext* context) {
       return as_status("PolicyNetwork", [context] { infer_shapes(context); });
     };
   }
-}
-
-std::size_t PolicyOperator::GetInputTypeCount() const {
-  return kInputs;
-}
-
-ONNXTensorElementDataType PolicyOperator::GetInputType(std::size_t index) const {
-  return index == kW0 || index == kW1 ? kFloatingPoint : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
-}
-
-OrtCustomOpInputOutputCharacteristic PolicyOperator::GetInputCharacteristic(
-    std::size_t index) const {
-  return index == kPrevious || index == kWeighed ? INPUT_OUTPUT_OPTIONAL : INPUT_OUTPUT_REQUIRED;
 }
 
 OrtStatusPtr PolicyOperator::CreateKernelV2(const OrtApi& /*api*/, const OrtKernelInfo* info,

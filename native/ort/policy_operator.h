@@ -16,6 +16,7 @@
 #include "operators/policy_network.h"
 #include "ort/api.h"
 #include "ort/attributes.h"
+#include "ort/operator_schemas.h"
 
 namespace adafuse {
 
@@ -38,20 +39,11 @@ class PolicyKernel {
   const std::shared_ptr<Workspaces> workspaces_ = Workspaces::shared();
 };
 
-class PolicyOperator : public Ort::CustomOpBase<PolicyOperator, PolicyKernel, true> {
+class PolicyOperator : public SchemaOperator<PolicyOperator, PolicyKernel> {
  public:
   // Shape inference is optional: see can_infer_shapes().
   explicit PolicyOperator(bool infers_shapes);
 
-  const char* GetName() const { return "PolicyNetwork"; }
-  const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
-  std::size_t GetInputTypeCount() const;
-  ONNXTensorElementDataType GetInputType(std::size_t index) const;
-  OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(std::size_t index) const;
-  std::size_t GetOutputTypeCount() const { return 1; }
-  ONNXTensorElementDataType GetOutputType(std::size_t /*index*/) const {
-    return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32;
-  }
   OrtStatusPtr CreateKernelV2(const OrtApi& api, const OrtKernelInfo* info, void** kernel) const;
 };
 

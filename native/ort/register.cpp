@@ -27,8 +27,8 @@ bool can_infer_shapes(const char* version) {
 
 Ort::CustomOpDomain* make_domain(bool infers_shapes) {
   static const std::array convolutions{
-      ConvOperator({"GatedConv", 3, 4, true}, infers_shapes),
-      ConvOperator({"SkipConv", std::nullopt, 3, false}, infers_shapes),
+      ConvOperator({"GatedConv", 3, 4}, infers_shapes),
+      ConvOperator({"SkipConv", std::nullopt, 3}, infers_shapes),
   };
   static const std::array blocks{
       ResidualOperator({"ConditionalBasicBlock", 2, false}, infers_shapes),

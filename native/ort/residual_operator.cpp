@@ -166,8 +166,7 @@ void ResidualKernel::run_streams(const Ort::KernelContext& context, const NamedT
 }
 
 ResidualOperator::ResidualOperator(const ResidualSignature& signature, bool infers_shapes)
-    : signature_(signature) {
-  OrtCustomOp::version = kApiVersion;
+    : SchemaOperator(signature.name), signature_(signature) {
   if (!signature.streams) {  // whose X is the next frame's X_previous
     // Y may take the place of X: where the sizes are equal this spares a third of the memory
     // traffic.
@@ -187,21 +186,6 @@ ResidualOperator::ResidualOperator(const ResidualSignature& signature, bool infe
       return as_status(signature.name, [&] { infer_shapes(signature, context); });
     };
   }
-}
-
-ONNXTensorElementDataType ResidualOperator::GetInputType(std::size_t index) const {
-  if (signature_.is_weight(index)) {
-    return signature_.quantized ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8 : kFloatingPoint;
-  }
-  return index == signature_.policy() || (signature_.streams && index == signature_.missing())
-             ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32
-             : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
-}
-
-OrtCustomOpInputOutputCharacteristic ResidualOperator::GetInputCharacteristic(
-    std::size_t index) const {
-  return index >= signature_.policy() && index < signature_.previous() ? INPUT_OUTPUT_OPTIONAL
-                                                                       : INPUT_OUTPUT_REQUIRED;
 }
 
 OrtStatusPtr ResidualOperator::CreateKernelV2(const OrtApi& /*api*/, const OrtKernelInfo* info,

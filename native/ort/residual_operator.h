@@ -8,7 +8,7 @@
 //   StreamBasicBlock(X, W1, B1, W2, B2, policy, WS?, BS?, X_previous, R_previous, missing)
 //       -> Y, pooled, R, next_missing
 //
-// X (N*T, H+2b, W+2b, P) and Y are frames with channels innermost, see frames.h; weights
+// X (N*T, H+2b, W+2b, P) and Y are frames with channels innermost, see nhwc_tensors.h; weights
 // and biases are constant float32, as in Conv; policy (N, T, Cmid) is int32; WS and BS belong to a
 // shortcut convolution; pooled (N*T, Cout) are means over each frame of Y.  Attributes: frames (T),
 // stride, shift_next, shift_previous and precision.  ResidualBlock says what they compute.  Where a
@@ -29,6 +29,7 @@
 #include "ort/api.h"
 #include "ort/attributes.h"
 #include "ort/constants.h"
+#include "ort/operator_schemas.h"
 #include "ort/tensors.h"
 
 namespace adafuse {
@@ -48,14 +49,7 @@ struct ResidualSignature {
   std::size_t shortcut_weight() const { return policy() + 1; }
   std::size_t previous() const { return shortcut_weight() + inputs_per_conv(quantized); }
   std::size_t missing() const { return previous() + 2; }
-  std::size_t inputs() const { return previous() + (streams ? 3 : 0); }
   static constexpr std::size_t kNextMissing = 3;
-  std::size_t outputs() const { return streams ? 4 : 2; }
-  // Weights come first of what a convolution takes.
-  bool is_weight(std::size_t input) const {
-    return (input > kInput && input < policy() && (input - 1) % inputs_per_conv(quantized) == 0) ||
-           input == shortcut_weight();
-  }
 };
 
 struct ResidualAttributes {
@@ -91,20 +85,10 @@ class ResidualKernel {
   const std::shared_ptr<Workspaces> workspaces_ = Workspaces::shared();
 };
 
-class ResidualOperator : public Ort::CustomOpBase<ResidualOperator, ResidualKernel, true> {
+class ResidualOperator : public SchemaOperator<ResidualOperator, ResidualKernel> {
  public:
   ResidualOperator(const ResidualSignature& signature, bool infers_shapes);
 
-  const char* GetName() const { return signature_.name; }
-  const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
-  std::size_t GetInputTypeCount() const { return signature_.inputs(); }
-  ONNXTensorElementDataType GetInputType(std::size_t index) const;
-  OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(std::size_t index) const;
-  std::size_t GetOutputTypeCount() const { return signature_.outputs(); }
-  ONNXTensorElementDataType GetOutputType(std::size_t index) const {
-    return index == ResidualSignature::kNextMissing ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32
-                                                    : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
-  }
   OrtStatusPtr CreateKernelV2(const OrtApi& api, const OrtKernelInfo* info, void** kernel) const;
 
  private:

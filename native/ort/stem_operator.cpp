@@ -69,8 +69,7 @@ void StemKernel::compute(const Ort::KernelContext& context) const {
 }
 
 StemOperator::StemOperator(const char* name, bool quantized, bool infers_shapes)
-    : name_(name), quantized_(quantized) {
-  OrtCustomOp::version = kApiVersion;
+    : SchemaOperator(name), name_(name), quantized_(quantized) {
   if (infers_shapes) {
     OrtCustomOp::InferOutputShapeFn = [](const OrtCustomOp* self, OrtShapeInferContext* context) {
       const auto* const stem = static_cast<const StemOperator*>(self);

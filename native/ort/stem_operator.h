@@ -2,8 +2,8 @@
 //
 // X (N, C, H, W) float32; W (Cout, C, k, k) and B (Cout) constant float32, as in Conv padded by
 // half the kernel; Y (N, H'+2b, W'+2b, P), frames of convolution, ReLU and 3x3 max pooling in steps
-// of two, see frames.h; pooled (N, Cout), the means over each frame of Y.  Attributes: stride (of
-// the convolution), pool_pad (0 or 1), pool_ceil (0 or 1), border (b), precision.
+// of two, see nhwc_tensors.h; pooled (N, Cout), the means over each frame of Y.  Attributes: stride
+// (of the convolution), pool_pad (0 or 1), pool_ceil (0 or 1), border (b), precision.
 //
 // QuantizedStem(X, W, B, S) has int8 weights with scales S per output, and the attribute scales:
 // what an integer of one stands for in X, which it rounds to 8 signed bits, and in Y.
@@ -16,6 +16,7 @@
 #include "ort/api.h"
 #include "ort/attributes.h"
 #include "ort/constants.h"
+#include "ort/operator_schemas.h"
 #include "ort/tensors.h"
 
 namespace adafuse {
@@ -44,23 +45,10 @@ class StemKernel {
   const std::shared_ptr<Workspaces> workspaces_ = Workspaces::shared();
 };
 
-class StemOperator : public Ort::CustomOpBase<StemOperator, StemKernel, true> {
+class StemOperator : public SchemaOperator<StemOperator, StemKernel> {
  public:
   StemOperator(const char* name, bool quantized, bool infers_shapes);
 
-  const char* GetName() const { return name_; }
-  const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
-  std::size_t GetInputTypeCount() const { return 1 + inputs_per_conv(quantized_); }
-  ONNXTensorElementDataType GetInputType(std::size_t index) const {
-    if (index == 1) {
-      return quantized_ ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8 : kFloatingPoint;
-    }
-    return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
-  }
-  std::size_t GetOutputTypeCount() const { return 2; }
-  ONNXTensorElementDataType GetOutputType(std::size_t /*index*/) const {
-    return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
-  }
   OrtStatusPtr CreateKernelV2(const OrtApi& api, const OrtKernelInfo* info, void** kernel) const;
 
  private:

@@ -18,12 +18,10 @@ enum Input : std::size_t {
   kPreviousR,
   kMissing,
   kInputPolicy,
-  kPreviousInputPolicy,
-  kInputs
+  kPreviousInputPolicy
 };
-enum Output : std::size_t { kY, kR, kNextMissing, kOutputs };
+enum Output : std::size_t { kY, kR, kNextMissing };
 
-constexpr ONNXTensorElementDataType kFloat = ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
 constexpr ONNXTensorElementDataType kInt32 = ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32;
 
 void infer_shapes(OrtShapeInferContext* context) {
@@ -88,34 +86,12 @@ void StreamConvKernel::compute(const Ort::KernelContext& context) const {
               on_session_threads(context), *workspaces_);
 }
 
-StreamConvOperator::StreamConvOperator(bool infers_shapes) {
-  OrtCustomOp::version = kApiVersion;
+StreamConvOperator::StreamConvOperator(bool infers_shapes) : SchemaOperator("StreamGatedConv") {
   if (infers_shapes) {
     OrtCustomOp::InferOutputShapeFn = [](const OrtCustomOp*, OrtShapeInferContext* context) {
       return as_status("StreamGatedConv", [context] { adafuse::infer_shapes(context); });
     };
   }
-}
-
-std::size_t StreamConvOperator::GetInputTypeCount() const {
-  return kInputs;
-}
-
-ONNXTensorElementDataType StreamConvOperator::GetInputType(std::size_t index) const {
-  return index < kPolicy || index == kPreviousX || index == kPreviousR ? kFloat : kInt32;
-}
-
-OrtCustomOpInputOutputCharacteristic StreamConvOperator::GetInputCharacteristic(
-    std::size_t index) const {
-  return index >= kInputPolicy ? INPUT_OUTPUT_OPTIONAL : INPUT_OUTPUT_REQUIRED;
-}
-
-std::size_t StreamConvOperator::GetOutputTypeCount() const {
-  return kOutputs;
-}
-
-ONNXTensorElementDataType StreamConvOperator::GetOutputType(std::size_t index) const {
-  return index == kNextMissing ? kInt32 : kFloat;
 }
 
 OrtStatusPtr StreamConvOperator::CreateKernelV2(const OrtApi& /*api*/, const OrtKernelInfo* info,

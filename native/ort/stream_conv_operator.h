@@ -14,6 +14,7 @@
 #include "base/workspace.h"
 #include "ort/api.h"
 #include "ort/conv_node.h"
+#include "ort/operator_schemas.h"
 
 namespace adafuse {
 
@@ -30,18 +31,11 @@ class StreamConvKernel {
   const std::shared_ptr<Workspaces> workspaces_ = Workspaces::shared();
 };
 
-class StreamConvOperator : public Ort::CustomOpBase<StreamConvOperator, StreamConvKernel, true> {
+class StreamConvOperator : public SchemaOperator<StreamConvOperator, StreamConvKernel> {
  public:
   // Shape inference is optional: see can_infer_shapes().
   explicit StreamConvOperator(bool infers_shapes);
 
-  const char* GetName() const { return "StreamGatedConv"; }
-  const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
-  std::size_t GetInputTypeCount() const;
-  ONNXTensorElementDataType GetInputType(std::size_t index) const;
-  OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(std::size_t index) const;
-  std::size_t GetOutputTypeCount() const;
-  ONNXTensorElementDataType GetOutputType(std::size_t index) const;
   OrtStatusPtr CreateKernelV2(const OrtApi& api, const OrtKernelInfo* info, void** kernel) const;
 };
 

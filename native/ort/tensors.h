@@ -33,9 +33,6 @@ struct NamedTensor {
   std::string description() const { return name + " " + to_string(dims); }
 };
 
-// What operators declare for weights of float32 or bfloat16; the runtime then takes any type.
-constexpr ONNXTensorElementDataType kFloatingPoint = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
-
 // Whether weights are bfloat16 and not float32.  Throws std::invalid_argument where they are
 // neither.
 bool holds_bfloat16(const NamedTensor& weights);

@@ -56,8 +56,7 @@ void ToNhwcKernel::compute(const Ort::KernelContext& context) const {
                pooled.GetTensorMutableData<float>(), on_session_threads(context));
 }
 
-ToNhwcOperator::ToNhwcOperator(bool infers_shapes) {
-  OrtCustomOp::version = kApiVersion;
+ToNhwcOperator::ToNhwcOperator(bool infers_shapes) : SchemaOperator(kName) {
   if (infers_shapes) {
     OrtCustomOp::InferOutputShapeFn = [](const OrtCustomOp* /*self*/,
                                          OrtShapeInferContext* context) {

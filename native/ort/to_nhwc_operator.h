@@ -1,12 +1,13 @@
 // The operator ChannelsLast, version 1: ChannelsLast(X) -> Y, pooled.
 //
-// X (N, C, H, W) float32; Y (N, H+2b, W+2b, P), the frames for the fused blocks, see frames.h;
-// pooled (N, C), the means over each frame.  Attributes: border (b), precision and, in
-// int8, scales: what an integer of one stands for in Y.
+// X (N, C, H, W) float32; Y (N, H+2b, W+2b, P), the frames for the fused blocks, see
+// nhwc_tensors.h; pooled (N, C), the means over each frame.  Attributes: border (b), precision and,
+// in int8, scales: what an integer of one stands for in Y.
 #pragma once
 
 #include "ort/api.h"
 #include "ort/attributes.h"
+#include "ort/operator_schemas.h"
 
 namespace adafuse {
 
@@ -31,20 +32,10 @@ class ToNhwcKernel {
   ToNhwcAttributes attributes_;
 };
 
-class ToNhwcOperator : public Ort::CustomOpBase<ToNhwcOperator, ToNhwcKernel, true> {
+class ToNhwcOperator : public SchemaOperator<ToNhwcOperator, ToNhwcKernel> {
  public:
   explicit ToNhwcOperator(bool infers_shapes);
 
-  const char* GetName() const { return "ChannelsLast"; }
-  const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
-  std::size_t GetInputTypeCount() const { return 1; }
-  ONNXTensorElementDataType GetInputType(std::size_t /*index*/) const {
-    return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
-  }
-  std::size_t GetOutputTypeCount() const { return 2; }
-  ONNXTensorElementDataType GetOutputType(std::size_t /*index*/) const {
-    return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
-  }
   OrtStatusPtr CreateKernelV2(const OrtApi& api, const OrtKernelInfo* info, void** kernel) const;
 };
 
