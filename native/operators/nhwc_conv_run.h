@@ -47,7 +47,7 @@ class NhwcConvRun {
   // One panel of whole frames [first, last), whose Winograd tiles are transformed.
   void convolve_frames(std::size_t first, std::size_t last, std::size_t panel,
                        Arena& scratch) const;
-  // What a task takes: panels of rows, or a panel of `whole_frames` whose tiles are transformed.
+  // Memory of a task: panels of rows, or a panel of `whole_frames` whose tiles are transformed.
   ArenaSize task_size(std::size_t panels, std::size_t rows, std::size_t whole_frames) const;
 
   ConvTarget target(std::size_t frame, PanelRange panels, float* total, Arena& scratch) const;

@@ -81,7 +81,7 @@ void pool_nhwc(const NhwcPool& pool, std::size_t frames, std::size_t height, std
     char* const to_frame = tensors.output + stored_output.offset(frame);
     to.clear_border(to_frame, begin, end);
 
-    // What is pooled: all stored channels in their order, or what this frame sees of them.
+    // Channels that are pooled: all stored ones in their order, or those this frame sees.
     const ChannelOrder& own = stored_input[frame];
     const ChannelOrder* const lender = reorders ? stored_input.previous(frame) : nullptr;
     const std::size_t stored = reorders ? own.kept() : own.size();

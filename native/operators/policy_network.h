@@ -16,7 +16,7 @@
 
 namespace adafuse {
 
-// What a channel's logits stand for, in their order: two or three actions.
+// Actions that a channel's logits stand for, in their order: two or three.
 struct PolicyActions {
   std::size_t count = 3;
   std::array<std::int32_t, 3> values{0, 1, 2};

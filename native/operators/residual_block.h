@@ -23,7 +23,7 @@
 
 namespace adafuse {
 
-// What a stored value of one stands for, in kInt8: per tensor, nothing below zero.
+// Scales in kInt8: the value that a stored one stands for, per tensor; nothing is below zero.
 struct ResidualBlockScales {
   float input = 1, conv1 = 1, conv2 = 1, output = 1;  // conv2: of a bottleneck
 };
@@ -46,7 +46,7 @@ struct ResidualBlockTensors {
   float* pooled;      // (frames, out_channels): means of the output over each frame
 };
 
-// What streams hand from frame to frame; all zeros begin a stream.
+// State that streams hand from frame to frame; all zeros begin a stream.
 struct ResidualBlockHistory {
   const char* input;            // (streams) the frames before, of the input layout
   const char* convolution;      // (streams) what conv1 gave for them, of the history layout

@@ -1,4 +1,5 @@
-// What a stream's frame takes from the frame before and leaves to the next: conv1's result.
+// History of a residual block in a stream: conv1's result, taken from the frame before and left to
+// the next.
 #pragma once
 
 #include <cstddef>

@@ -69,7 +69,7 @@ class ResidualStages {
   // A basic block's conv2 and shortcut to the output.
   void last_conv2(std::size_t frame, const BPanels& weights, ImageRows rows, PanelRange panels,
                   float* partials, Arena& scratch) const;
-  // What conv2 or conv3 take from `scratch` for so many rows.
+  // Memory that conv2 or conv3 take from `scratch` for so many rows.
   void add_stage(ArenaSize& size, std::size_t rows) const;
 
   // One panel of conv2 by Winograd for frames [first, last): to z, or of a basic block to the

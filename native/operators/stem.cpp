@@ -103,7 +103,7 @@ FOR_WIDE_VECTORS void spread_integers(const float* line, std::size_t count, floa
 
 }  // namespace
 
-// What one frame's sizes come to.
+// Sizes of one frame, in pixels.
 struct Stem::Plane {
   std::size_t height, width;            // of the input
   std::size_t conv_height, conv_width;  // of what is pooled

@@ -25,8 +25,8 @@ struct StemPool {
 // The frames that pictures of this size become; border and pitch are those of the result.
 NhwcLayout stem_layout(const NhwcLayout& picture, std::size_t stride, const StemPool& pool);
 
-// What a stored value of one stands for, in kInt8.  A picture is stored 128 higher, so that nothing
-// is below zero.
+// Scales in kInt8: the value that a stored one stands for.  A picture is stored 128 higher, so that
+// nothing is below zero.
 struct StemScales {
   float input = 1, output = 1;
 };

@@ -44,7 +44,7 @@ std::vector<float> draw_integers(std::mt19937& random, std::size_t count, int le
   return values;
 }
 
-// What feature maps store.
+// Values as feature maps store them.
 std::vector<float> draw_stored(std::mt19937& random, std::size_t count, Precision precision) {
   return precision == Precision::kInt8 ? draw_integers(random, count, 0, 255)
                                        : draw(random, count, 1, true);

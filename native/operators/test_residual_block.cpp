@@ -53,7 +53,7 @@ struct Conv {
     return result;
   }
 
-  // What the weights stand for.
+  // Values that the stored weights stand for.
   std::vector<float> values() const {
     std::vector<float> result = weight;
     const std::size_t size = inputs * kernel * kernel;
@@ -134,7 +134,7 @@ struct Case {
     shortcut = conv(out_channels, in_channels, 1, stride);
   }
 
-  // What 8 bits hold of a value.
+  // The value nearest to one that 8 bits hold.
   static float quantised(double value, float scale) {
     return scale * static_cast<float>(std::nearbyint(std::clamp(value / scale, 0.0, 255.0)));
   }

@@ -41,7 +41,7 @@ void require_values(const NamedTensor& weight) {
   }
 }
 
-// What an integer of one stands for in the weights of each output.
+// Scales of the weights: the value that an integer of one stands for, per output.
 const float* checked_scales(const NamedTensor& scale) {
   const float* const values = scale.value.GetTensorData<float>();
   if (!std::all_of(values, values + scale.size(0),

@@ -1,4 +1,4 @@
-// What a node fixes when a session is made: constant weights and attributes.
+// Constants of a node, fixed when a session is made: weights and attributes.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// What all convolutions of the domain have in common as nodes: X, W, B, strides and pads.
+// Inputs and attributes that all convolutions of the domain have: X, W, B, strides and pads.
 #pragma once
 
 #include <cstdint>

@@ -18,7 +18,7 @@
 
 namespace adafuse {
 
-// What tells the operators apart: where their policies are among the inputs.
+// Signature that tells the operators apart: places of the policies among the inputs.
 struct ConvSignature {
   const char* name;
   std::optional<std::size_t> policy;

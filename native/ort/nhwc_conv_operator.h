@@ -25,7 +25,7 @@
 
 namespace adafuse {
 
-// What tells the operators apart.
+// Signature that tells the operators apart.
 struct NhwcConvSignature {
   const char* name;
   bool quantized;

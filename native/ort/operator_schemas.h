@@ -1,4 +1,4 @@
-// What the operators take and give, of adafuse_deploy/schema/operators.json, from which Python
+// Inputs and outputs of the operators, of adafuse_deploy/schema/operators.json, from which Python
 // makes their nodes.
 #pragma once
 

@@ -25,7 +25,7 @@ void infer_shapes(const ResidualSignature& signature, OrtShapeInferContext* cont
   if (!x || !last || last->dims[0] < 0) {
     return;
   }
-  // What a pixel takes follows from the weights, which are looked at when the kernel is made.
+  // The pitch follows from the weights, which are looked at when the kernel is made.
   const std::size_t pitch = x->size(3) * kGroupBytes, stride = attributes.stride;
   const NhwcLayout input = layout_of(x->dims, "X", border_of(signature), pitch);
   const NhwcLayout output{(input.height + stride - 1) / stride, (input.width + stride - 1) / stride,

@@ -34,7 +34,7 @@
 
 namespace adafuse {
 
-// What tells the operators apart.
+// Signature that tells the operators apart.
 struct ResidualSignature {
   const char* name;
   std::size_t convolutions;  // on the residual path

@@ -104,10 +104,10 @@ struct ChannelList {
 // One ChannelList per frame.
 class ChannelLists {
  public:
-  // What a GatedConv computes: every channel of `frames` frames, or those its policy wants.
+  // Outputs of a GatedConv: every channel of `frames` frames, or those its policy wants.
   static ChannelLists computed(std::size_t frames, std::size_t channels, const Policy* policy);
 
-  // What a convolution reads: every channel, or those its input's policy does not clear.
+  // Inputs of a convolution: every channel, or those its input's policy does not clear.
   static ChannelLists read(std::size_t frames, std::size_t channels, const Policy* policy);
 
   // Of streams, whose frames follow others that are not among these: kept channels; deferred ones,

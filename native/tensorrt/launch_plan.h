@@ -1,4 +1,4 @@
-// What one conditional convolution launches: kernels, grids, arguments and the workspace.
+// Launches of one conditional convolution: kernels, grids, arguments and the workspace.
 //
 // A pure function of shapes: everything but addresses is known before a frame arrives.
 #pragma once

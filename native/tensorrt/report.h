@@ -8,7 +8,7 @@
 
 namespace adafuse::plugin {
 
-// What the library's setLoggerFinder was given; without it messages go to stderr.
+// The finder given to setLoggerFinder; without it messages go to stderr.
 void use_logger(nvinfer1::ILoggerFinder* finder);
 
 void report(const std::string& message) noexcept;

@@ -1,4 +1,4 @@
-// What the operators are defined to give, computed the plain way in double precision.
+// References: the operators' definitions, computed the plain way in double precision.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// What C++ and Python must both answer: tests/vectors, made by scripts/make_vectors.py.
+// Vectors that C++ and Python must both answer: tests/vectors, made by scripts/make_vectors.py.
 #pragma once
 
 #include <fstream>

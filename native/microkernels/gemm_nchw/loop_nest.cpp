@@ -69,7 +69,7 @@ std::size_t input_block(const ConvShape& shape) {
   return std::max<std::size_t>(1, kDepth / shape.taps());
 }
 
-// What the largest task takes.
+// Memory of the largest task.
 ArenaSize task_size(const ConvShape& shape, const std::vector<Task>& tasks) {
   std::size_t accumulators = 0, width = 0, border = 0;
   for (const Task& task : tasks) {

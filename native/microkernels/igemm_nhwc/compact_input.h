@@ -50,7 +50,7 @@ class CompactInputs {
     return frames_[frame].indirection.read_panels(kernel, channels, begin, end, scratch);
   }
 
-  // What read_panels() takes for so many panels, of any frame, after finish().
+  // Memory that read_panels() takes for so many panels, of any frame, after finish().
   std::size_t read_panels_bytes(const IgemmKernel& kernel, std::size_t panels) const;
 
  private:

@@ -166,7 +166,7 @@ void convolve_winograd(const IgemmKernel& kernel, const WinogradInput& reads,
                        ImageRows rows, std::size_t height, std::size_t width, std::size_t channels,
                        std::size_t panel_begin, std::size_t panel_end, Arena& scratch);
 
-// What these take from `scratch`, and give back: of one frame, up to `rows` rows at a time.
+// Memory that these take from `scratch` and give back: of one frame, up to `rows` rows at a time.
 std::size_t winograd_scratch_bytes(const IgemmKernel& kernel, const WinogradInput& reads,
                                    std::size_t rows, std::size_t height, std::size_t width);
 

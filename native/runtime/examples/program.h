@@ -1,4 +1,4 @@
-// What the examples do alike.
+// Helpers of all examples.
 #pragma once
 
 #include <adafuse/errors.hpp>

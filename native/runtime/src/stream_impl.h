@@ -1,4 +1,4 @@
-// What a stream holds: its state in fixed memory, and what it knows of the past.
+// State of a stream, in memory that stays where it is, and the last frame's decisions.
 #pragma once
 
 #include <array>

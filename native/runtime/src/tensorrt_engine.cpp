@@ -34,7 +34,7 @@ class Logger : public nvinfer1::ILogger {
     }
   }
 
-  // What went wrong since the last call, in TensorRT's words.
+  // Errors since the last call, in TensorRT's words.
   std::string failure() {
     const std::lock_guard<std::mutex> lock(mutex_);
     std::string result;
@@ -237,7 +237,7 @@ class TensorRTEngine : public ClipEngine {
   std::vector<std::string> names_;  // of the outputs
   mutable Logger logger_;
   mutable std::mutex mutex_;  // a context runs once at a time
-  // What comes later goes first.
+  // Destroyed in reverse order.
   std::unique_ptr<Gpu> gpu_;
   std::unique_ptr<nvinfer1::IRuntime> runtime_;
   std::unique_ptr<nvinfer1::ICudaEngine> engine_;

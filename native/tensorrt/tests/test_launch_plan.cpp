@@ -61,7 +61,7 @@ void check(const ConvProblem& p) {
   CHECK(conv.at("y_frame").value >= p.channels_out * p.height_out() * p.width_out());
   CHECK(conv.at("y_stride").value >=
         (p.layout == Layout::nhwc ? p.channels_out : p.height_out() * p.width_out()));
-  // What lies in the workspace does not overlap: every part begins behind those before it.
+  // Parts of the workspace do not overlap: each begins behind those before it.
   const auto next = [&](std::int64_t from) {
     std::int64_t end = std::int64_t(plan.workspace_bytes);
     for (const Launch& launch : plan.launches) {
