@@ -3,14 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-NATIVE := $(shell find native -type f 2>/dev/null)
+NATIVE := $(shell find native adafuse_deploy/schema -type f 2>/dev/null)
 
 WERROR ?= OFF
 CMAKE_NATIVE := cmake -S native -G Ninja -DADAFUSE_BUILD_TESTS=ON -DADAFUSE_WERROR=$(WERROR)
 WITH_RUNTIME := -DADAFUSE_BUILD_RUNTIME=ON -DPython3_EXECUTABLE=$(abspath $(BIN))/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test coverage floors lint tidy format bench benchmarks cpp reproduce sanitize thread-sanitize \
+.PHONY: help install demo test test-all coverage floors lint tidy format bench benchmarks cpp reproduce sanitize thread-sanitize \
 	tensorrt plugin aarch64 clean
 
 help:  ## List the targets
@@ -28,7 +28,10 @@ $(INSTALLED): pyproject.toml constraints.txt $(NATIVE)
 demo: install  ## Export, build, verify and run the shipped network on a video
 	$(BIN)/python scripts/demo.py demo
 
-test: install  ## Run all tests
+test: install  ## Run the tests, but for the slow ones
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-all: install  ## Run all tests
 	$(BIN)/python -m pytest -n 2
 
 coverage: install  ## Run all tests and report which lines of Python none of them reaches
