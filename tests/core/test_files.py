@@ -160,6 +160,7 @@ def test_signals_leave_nothing(tmp_path: Path, number: signal.Signals) -> None:
         "import adafuse_deploy.cli as cli\n"
         "from adafuse_deploy.core.files import atomic_path\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup may have run the tests\n"
         "def work(**_):\n"
         f"    with atomic_path({str(target)!r}) as path:\n"
         "        path.write_text('half')\n"

@@ -145,6 +145,7 @@ def test_official_checkpoints_keep_their_policies(name: str, tmp_path: Path) -> 
     assert error <= 1e-4 * np.sqrt(np.mean(golden["logits"] ** 2))
 
 
+@pytest.mark.slow
 def test_official_inception_keeps_its_policies(tmp_path: Path) -> None:
     model = load("adabninc", tmp_path)
     portable, path = tmp_path / "model.onnx", tmp_path / "model.cpu.onnx"

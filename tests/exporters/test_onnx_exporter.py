@@ -33,6 +33,7 @@ def test_tiny_graph_equals_pytorch(
         assert_same(engine.run(clips), tiny_model.predict(clips))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "overrides"),
     [
@@ -78,6 +79,7 @@ def test_official_checkpoints_keep_their_policies_in_onnx(name: str, tmp_path: P
         assert error <= 1e-4 * np.sqrt(np.mean(golden["logits"] ** 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 def test_the_other_official_configurations_in_onnx(name: str, tmp_path: Path) -> None:
     model = load(name, tmp_path)

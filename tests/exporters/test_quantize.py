@@ -154,6 +154,7 @@ def test_fused_integers_are_the_quantised_graph(report: dict[str, Any], tmp_path
     assert np.mean([np.mean(ours == theirs) for ours, theirs in pairs]) > 0.98
 
 
+@pytest.mark.slow
 def test_bottlenecks_in_integers(make_model: Any, tmp_path: Path) -> None:
     model = make_model("adafuse_tsm_resnet50", width=0.25, num_segments=3, num_classes=6, size=64)
     portable, quantized, path = (tmp_path / name for name in ("a.onnx", "b.onnx", "c.onnx"))

@@ -151,6 +151,7 @@ def test_checkpoints_keep_the_kind(model: VideoRecognizer, tmp_path: Path) -> No
     assert load_model(tmp_path / "model.pt").config == model.config
 
 
+@pytest.mark.slow
 def test_graphs_give_what_pytorch_gives(
     model: VideoRecognizer, clips: np.ndarray, tmp_path: Path
 ) -> None:

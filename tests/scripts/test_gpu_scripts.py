@@ -16,6 +16,7 @@ from adafuse_deploy.engines.sidecar import read_sidecar
 from adafuse_deploy.exporters.build_options import BuildOptions
 from adafuse_deploy.exporters.gpu_engine import build_gpu_engine
 from adafuse_deploy.exporters.onnx_exporter import export
+from adafuse_deploy.graph.given_policies import force_policies
 from adafuse_deploy.graph.half_precision import to_half
 from adafuse_deploy.graph.read import inlined, read_graph
 from adafuse_deploy.models.layers import temporal_shift
@@ -50,10 +51,10 @@ def test_obeyed_decisions_change_nothing_where_they_are_the_same(
     graph = inlined(read_graph(tiny_graph)[0])
     free = half_precision.run(graph, tiny_clips)
     policies = [values for name, values in free.items() if name.startswith("policy")]
-    led = half_precision.run(half_precision.forced(graph, policies), tiny_clips)
+    led = half_precision.run(force_policies(graph, policies), tiny_clips)
     np.testing.assert_array_equal(led["logits"], free["logits"])
     other = [np.full_like(policy, 2) for policy in policies]
-    led = half_precision.run(half_precision.forced(graph, other), tiny_clips)
+    led = half_precision.run(force_policies(graph, other), tiny_clips)
     assert np.abs(led["logits"] - free["logits"]).max() > 1e-3
 
 
@@ -72,6 +73,7 @@ def test_engines_for_every_gpu(
     assert megabytes == graph.with_suffix(".engine").stat().st_size / 1e6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", rtx_engines.NETWORKS)
 def test_full_networks_for_all_gpus(network: str, tmp_path: Path) -> None:
     """One engine for all generations, of the size that users deploy."""
