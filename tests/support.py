@@ -7,9 +7,11 @@ from pathlib import Path
 import av
 import numpy as np
 import onnx
+import onnxruntime
 
 from adafuse_deploy.cli import main
 from adafuse_deploy.core.prediction import Prediction
+from adafuse_deploy.ops import library
 from adafuse_deploy.ops.operator_schemas import DOMAIN
 
 GIVES_MAPS = ("Stem", "ChannelsLast", "BasicBlock", "Bottleneck", "FrameConv", "FramePool")
@@ -52,6 +54,21 @@ def maps_of_fused(model: onnx.ModelProto) -> list[str]:
     strangers = (node for node in model.graph.node if node.domain != DOMAIN)
     assert maps and not {name for node in strangers for name in node.input}.intersection(maps)
     return maps
+
+
+def assert_shapes_of_maps_are_known(path: Path) -> None:
+    """Check that ONNX Runtime infers the shapes of all that fused operators give, but for N."""
+    model = onnx.load(path)
+    maps = maps_of_fused(model)
+    for name in maps:
+        kind = onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, None)
+        model.graph.output.append(onnx.helper.make_value_info(name, kind))
+    options = onnxruntime.SessionOptions()
+    library.register(options)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+    shapes = {value.name: value.shape for value in session.get_outputs()}
+    for name in maps:
+        assert len(shapes[name]) == 4 and all(isinstance(size, int) for size in shapes[name][1:])
 
 
 def damage(path: Path, frames: range) -> None:

@@ -14,6 +14,7 @@
 
 #include "operators/conditional_conv.h"
 #include "tests/close.h"
+#include "tests/counting.h"
 #include "tests/parallel.h"
 #include "tests/reference.h"
 
@@ -217,20 +218,8 @@ void does_not_depend_on_threads(const GemmKernel& kernel) {
   CHECK(same_bits(c.run(kernel, serial), c.run(kernel, nested())));
 }
 
-// Counts what the convolution asks of a micro-kernel.
-std::size_t counted_macs;
-const GemmKernel* counted_kernel;
-
 void computes_only_what_is_needed(const GemmKernel& kernel) {
-  counted_kernel = &kernel;
-  counted_macs = 0;
-  GemmKernel counting = kernel;
-  counting.run = [](std::size_t rows, std::size_t width, std::size_t depth,
-                    const float* const* weights, const std::uint32_t* offsets, const float* pixels,
-                    float* sums, std::size_t sums_stride) {
-    counted_macs += rows * width * depth;
-    counted_kernel->run(rows, width, depth, weights, offsets, pixels, sums, sums_stride);
-  };
+  const GemmKernel counting = count_macs(kernel);
   std::mt19937 random(6);
   Case c;
   c.frames = 4;

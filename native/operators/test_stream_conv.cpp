@@ -12,6 +12,7 @@
 #include "operators/conditional_conv.h"
 #include "operators/stream_conv.h"
 #include "tests/close.h"
+#include "tests/counting.h"
 #include "tests/parallel.h"
 #include "tests/reference.h"
 
@@ -20,23 +21,6 @@ using namespace adafuse;
 namespace {
 
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-
-// Counts what convolutions ask of a micro-kernel.
-std::size_t counted_macs;
-const GemmKernel* counted_kernel;
-
-GemmKernel counting(const GemmKernel& kernel) {
-  counted_kernel = &kernel;
-  counted_macs = 0;
-  GemmKernel result = kernel;
-  result.run = [](std::size_t rows, std::size_t width, std::size_t depth,
-                  const float* const* weights, const std::uint32_t* offsets, const float* pixels,
-                  float* sums, std::size_t sums_stride) {
-    counted_macs += rows * width * depth;
-    counted_kernel->run(rows, width, depth, weights, offsets, pixels, sums, sums_stride);
-  };
-  return result;
-}
 
 // A video of every stream, as clips (streams, frames, ...).
 struct Video {
@@ -186,7 +170,7 @@ void takes_the_work_of_one_clip(const GemmKernel& kernel) {
   shape.in_width = 12;  // whole vectors on every instruction set
   for (const bool promises : {false, true}) {
     const Video video(random, 2, 9, shape, promises);
-    const GemmKernel counter = counting(kernel);
+    const GemmKernel counter = count_macs(kernel);
     video.as_clips(counter);
     const std::size_t clip = counted_macs;
     counted_macs = 0;

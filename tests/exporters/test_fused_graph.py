@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 
@@ -22,10 +21,15 @@ from adafuse_deploy.graph.fuse.fuse import fuse
 from adafuse_deploy.graph.read import read_graph
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import create_model
-from adafuse_deploy.ops import library
 from adafuse_deploy.ops.operator_schemas import DOMAIN
 from tests.golden import FOLDER, FULL, compare_with_official, golden_clip, load
-from tests.support import assert_same, kinds_of, maps_of_fused, run_cli
+from tests.support import (
+    assert_same,
+    assert_shapes_of_maps_are_known,
+    kinds_of,
+    maps_of_fused,
+    run_cli,
+)
 
 Make = Callable[..., VideoRecognizer]
 PORTABLE = {"GatedConv", "SkipConv"}
@@ -212,17 +216,7 @@ def test_runtime_knows_the_shapes_of_frames(
     """Or it would not let a block write over its input.  It ignores errors of shape inference."""
     path = tmp_path / "tiny.cpu.onnx"
     lower(tiny_graph, path, precision=precision)
-    model = onnx.load(path)
-    frames = maps_of_fused(model)
-    for name in frames:
-        kind = onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, None)
-        model.graph.output.append(onnx.helper.make_value_info(name, kind))
-    options = onnxruntime.SessionOptions()
-    library.register(options)
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
-    shapes = {value.name: value.shape for value in session.get_outputs()}
-    for name in frames:
-        assert len(shapes[name]) == 4 and all(isinstance(size, int) for size in shapes[name][1:])
+    assert_shapes_of_maps_are_known(path)
 
 
 def test_bfloat16_graphs(tiny_graph: Path, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 
 import adafuse_deploy
@@ -19,8 +18,7 @@ from adafuse_deploy.exporters.quantize import quantize
 from adafuse_deploy.graph.given_policies import force_policies
 from adafuse_deploy.graph.read import read_graph
 from adafuse_deploy.models.recognizer import VideoRecognizer
-from adafuse_deploy.ops import library
-from tests.support import assert_same, kinds_of, maps_of_fused
+from tests.support import assert_same, assert_shapes_of_maps_are_known, kinds_of, maps_of_fused
 
 Make = Callable[..., VideoRecognizer]
 SMALL: dict[str, Any] = {"num_segments": 3, "num_classes": 6, "gate_hidden": 16}
@@ -181,14 +179,4 @@ def test_runtime_knows_the_shapes_of_frames(
     """It ignores errors of shape inference, and would not reuse memory without."""
     path = tmp_path / "model.cpu.onnx"
     lower(quantised if precision == "int8" else network[1], path, precision=precision)
-    model = onnx.load(path)
-    frames = maps_of_fused(model)
-    for name in frames:
-        kind = onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, None)
-        model.graph.output.append(onnx.helper.make_value_info(name, kind))
-    options = onnxruntime.SessionOptions()
-    library.register(options)
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
-    shapes = {value.name: value.shape for value in session.get_outputs()}
-    for name in frames:
-        assert len(shapes[name]) == 4 and all(isinstance(size, int) for size in shapes[name][1:])
+    assert_shapes_of_maps_are_known(path)

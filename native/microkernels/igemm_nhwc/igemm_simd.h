@@ -220,17 +220,6 @@ void release() {}
 
 }  // namespace
 
-extern const IgemmKernel kernel;
-const IgemmKernel kernel{InstructionSet::VARIANT_INSTRUCTION_SET,
-                         kPrecision,
-                         kMr,
-                         kMrGroup,
-                         kNr,
-                         VARIANT_NR_STEP,
-                         VARIANT_K_BLOCK,
-                         run,
-                         release,
-                         pack_chosen_n,
-                         pack_chosen_k};
+#include "microkernels/igemm_nhwc/variant.h"
 
 }  // namespace adafuse::VARIANT
