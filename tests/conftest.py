@@ -20,6 +20,7 @@ from adafuse_deploy.models.gate import PolicyNetwork
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import create_model
 from tests.nvidia import FakeDriver, FakeTensorRT
+from tests.support import SHALLOW
 from tests.traces import SharedTraces
 
 torch.set_num_threads(1)
@@ -72,10 +73,15 @@ def enliven(model: VideoRecognizer, seed: int = 0) -> VideoRecognizer:
 
 @pytest.fixture(scope="session")
 def make_model() -> Callable[..., VideoRecognizer]:
-    """Build a registered network with lively random weights."""
+    """Build a registered network with lively random weights.
+
+    ResNets have few blocks, but all kinds of them, since each costs most of a second to trace.
+    """
 
     def make(name: str, seed: int = 0, **overrides: Any) -> VideoRecognizer:
         torch.manual_seed(seed)
+        if "resnet" in name:
+            overrides = {"depths": SHALLOW, **overrides}
         return enliven(create_model(name, **overrides), seed)
 
     return make

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from adafuse_deploy.compare.comparison import Comparison
@@ -31,6 +32,8 @@ from adafuse_deploy.models.recognizer import VideoRecognizer
 FOLDER = Path(__file__).parent / "data" / "golden"
 SHIFT = {"adatsm50", "adatsm50last"}
 FULL = {"adatsn18": 112, "adatsm50": 224}
+# A minute's tracing of the larger one is for the slow tests.
+EXPORTED = ["adatsn18", pytest.param("adatsm50", marks=pytest.mark.slow)]
 # Dense networks, two of which have outputs; the others have the same under other names.
 DENSE = {
     "tsm18plain": "tsm18plain",

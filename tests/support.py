@@ -17,6 +17,9 @@ from adafuse_deploy.ops.operator_schemas import DOMAIN
 GIVES_MAPS = ("Stem", "ChannelsLast", "BasicBlock", "Bottleneck", "FrameConv", "FramePool")
 """The last words of the operators that pass on frames."""
 
+SHALLOW = (2, 1, 1, 1)
+"""Blocks of ResNet stages: with a stride and without, with a shortcut's convolution and without."""
+
 
 def run_cli(*arguments: object) -> int:
     """Run the command line as a user does and return its exit code."""

@@ -98,6 +98,8 @@ class ModelConfig:
         consensus: "average" of the frames' logits, or an "lstm" over the frames' features.
         lstm_hidden: width of that LSTM.
         width: multiplier on all channel counts, for small models (1.0 is the paper's network).
+        depths: residual blocks of each of the four ResNet stages, for shallower or deeper models;
+            empty for the backbone's own.
         dropout: before the classifier, in training only.
         class_names: K names, or empty when unknown.
         preprocessing: how frames become network input.
@@ -124,6 +126,7 @@ class ModelConfig:
     consensus: str = "average"
     lstm_hidden: int = 512
     width: float = 1.0
+    depths: tuple[int, ...] = ()
     dropout: float = 0.5
     class_names: tuple[str, ...] = ()
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
@@ -132,6 +135,7 @@ class ModelConfig:
         object.__setattr__(self, "gated_stages", tuple(sorted(set(self.gated_stages))))
         object.__setattr__(self, "gate_actions", tuple(sorted(set(self.gate_actions))))
         object.__setattr__(self, "class_names", tuple(self.class_names))
+        object.__setattr__(self, "depths", tuple(self.depths))
         self._choice("backbone", BACKBONES)
         self._choice("temporal_shift", SHIFTS)
         self._choice("shift_place", SHIFT_PLACES)
@@ -148,11 +152,16 @@ class ModelConfig:
                 f"choose among {stages}."
             )
         if self.backbone == "bninception" and (
-            self.temporal_shift != "none" or self.dense_gates or self.width != 1.0
+            self.temporal_shift != "none" or self.dense_gates or self.width != 1.0 or self.depths
         ):
             raise InputError(
-                "bninception has no temporal shift, dense gates or width multiplier; "
+                "bninception has no temporal shift, dense gates, width multiplier or depths; "
                 "use a ResNet for those."
+            )
+        if self.depths and (len(self.depths) != 4 or min(self.depths) < 1):
+            raise InputError(
+                f"depths are {list(self.depths)}; give the number of blocks, at least 1, of each "
+                "of the four stages, such as [2, 2, 2, 2]."
             )
         if self.num_classes < 1 or self.num_segments < 1 or self.width <= 0:
             raise InputError("num_classes, num_segments and width must be positive.")
@@ -187,10 +196,11 @@ class ModelConfig:
         """The network in a few words."""
         system = {"none": "TSN", "bidirectional": "TSM", "online": "online TSM"}
         width = "" if self.width == 1 else f" x {self.width:g}"
+        depths = f" of {'+'.join(map(str, self.depths))} blocks" if self.depths else ""
         crop = self.preprocessing.crop
         return (
             f"{'AdaFuse' if self.gated else 'dense'} {system[self.temporal_shift]} "
-            f"{self.backbone}{width}, {self.num_segments} frames of {crop} x {crop}, "
+            f"{self.backbone}{width}{depths}, {self.num_segments} frames of {crop} x {crop}, "
             f"{self.num_classes} classes"
         )
 
@@ -243,6 +253,8 @@ class ModelConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, fit for JSON and for ``torch.load(weights_only=True)``."""
         values = asdict(self)
+        if not self.depths:
+            del values["depths"]  # which older versions do not know
         for name, value in values.items():
             if isinstance(value, tuple):
                 values[name] = list(value)

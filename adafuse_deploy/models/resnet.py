@@ -10,7 +10,7 @@ from adafuse_deploy.models.forward import ForwardPass, Policy
 from adafuse_deploy.models.gate import PolicyNetworks
 from adafuse_deploy.models.layers import ConvBN
 
-DEPTHS = {
+DEPTHS = {  # residual blocks of each stage
     "resnet18": (2, 2, 2, 2),
     "resnet34": (3, 4, 6, 3),
     "resnet50": (3, 4, 6, 3),
@@ -114,7 +114,7 @@ class ResNet(nn.Module):
         base = max(8, round(64 * config.width))
         self.conv1 = ConvBN(3, base, 7, 2)
         in_channels = base
-        for stage, depth in enumerate(DEPTHS[config.backbone], 1):
+        for stage, depth in enumerate(config.depths or DEPTHS[config.backbone], 1):
             channels = base << (stage - 1)
             gates = policies if stage in config.gated_stages else None
             blocks = nn.ModuleList()

@@ -57,6 +57,7 @@ class Case:
 def case(request: pytest.FixtureRequest, make_model: Make) -> Case:
     model = make_model(
         "adafuse_tsm_online_resnet18",
+        depths=(),
         size=32,
         width=0.125,
         num_segments=4,

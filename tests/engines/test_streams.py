@@ -236,7 +236,9 @@ def test_decoded_frames_become_labels(engine: Engine) -> None:
         assert isinstance(answer, Classification) and len(answer) == 2
         assert answer.best.name == names[prediction.logits[0].argmax()]
         assert answer.best.probability == prediction.probabilities.max()
-        assert repr(stream).startswith("<Stream: 1 of AdaFuse online TSM resnet18 x 0.125, ")
+        assert repr(stream).startswith(
+            "<Stream: 1 of AdaFuse online TSM resnet18 x 0.125 of 2+1+1+1 blocks, "
+        )
         assert "frames seen: 1;" in repr(stream)
     assert "closed" in repr(stream)
     with engine.stream(2) as both:

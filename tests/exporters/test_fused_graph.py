@@ -22,8 +22,9 @@ from adafuse_deploy.graph.read import read_graph
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import create_model
 from adafuse_deploy.ops.operator_schemas import DOMAIN
-from tests.golden import FOLDER, FULL, compare_with_official, golden_clip, load
+from tests.golden import EXPORTED, FOLDER, FULL, compare_with_official, golden_clip, load
 from tests.support import (
+    SHALLOW,
     assert_same,
     assert_shapes_of_maps_are_known,
     kinds_of,
@@ -44,25 +45,25 @@ def fused_graph(tiny_graph: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.mark.parametrize(
-    ("name", "overrides", "fused"),
+    ("name", "overrides"),
     [
-        ("adafuse_tsm_resnet18", {"size": 72}, 8),
-        ("adafuse_tsm_online_resnet18", {"consensus": "lstm", "lstm_hidden": 16}, 8),
-        ("adafuse_tsn_resnet18", {"num_segments": 1}, 8),
-        ("adafuse_tsm_last_resnet18", {}, 8),  # gates in the last stage only
-        ("tsm_resnet18", {}, 8),  # no gates at all, and shortcuts that are not shifted
-        ("adafuse_tsm_resnet18", {"shift_place": "conv1", "shift_every": 2}, 8),
-        ("adafuse_tsm_resnet50", {"size": 80}, 16),
+        ("adafuse_tsm_resnet18", {"size": 72}),
+        ("adafuse_tsm_online_resnet18", {"consensus": "lstm", "lstm_hidden": 16}),
+        ("adafuse_tsn_resnet18", {"num_segments": 1}),
+        ("adafuse_tsm_last_resnet18", {}),  # gates in the last stage only
+        ("tsm_resnet18", {}),  # no gates at all, and shortcuts that are not shifted
+        ("adafuse_tsm_resnet18", {"shift_place": "conv1", "shift_every": 2}),
+        ("adafuse_tsm_resnet50", {"size": 80}),
     ],
 )
 def test_fused_networks_equal_pytorch(
-    name: str, overrides: dict[str, Any], fused: int, make_model: Make, tmp_path: Path
+    name: str, overrides: dict[str, Any], make_model: Make, tmp_path: Path
 ) -> None:
     model = make_model(name, **{**SMALL, "size": 64, **overrides})
     portable, path = tmp_path / "model.onnx", tmp_path / "model.cpu.onnx"
     onnx_exporter.export(model, portable)
     metadata, blocks = lower(portable, path)
-    assert blocks == fused
+    assert blocks == sum(SHALLOW)
     maps_of_fused(onnx.load(path))
     kinds = kinds_of(onnx.load(path))
     assert "Stem" in kinds and not kinds & {*PORTABLE, "Conv", "MaxPool", "ChannelsLast"}
@@ -85,7 +86,7 @@ def test_dense_tsm_in_lower_precision(
     if precision == "int8":
         quantize(portable, tmp_path / "int8.onnx", list(clips))
         portable = tmp_path / "int8.onnx"
-    assert lower(portable, path, precision=precision)[1] == 8
+    assert lower(portable, path, precision=precision)[1] == sum(SHALLOW)
     names = [{a.name for a in node.attribute} for node in onnx.load(path).graph.node]
     assert any("conv1_shift_next" in name for name in names)  # which 0.1.0's library refuses
     expected = model.predict(clips).logits
@@ -106,12 +107,12 @@ def test_what_is_fused_in_part_stays_in_float32(make_model: Make, tmp_path: Path
 def test_biases_that_exporters_leave_out(tmp_path: Path) -> None:
     """Those of a fresh network are zeros."""
     torch.manual_seed(0)
-    model = create_model("adafuse_tsm_resnet18", **SMALL, size=32).eval()
+    model = create_model("adafuse_tsm_resnet18", **SMALL, size=32, depths=SHALLOW).eval()
     portable, path = tmp_path / "model.onnx", tmp_path / "model.cpu.onnx"
     metadata = onnx_exporter.export(model, portable)
     convs = [node for node in onnx.load(portable).graph.node if node.op_type == "Conv"]
     assert any(len(conv.input) == 2 for conv in convs)
-    assert lower(portable, path)[1] == 8
+    assert lower(portable, path)[1] == sum(SHALLOW)
     clips = np.random.default_rng(0).standard_normal((2, *metadata.input_shape), np.float32)
     with adafuse_deploy.load_engine(path) as engine:
         assert_same(engine.run(clips), model.predict(clips))
@@ -125,14 +126,14 @@ def test_blocks_with_a_second_gate_stay(make_model: Make, tmp_path: Path) -> Non
     portable, path = tmp_path / "model.onnx", tmp_path / "model.cpu.onnx"
     metadata = onnx_exporter.export(model, portable)
     _, blocks = lower(portable, path)
-    assert blocks == 6
+    assert blocks == 4
     assert {"GatedConv", "ConditionalBasicBlock", "ChannelsLast"} <= kinds_of(onnx.load(path))
     clips = np.random.default_rng(0).standard_normal((2, *metadata.input_shape), np.float32)
     with adafuse_deploy.load_engine(path) as engine:
         assert_same(engine.run(clips), model.predict(clips))
 
 
-@pytest.mark.parametrize("name", FULL)
+@pytest.mark.parametrize("name", EXPORTED)
 def test_official_checkpoints_keep_their_policies(name: str, tmp_path: Path) -> None:
     model = load(name, tmp_path)
     portable, path = tmp_path / "model.onnx", tmp_path / "model.cpu.onnx"
@@ -265,7 +266,7 @@ def test_a_graph_that_differs_is_never_written(
 def test_command_line(tiny_graph: Path, tmp_path: Path, capsys: Any) -> None:
     target = tmp_path / "model.cpu.onnx"
     assert run_cli("build-engine", tiny_graph, "--backend", "onnxruntime", "-o", target) == 0
-    assert "8 fused blocks" in capsys.readouterr().out
+    assert "5 fused blocks" in capsys.readouterr().out
     assert run_cli("inspect", target) == 0
     assert "tiny.onnx" in capsys.readouterr().out
     arguments = ("build-engine", tiny_graph, "--backend", "onnxruntime", "--fp16")

@@ -19,13 +19,13 @@ from adafuse_deploy.graph.fuse.policy_fusion import SharedRows
 from adafuse_deploy.graph.new_nodes import add_constant
 from adafuse_deploy.graph.read import read_graph
 from adafuse_deploy.models.recognizer import VideoRecognizer
-from tests.support import assert_same, kinds_of, run_cli
+from tests.support import SHALLOW, assert_same, kinds_of, run_cli
 
 Make = Callable[..., VideoRecognizer]
 FRAMES = 12
 NETWORKS: list[tuple[str, dict[str, Any], int]] = [
-    ("adafuse_tsn_resnet18", {}, 8),
-    ("adafuse_tsn_resnet50", {"gated_stages": (1, 4)}, 16),
+    ("adafuse_tsn_resnet18", {}, sum(SHALLOW)),
+    ("adafuse_tsn_resnet50", {"gated_stages": (1, 4)}, sum(SHALLOW)),
     # Shifted inputs: only blocks with a projection do not read the unshifted input too.
     ("adafuse_tsm_online_resnet18", {}, 3),
 ]
@@ -75,7 +75,7 @@ def test_bfloat16(make_model: Make, tmp_path: Path, capsys: pytest.CaptureFixtur
     model = make_model("adafuse_tsn_resnet18", size=64, width=0.125, num_segments=4, num_classes=6)
     export(model, tmp_path / "portable.onnx", mode="stream")
     _, blocks = lower(tmp_path / "portable.onnx", tmp_path / "fused.onnx", precision="bf16")
-    assert blocks == 8
+    assert blocks == sum(SHALLOW)
     _check_state(tmp_path / "fused.onnx")
     assert run_cli("inspect", tmp_path / "fused.onnx") == 0
     assert "fused blocks: StreamBasicBlock 8" in capsys.readouterr().out

@@ -17,7 +17,7 @@ from adafuse_deploy.core.metadata import KEY, GraphMetadata
 from adafuse_deploy.exporters import onnx_exporter
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.ops.operator_schemas import DOMAIN, VERSION
-from tests.golden import FOLDER, FULL, OTHERS, compare_with_official, golden_clip, load
+from tests.golden import EXPORTED, FOLDER, FULL, OTHERS, compare_with_official, golden_clip, load
 from tests.support import assert_same, kinds_of
 
 Make = Callable[..., VideoRecognizer]
@@ -61,7 +61,7 @@ def test_every_kind_of_network_exports(
             assert_same(engine.run(clips), expected)
 
 
-@pytest.mark.parametrize("name", FULL)
+@pytest.mark.parametrize("name", EXPORTED)
 def test_official_checkpoints_keep_their_policies_in_onnx(name: str, tmp_path: Path) -> None:
     model = load(name, tmp_path)
     size = FULL[name]
