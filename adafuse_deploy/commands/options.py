@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from adafuse_deploy.commands.output import be_quiet, leave_stdout_to_data
+from adafuse_deploy.commands.output import be_quiet, be_verbose, leave_stdout_to_data
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.core.files import check_target, own_stream
 
@@ -131,7 +131,14 @@ def verb(**settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
             callback=lambda ctx, option, wanted: be_quiet(ctx) if wanted else None,
             help="Print results and errors only: no progress, no advice.",
         )
-        command.params.append(quiet)
+        verbose = click.Option(
+            ["-v", "--verbose"],
+            is_flag=True,
+            expose_value=False,
+            callback=lambda ctx, option, wanted: be_verbose(ctx) if wanted else None,
+            help="Say more: also which videos were decoded in full, and why.",
+        )
+        command.params += [quiet, verbose]
         return command
 
     return decorate

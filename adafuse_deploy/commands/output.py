@@ -6,6 +6,7 @@ notes and progress go to standard error.  ``--quiet`` leaves the results.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -49,6 +50,27 @@ def plain_warnings() -> Iterator[None]:
 def be_quiet(ctx: click.Context) -> None:
     """Say results only, for the rest of this command."""
     ctx.meta[_QUIET] = True
+
+
+def be_verbose(ctx: click.Context) -> None:
+    """Show what the package logs, for the rest of this command."""
+    log, handler = logging.getLogger("adafuse_deploy"), _Notes()
+    before = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+
+    def end() -> None:
+        log.removeHandler(handler)
+        log.setLevel(before)
+
+    ctx.call_on_close(end)
+
+
+class _Notes(logging.Handler):
+    """Logged sentences on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(record.getMessage(), err=True)
 
 
 def leave_stdout_to_data(ctx: click.Context | None) -> None:

@@ -39,6 +39,7 @@ def check_wholly(record: Record) -> Finding:
     """Read every frame."""
     if record.numbering is None:
         video = VideoFile(record.path, strict=record.strict, quiet=True)
+        video.check()
         _check_listed(record, video.num_frames)
         return Finding(complaints=tuple(video.complaints))
     folder = FrameFolder(record.path, numbering=record.numbering)

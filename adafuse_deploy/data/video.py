@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Callable
-from functools import cached_property
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
 from adafuse_deploy.core.errors import InputError, InputWarning
 from adafuse_deploy.core.files import atomic_path
+from adafuse_deploy.data.bitstreams import Doubt
 from adafuse_deploy.data.frames import FrameSource, Indices
 from adafuse_deploy.data.media import check_local, file_url, open_video
 from adafuse_deploy.data.orientation import upright
+from adafuse_deploy.data.packet_index import PacketIndex
+
+log = logging.getLogger(__name__)
 
 
 class VideoFile(FrameSource):
     """The first video stream of a file.
 
-    Frames are those that the decoder shows.  Stored packets are only a first guess at their number:
-    a file cut from a longer one begins with pictures that cannot be decoded and are left out.
+    Frames are those that the decoder shows if it decodes the whole file.  Where the file's packets
+    tell for sure which those are (:mod:`adafuse_deploy.data.packet_index`), only what the wanted
+    frames need is decoded; everything otherwise, and the log says why.  Then stored packets are
+    only a first guess at the number of frames: a file cut from a longer one begins with pictures
+    that cannot be decoded and are left out.
 
     Args:
         path: the file.
         strict: refuse a file in which the decoder marks frames as damaged, or that ends early;
-            by default there is a warning.
+            by default there is a warning.  To find out, everything is decoded.
         quiet: do not warn.
 
     Attributes:
@@ -42,13 +50,23 @@ class VideoFile(FrameSource):
         check_local(path)
         self.path, self.strict, self.quiet = Path(path), strict, quiet
         self.complaints: list[str] = []
-        self._shown: int | None = None
-        if not self._packets:
+        with ExitStack() as stack:
+            self._streams = stack.enter_context(open_video(path))
+            self._index, self._doubt = self._read_index()
+            # Opening costs as much as decoding some frames: the first are read from what is open.
+            self._opened: ExitStack | None = stack.pop_all()
+        if self._doubt:
+            self._close()
+        if not self._index.stored:
             raise self._empty()
+        self._told = False
+        self._shown: int | None = None
+        if not self._doubt:
+            self._shown = self._index.stored
 
     @property
     def num_frames(self) -> int:
-        """How many frames the decoder shows; the whole file is decoded to find out."""
+        """How many frames the decoder shows; the whole file is decoded if packets do not tell."""
         if self._shown is None:
             self._decode(())
         assert self._shown is not None
@@ -57,13 +75,13 @@ class VideoFile(FrameSource):
     def frames(self, indices: Indices) -> list[np.ndarray]:
         """Return the frames at ``indices`` (from 0, any order): T images uint8 (H, W, 3), RGB.
 
-        The whole file is decoded, which is exact for every codec and container and shows where it
-        is damaged; seeking is not.  Rotation and mirroring stored by cameras are applied.
+        They are the same, pixel by pixel, whether the whole file is decoded or only parts.
+        Rotation and mirroring stored by cameras are applied.  Damage is seen where it is decoded.
 
         Raises:
             InputError: a frame cannot be decoded, or ``strict`` refuses the file.
         """
-        found = self._decode(indices)
+        found = self._find(indices)
         if missing := sorted({int(index) for index in indices} - set(found)):
             raise InputError(
                 f"{self.path} ends before frame {missing[0]}: it shows {self._shown} frames; "
@@ -77,15 +95,40 @@ class VideoFile(FrameSource):
         Raises:
             InputError: as :meth:`frames`.
         """
-        guess = self._packets if self._shown is None else self._shown
+        guess = self._index.stored if self._shown is None else self._shown
         indices = choose(guess)
-        found = self._decode(indices)
+        found = self._find(indices)
         if self._shown != guess:
             return self.frames(choose(self.num_frames))
         return [found[int(index)] for index in indices]
 
+    def check(self) -> None:
+        """Decode every frame, to see whether all can be.
+
+        Raises:
+            InputError: one cannot, or ``strict`` refuses the file.
+        """
+        self._decode(())
+
     def _empty(self) -> InputError:
         return InputError(f"{self.path} contains no frame; record or download it again.")
+
+    def _find(self, indices: Indices) -> dict[int, np.ndarray]:
+        """Return the frames at ``indices`` that are there."""
+        if not self._doubt:
+            try:
+                opened, self._opened = self._opened, None
+                with opened or ExitStack() as stack:
+                    if not opened:
+                        self._streams = stack.enter_context(open_video(self.path))
+                    frames = self._index.decode(*self._streams, map(int, indices))
+                    return {number: upright(frame) for number, frame in frames}
+            except Doubt as doubt:
+                self._doubt = str(doubt)
+            except InputError:
+                self._doubt = "a frame cannot be decoded"
+        log.info("%s is decoded from beginning to end: %s.", self.path, self._doubt)
+        return self._decode(indices)
 
     def _decode(self, indices: Indices) -> dict[int, np.ndarray]:
         """Decode every frame and return those at ``indices`` that are there."""
@@ -100,24 +143,29 @@ class VideoFile(FrameSource):
                 damaged += frame.is_corrupt
         if not shown:
             raise self._empty()
-        if self._shown is None and damaged:
+        if damaged and not self._told:
+            self._told = True
             self._complain(f"the decoder marks {damaged} of its {shown} frames as damaged")
         self._shown, self.damaged = shown, damaged
         return found
 
-    @cached_property
-    def _packets(self) -> int:
-        """How many pictures are stored and not cut off by the container's edit list."""
-        count, end = 0, 0
-        with open_video(self.path) as (container, stream):
-            for packet in container.demux(stream):
-                count += packet.size > 0 and not packet.is_discard
-                if packet.pts is not None:
-                    end = max(end, packet.pts + (packet.duration or 0))
-            length = stream.duration or 0
-        if end - (stream.start_time or 0) < 0.9 * length:
+    def _read_index(self) -> tuple[PacketIndex, str]:
+        """Read all packets; return what they tell and why the frames cannot be found by it."""
+        container, stream = self._streams
+        index = PacketIndex(container, stream)
+        announced, start = stream.duration or 0, stream.start_time or 0
+        doubt = index.doubt
+        if index.end - start < 0.9 * announced:
             self._complain("it ends long before the end that it announces")
-        return count
+            doubt = "it ends early"
+        if self.strict:
+            doubt = "every frame is to be checked"
+        return index, doubt
+
+    def _close(self) -> None:
+        if self._opened:
+            self._opened.close()
+            self._opened = None
 
     def _complain(self, reason: str) -> None:
         if self.strict:
