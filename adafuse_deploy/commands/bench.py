@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from adafuse_deploy.commands.lists import list_options, refuse_without_list
-from adafuse_deploy.commands.options import FILE, Number, json_option, verb
+from adafuse_deploy.commands.options import ANY_PATH, FILE, Number, json_option, verb
 from adafuse_deploy.commands.output import note, report, talkative
 
 if TYPE_CHECKING:
@@ -47,6 +47,12 @@ if TYPE_CHECKING:
     "--frames", type=click.IntRange(1), default=1000, show_default=True, help="To watch memory for."
 )
 @click.option(
+    "--end-to-end",
+    type=ANY_PATH,
+    metavar="VIDEO",
+    help="Time --model from a video file or a folder of frames to the label, part by part.",
+)
+@click.option(
     "--isa",
     type=click.Choice(["avx2", "avx512"]),
     help="Limit kernels, and those peers that allow it, to an instruction set.",
@@ -80,6 +86,7 @@ def command(
     precision: str,
     stream: bool,
     frames: int,
+    end_to_end: str | None,
     isa: str | None,
     peers: str,
     threads: int,
@@ -94,8 +101,12 @@ def command(
     """Time an adaptive network on our kernels beside its dense counterpart on other runtimes.
 
     Weights are random and policies are drawn from the mix: only speed is measured.  With --model
-    and --data a trained graph takes its own decisions on real clips.
+    and --data a trained graph takes its own decisions on real clips; with --model and --end-to-end
+    it is timed from a video to the label.
     """
+    if end_to_end is not None:
+        _end_to_end(end_to_end, model, data, threads, rounds, max_seconds, json_file)
+        return
     if (model is None) != (data is None):
         raise click.UsageError("--model and --data belong together; give both or neither.")
     if data is None:
@@ -151,6 +162,30 @@ def command(
         found = run_benchmark(model_config(arch, size=size), options, progress=talkative())
         found = {"arch": arch, "size": size, "precision": precision, **found}
     report(found, _lines(found), json_file)
+
+
+def _end_to_end(
+    video: str,
+    model: Path | None,
+    data: Path | None,
+    threads: int,
+    rounds: int,
+    max_seconds: float,
+    json_file: str | None,
+) -> None:
+    """Time a network from a video to its label."""
+    from adafuse_deploy.benchmark.end_to_end import end_to_end_lines, time_video
+    from adafuse_deploy.engines.loader import load_engine
+
+    if model is None or data is not None:
+        raise click.UsageError(
+            "--end-to-end times a --model on its video; give it, without --data."
+        )
+    with load_engine(model, threads=threads) as engine:
+        found = time_video(
+            engine, video, rounds=rounds, max_seconds=max_seconds, progress=talkative()
+        )
+    report({"threads": threads, **found}, end_to_end_lines(found), json_file)
 
 
 def _lines(report: dict[str, Any]) -> list[str]:

@@ -141,3 +141,39 @@ def test_why_peers_are_missing() -> None:
     assert "cannot be limited" in why_missing("onnxruntime", "fp32", "avx2", [])
     assert "no instructions" in why_missing("openvino", "bf16", None, ["avx512f"])
     assert why_missing("openvino", "bf16", None, ["avx512_bf16"]) == ""
+
+
+def test_end_to_end_times_add_up(tiny_graph: Path, tmp_path: Path) -> None:
+    from adafuse_deploy.assets import SAMPLE_VIDEO
+
+    target = tmp_path / "times.json"
+    arguments = ("bench", "--model", tiny_graph, "--end-to-end", SAMPLE_VIDEO, "--rounds", 3)
+    assert run_cli(*arguments, "--json", target) == 0
+    found = json.loads(target.read_text())
+    parts = found["parts"]
+    assert list(parts) == ["decode", "preprocess", "inference", "total"]
+    assert found["rounds"] == 3 and found["frames"] == 64
+    shares = [parts[name]["share"] for name in list(parts)[:3]]
+    assert sum(shares) == pytest.approx(1) and all(share > 0 for share in shares)
+    assert all(0 < part["p50_ms"] <= part["p99_ms"] for part in parts.values())
+    with adafuse_deploy.load_engine(tiny_graph) as engine:
+        answer = engine.classify(SAMPLE_VIDEO)
+    assert found["best"] == answer.best.name and found["macs"] == int(answer.prediction.macs[0])
+
+
+def test_each_part_is_timed_for_itself(tiny_graph: Path) -> None:
+    from adafuse_deploy.assets import SAMPLE_VIDEO
+    from adafuse_deploy.benchmark.end_to_end import time_video
+
+    # One time for the start, four for the warm-up; then a round of 3, 2 and 5 seconds and its end.
+    times = iter([0, 0, 0, 0, 0, 10, 13, 15, 20, 20])
+    with adafuse_deploy.load_engine(tiny_graph) as engine:
+        found = time_video(engine, SAMPLE_VIDEO, rounds=1, clock=lambda: next(times))
+    assert {name: part["p50_ms"] for name, part in found["parts"].items()} == pytest.approx(
+        {"decode": 3000, "preprocess": 2000, "inference": 5000, "total": 10000}
+    )
+
+
+def test_end_to_end_needs_a_model_and_a_video(tiny_graph: Path) -> None:
+    assert run_cli("bench", "--end-to-end", "video.mp4") == 2
+    assert run_cli("bench", "--model", tiny_graph, "--end-to-end", "none.mp4") == 1
