@@ -10,7 +10,7 @@ CMAKE_NATIVE := cmake -S native -G Ninja -DADAFUSE_BUILD_TESTS=ON -DADAFUSE_WERR
 WITH_RUNTIME := -DADAFUSE_BUILD_RUNTIME=ON -DPython3_EXECUTABLE=$(abspath $(BIN))/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all coverage floors lint tidy format bench benchmarks cpp reproduce sanitize thread-sanitize \
+.PHONY: help install demo test test-all runtime coverage floors lint tidy format bench benchmarks cpp reproduce sanitize thread-sanitize \
 	tensorrt plugin aarch64 clean
 
 help:  ## List the targets
@@ -33,6 +33,15 @@ test: install  ## Run the tests, but for the slow ones
 
 test-all: install  ## Run all tests
 	$(BIN)/python -m pytest -n 2
+
+# The package without its native code, which `make install` built already, and what it cannot do without.
+RUNTIME_TESTS := tests/test_runtime.py tests/core tests/data_pipeline/test_video.py tests/data_pipeline/test_feed.py \
+	tests/evaluation/test_videos.py tests/evaluation/test_views.py tests/engines/test_old_files.py tests/native/test_policy_operators.py
+runtime: install  ## Test what runs without PyTorch, in an environment that has nothing else
+	$(PYTHON) -m venv --clear build/runtime
+	build/runtime/bin/pip install --quiet --constraint constraints.txt --config-settings wheel.cmake=false . pytest
+	ADAFUSE_OPERATOR_LIBRARY=$$($(BIN)/python -c "from adafuse_deploy.ops.library import *; print(operator_library_path())") \
+		build/runtime/bin/python -m pytest $(RUNTIME_TESTS)
 
 coverage: install  ## Run all tests and report which lines of Python none of them reaches
 	$(BIN)/python -m pytest -n 2 --cov=adafuse_deploy --cov-report=term-missing:skip-covered --cov-report=html:build/coverage

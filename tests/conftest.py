@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from adafuse_deploy.core.metadata import GraphMetadata
-from adafuse_deploy.exporters import onnx_exporter
-from adafuse_deploy.models.gate import PolicyNetwork
-from adafuse_deploy.models.recognizer import VideoRecognizer
-from adafuse_deploy.models.registry import create_model
 from tests.nvidia import FakeDriver, FakeTensorRT
 from tests.support import SHALLOW
-from tests.traces import SharedTraces
 
-torch.set_num_threads(1)
+if TYPE_CHECKING:
+    from adafuse_deploy.models.recognizer import VideoRecognizer
+
+PYTORCH = importlib.util.find_spec("torch") is not None
+"""Without it the tests of the runtime run (`make runtime`)."""
 
 # GPU kernels run in Triton's interpreter; it must know before anything imports it.
 os.environ["TRITON_INTERPRET"] = "1"
+
+if PYTORCH:
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,6 +42,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def traced_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Let exports of networks of one shape share a trace, in all processes of a test run."""
+    if not PYTORCH:
+        yield
+        return
+    from adafuse_deploy.exporters import onnx_exporter
+    from tests.traces import SharedTraces
+
     folder = tmp_path_factory.getbasetemp()
     folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
     with pytest.MonkeyPatch.context() as patch:
@@ -51,6 +61,8 @@ def enliven(model: VideoRecognizer, seed: int = 0) -> VideoRecognizer:
     Fresh policy networks answer the same for every frame, fresh normalisation does nothing; both
     would hide mistakes.
     """
+    from adafuse_deploy.models.gate import PolicyNetwork
+
     generator = torch.Generator().manual_seed(seed)
     for module in model.modules():
         if isinstance(module, PolicyNetwork):
@@ -77,6 +89,7 @@ def make_model() -> Callable[..., VideoRecognizer]:
 
     ResNets have few blocks, but all kinds of them, since each costs most of a second to trace.
     """
+    from adafuse_deploy.models.registry import create_model
 
     def make(name: str, seed: int = 0, **overrides: Any) -> VideoRecognizer:
         torch.manual_seed(seed)

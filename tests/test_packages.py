@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import adafuse_deploy
-from adafuse_deploy.assets import SHIPPED
+from adafuse_deploy.assets import SHIPPED, SHIPPED_GRAPH
 from adafuse_deploy.core.packages import PACKAGES
 
 VIDEO = SHIPPED.with_name("moving_left.mp4")
@@ -44,7 +44,7 @@ def test_every_package_is_in_the_extra_that_is_named() -> None:
         ("stream", SHIPPED, VIDEO),
         ("evaluate", SHIPPED, "--synthetic", 2),
         ("train", "--model", "tsm_resnet18", "-o", "model.pt"),
-        ("verify", "model.onnx", "--checkpoint", SHIPPED),
+        ("verify", SHIPPED_GRAPH, "--checkpoint", SHIPPED),
         ("bench", "--arch", "adafuse_tsm_resnet18", "--peers", "onnxruntime"),
     ],
     ids=lambda words: words[0],
@@ -86,7 +86,7 @@ def test_public_names_say_what_they_need() -> None:
     )
     assert done.returncode == 0, done.stderr
     needing = {line.split()[0] for line in done.stdout.splitlines()}
-    assert needing == {"export", "load_model", "load_official", "verify"}
+    assert needing == {"export", "load_model", "load_official"}
     assert done.stdout.count("pip install 'adafuse-deploy[export]'") == len(needing)
 
 

@@ -52,7 +52,7 @@ class Finding:
 @json_option
 def command(required: tuple[str, ...], json_file: str | None) -> None:
     """List versions, runtimes, kernels, GPUs and codecs, and what each is good for."""
-    from adafuse_deploy.assets import SHIPPED
+    from adafuse_deploy.assets import SHIPPED_GRAPH
 
     findings = [finding for check in _CHECKS for finding in check()]
     lines = [
@@ -67,7 +67,7 @@ def command(required: tuple[str, ...], json_file: str | None) -> None:
         raise MissingDependencyError(
             f"Missing here: {', '.join(missing)}; the lines above say how to get it."
         )
-    advise_running(str(SHIPPED), "clip")
+    advise_running(str(SHIPPED_GRAPH), "clip")
 
 
 def _python() -> list[Finding]:

@@ -1,4 +1,5 @@
-"""``adafuse-deploy verify``: engines are compared with the network as trained."""
+"""``adafuse-deploy verify``: engines are compared with the network as trained,
+or with the portable graph where PyTorch is missing."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from adafuse_deploy.commands.checkpoints import checkpoint_options
+from adafuse_deploy.commands.checkpoints import DESCRIPTION, checkpoint_options
 from adafuse_deploy.commands.lists import list_options
 from adafuse_deploy.commands.next_step import advise_running, same_options
 from adafuse_deploy.commands.options import FILE, json_option, verb
@@ -17,9 +18,9 @@ from adafuse_deploy.commands.output import report, talkative
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from adafuse_deploy.core.config import ModelConfig
     from adafuse_deploy.data.listed_clips import LabelledClip
     from adafuse_deploy.data.lists import ListReading
-    from adafuse_deploy.models.recognizer import VideoRecognizer
 
 RANDOM_CLIPS = 8
 
@@ -30,7 +31,11 @@ RANDOM_CLIPS = 8
 )
 @click.argument("graph", type=FILE)
 @click.argument("engines", nargs=-1, type=FILE)
-@click.option("--checkpoint", type=FILE, required=True, help="What GRAPH was exported from.")
+@click.option(
+    "--checkpoint",
+    type=FILE,
+    help="What GRAPH was exported from, to compare with in PyTorch [GRAPH on its function bodies].",
+)
 @click.option("--data", type=FILE, help="List of videos; without labels, no accuracy.")
 @list_options
 @click.option("--clips", type=click.IntRange(1), help="Take so many clips, evenly spaced [all].")
@@ -66,7 +71,7 @@ RANDOM_CLIPS = 8
 @click.option(
     "--min-top1-agreement",
     type=click.FloatRange(0, 100),
-    help="Per cent of clips with PyTorch's best class [fp32: 100, others: 98].",
+    help="Per cent of clips with the reference's best class [fp32: 100, others: 98].",
 )
 @click.option(
     "--max-top1-loss",
@@ -78,7 +83,7 @@ RANDOM_CLIPS = 8
 def command(
     graph: Path,
     engines: tuple[Path, ...],
-    checkpoint: Path,
+    checkpoint: Path | None,
     data: Path | None,
     clips: int | None,
     random_count: int | None,
@@ -97,10 +102,13 @@ def command(
 ) -> None:
     """Compare GRAPH, in every backend, and ENGINES built from it with the network in PyTorch.
 
+    Without --checkpoint the reference is GRAPH itself in plain ONNX Runtime, which needs no
+    PyTorch: 'export' compared the two before it wrote GRAPH.
+
     Reports policy agreement, error of the logits, accuracy and latency; fails where a threshold is
-    missed.  Where float32 rounding decided a tie the other way, PyTorch follows the engine: ties
-    are counted and shown, and all else is compared under the same decisions.  Engines for other
-    machines are listed as not run.
+    missed.  Where float32 rounding decided a tie the other way, the reference follows the engine:
+    ties are counted and shown, and all else is compared under the same decisions.  Engines for
+    other machines are listed as not run.
     """
     from dataclasses import replace
 
@@ -114,15 +122,22 @@ def command(
 
     if data and random_count:
         raise click.UsageError("--random is for want of --data; give one of them.")
-    model = load_checkpoint(checkpoint, **options)
-    chosen, description = _clips(model, data, reading, clips or random_count)
+    if checkpoint is None:
+        described = same_options(DESCRIPTION)
+        if described:
+            raise click.UsageError(f"{described[0]} describes a checkpoint; give --checkpoint too.")
+        model, config = None, read_metadata(graph).config
+    else:
+        model = load_checkpoint(checkpoint, **options)
+        config = model.config
+    chosen, description = _clips(config, data, reading, clips or random_count)
     check_batch(len(chosen), batch)
     with ExitStack() as stack:
         opened, not_run = open_engines(
             stack, model, graph, engines, backends=backends or None, threads=threads
         )
         found = verify(
-            model,
+            graph if model is None else model,
             opened,
             chosen,
             thresholds={
@@ -138,7 +153,7 @@ def command(
             description=description,
             progress=talkative(),
         )
-    files = {str(path): sha256(path) for path in (checkpoint, graph, *engines)}
+    files = {str(path): sha256(path) for path in (checkpoint, graph, *engines) if path}
     found = replace(found, not_run=not_run, files=files)
     report(found.to_dict(), [found.text()], json_file)
     if found.failures:
@@ -150,12 +165,11 @@ def command(
 
 
 def _clips(
-    model: VideoRecognizer, data: Path | None, reading: ListReading, count: int | None
+    config: ModelConfig, data: Path | None, reading: ListReading, count: int | None
 ) -> tuple[Sequence[LabelledClip], str]:
     """Return the clips to run and where they come from, in words."""
     from adafuse_deploy.data.listed_clips import ListedClips, random_clips
 
-    config = model.config
     if data is None:
         count = count or RANDOM_CLIPS
         crop = config.preprocessing.crop

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from adafuse_deploy.core.errors import InputError
-from adafuse_deploy.core.progress import progress
 from adafuse_deploy.data.frames import FrameFolder
 from adafuse_deploy.data.media import open_video
 from adafuse_deploy.data.record import Record
@@ -69,6 +68,8 @@ def check_all(records: Sequence[Record], check: Callable[[Record], Finding]) -> 
     pool = ThreadPoolExecutor()
     try:
         found = pool.map(look, records)
+        from adafuse_deploy.core.progress import progress
+
         return list(progress(found, "checking", total=len(records), unit="videos"))
     finally:
         pool.shutdown(cancel_futures=True)

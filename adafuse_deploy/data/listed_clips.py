@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from adafuse_deploy.core.config import ModelConfig
+from adafuse_deploy.core.errors import InputError
 
 if TYPE_CHECKING:
     from adafuse_deploy.data.lists import Labels, ListReading
@@ -41,7 +42,6 @@ class ListedClips(Sequence[LabelledClip]):
         labels: Labels = "optional",
         count: int | None = None,
     ) -> None:
-        from adafuse_deploy.data.dataset import ClipDataset
         from adafuse_deploy.data.lists import read_list
 
         records = read_list(
@@ -53,10 +53,10 @@ class ListedClips(Sequence[LabelledClip]):
             count=count,
         )
         self._records = records
-        self._clips = ClipDataset(records, config.num_segments, config.preprocessing)
+        self._config = config
 
     def __len__(self) -> int:
-        return len(self._clips)
+        return len(self._records)
 
     @property
     def videos(self) -> list[str]:
@@ -67,11 +67,17 @@ class ListedClips(Sequence[LabelledClip]):
     def first_video(self) -> str | None:
         """The file or folder of the first clip; None if it is shorter than a clip."""
         record = self._records[0]
-        return str(record.path) if record.open().num_frames >= self._clips.num_segments else None
+        return str(record.path) if record.open().num_frames >= self._config.num_segments else None
 
     def __getitem__(self, index: int) -> LabelledClip:  # type: ignore[override]
-        clip, label = self._clips[index]
-        return clip.numpy(), label if label >= 0 else None
+        from adafuse_deploy.data.clips import center_clip
+
+        record, config = self._records[index], self._config
+        try:
+            clip = center_clip(record.open(), config.num_segments, config.preprocessing)
+        except InputError as error:
+            raise InputError(f"{record.origin}: {error}") from error
+        return clip, record.label if record.label >= 0 else None
 
 
 def random_clips(count: int, shape: tuple[int, ...], seed: int = 0) -> list[LabelledClip]:

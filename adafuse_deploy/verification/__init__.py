@@ -1,1 +1,1 @@
-"""Comparing engines with the network as trained: decisions, logits, accuracy and latency."""
+"""Comparing engines with the network as trained or its graph: decisions, logits, accuracy, time."""

@@ -6,13 +6,15 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from adafuse_deploy.core.errors import InputError, MissingDependencyError, OtherMachineError
 from adafuse_deploy.engines.backends import BACKENDS, Backend
 from adafuse_deploy.engines.engine import Engine
 from adafuse_deploy.engines.loader import load_engine
-from adafuse_deploy.engines.pytorch_engine import TorchEngine
-from adafuse_deploy.models.recognizer import VideoRecognizer
+
+if TYPE_CHECKING:
+    from adafuse_deploy.models.recognizer import VideoRecognizer
 
 RUN_GRAPHS = ("torch", "onnxruntime", "openvino")
 """Backends that need no engine file."""
@@ -20,7 +22,7 @@ RUN_GRAPHS = ("torch", "onnxruntime", "openvino")
 
 def open_engines(
     stack: ExitStack,
-    model: VideoRecognizer,
+    model: VideoRecognizer | None,
     graph: str | os.PathLike[str],
     files: Sequence[str | os.PathLike[str]] = (),
     *,
@@ -31,7 +33,7 @@ def open_engines(
 
     Args:
         stack: closes the engines.
-        model: the network as trained.
+        model: the network as trained; None where only files are at hand.
         graph: its export.
         files: engines built from that graph.
         backends: some of :data:`RUN_GRAPHS`; None for all that are present here.
@@ -47,7 +49,7 @@ def open_engines(
         IncompatibleArtifactError: a file was changed or belongs to another version of this tool.
     """
     openers: dict[str, list[tuple[str, Callable[[], Engine]]]] = {
-        "torch": [("torch", lambda: TorchEngine(model, threads=threads))],
+        "torch": [("torch", lambda: _in_pytorch(model, threads))],
         "onnxruntime": [
             ("onnxruntime + operator library", lambda: load_engine(graph, True, threads)),
             ("onnxruntime", lambda: load_engine(graph, False, threads)),
@@ -56,7 +58,10 @@ def open_engines(
     }
     engines: dict[str, Engine] = {}
     not_run: dict[str, str] = {}
-    for backend in RUN_GRAPHS if backends is None else backends:
+    if backends is None and model is None:
+        not_run["torch"] = "no --checkpoint was given."
+    present = [name for name in RUN_GRAPHS if model is not None or name != "torch"]
+    for backend in present if backends is None else backends:
         if backend not in openers:
             raise InputError(
                 f"{backend!r} runs no graphs: choose among {', '.join(RUN_GRAPHS)}, and give the "
@@ -84,6 +89,14 @@ def open_engines(
         missing = (b for b in BACKENDS.values() if b.builds and b.name not in built)
         not_run |= {backend.name: _reason(backend) for backend in missing}
     return engines, not_run
+
+
+def _in_pytorch(model: VideoRecognizer | None, threads: int | None) -> Engine:
+    if model is None:
+        raise InputError("PyTorch runs checkpoints, not graphs: give --checkpoint to run it.")
+    from adafuse_deploy.engines.pytorch_engine import TorchEngine
+
+    return TorchEngine(model, threads=threads)
 
 
 def _reason(backend: Backend) -> str:

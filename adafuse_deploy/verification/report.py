@@ -111,10 +111,11 @@ class Report:
         clips: where they came from, in words.
         batch: clips per call.
         threads: given to each runtime; None for its own choice.
-        reference: the network as trained, compared with itself.
+        reference: the network as trained, or its portable graph, compared with itself.
         results: of the engines that ran.
         not_run: backend -> why it did not run.
         files: what was verified: role -> SHA-256.
+        source: of the reference: "PyTorch", or the graph in words.
     """
 
     clips: str
@@ -124,6 +125,7 @@ class Report:
     results: list[Result]
     not_run: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    source: str = "PyTorch"
 
     @property
     def failures(self) -> list[str]:
@@ -132,7 +134,7 @@ class Report:
 
     def text(self) -> str:
         """Return the report as lines and a table."""
-        lines = [f"Compared with PyTorch on {self.clips}:"]
+        lines = [f"Compared with {self.source} on {self.clips}:"]
         lines += [f"  {result.line()}" for result in self.results]
         lines += [f"  {name}: not run: {reason}" for name, reason in self.not_run.items()]
         threads = "each runtime's choice" if self.threads is None else self.threads
@@ -162,6 +164,7 @@ class Report:
             "threads": self.threads,
             "files": self.files,
             "reference": {
+                "source": self.source,
                 "top1_accuracy": self.reference.top1_accuracy,
                 "top5_accuracy": self.reference.top5_accuracy,
                 "gmacs_per_clip": self.reference.gmacs,

@@ -1,23 +1,29 @@
-"""Run engines beside the network as trained and judge them."""
+"""Run engines beside the network as trained, or beside its portable graph, and judge them."""
 
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from adafuse_deploy.compare.check import flips_in_words
 from adafuse_deploy.compare.comparison import Comparison
-from adafuse_deploy.compare.torch_reference import TorchReference
+from adafuse_deploy.compare.reference import Reference
+from adafuse_deploy.core.config import ModelConfig
 from adafuse_deploy.core.errors import InputError, NotFiniteError
 from adafuse_deploy.core.progress import progress as show_progress
 from adafuse_deploy.data.listed_clips import LabelledClip
 from adafuse_deploy.engines.engine import Engine
-from adafuse_deploy.models.recognizer import VideoRecognizer
+from adafuse_deploy.graph.read import read_metadata
 from adafuse_deploy.verification.latency import interleave
 from adafuse_deploy.verification.report import DEFAULT_THRESHOLDS, Report, Result, Thresholds
+
+if TYPE_CHECKING:
+    from adafuse_deploy.models.recognizer import VideoRecognizer
 
 TIMED_BATCHES = 8
 """How many batches the latency is measured on, in turn: the cost depends on the policies."""
@@ -33,7 +39,7 @@ def check_batch(clips: int, batch: int) -> None:
 
 
 def verify(
-    model: VideoRecognizer,
+    model: VideoRecognizer | str | os.PathLike[str],
     engines: Mapping[str, Engine],
     clips: Sequence[LabelledClip],
     *,
@@ -46,8 +52,11 @@ def verify(
 ) -> Report:
     """Compare engines with ``model`` on clips, and time them.
 
+    PyTorch is needed for a network, not for a graph.
+
     Args:
-        model: the network as trained; its decisions are the argmax, as in deployment.
+        model: the network as trained, whose decisions are the argmax, as in deployment; or a
+            portable graph, which then runs on its function bodies in plain ONNX Runtime.
         engines: name -> engine, all of the same network.
         clips: what to run; read one batch at a time.
         thresholds: fields of :class:`Thresholds` to set; those missing or None are
@@ -59,15 +68,17 @@ def verify(
         progress: show how far it is on standard error.
 
     Raises:
-        InputError: there are no engines or no clips, or an engine is of another network.
+        InputError: there are no engines or no clips, an engine is of another network, or the graph
+            is no portable one.
         NotFiniteError: the network itself answers with NaN or infinity.
     """
     if not engines:
         raise InputError("There is nothing to verify: no backend of those asked for can run here.")
     check_batch(len(clips), batch)
+    trained, config, source = _reference(model)
     for name, engine in engines.items():
-        check_same_network(model, name, engine)
-    trained, reference = TorchReference(model), Comparison()
+        check_same_network(config, name, engine)
+    reference = Comparison()
     comparisons = {name: Comparison() for name in engines}
     not_finite: set[str] = set()
     timed: list[np.ndarray] = []
@@ -104,18 +115,39 @@ def verify(
         if seen.clips:
             failures += _failures(seen, reference, limits, engine.metadata.gates)
         results.append(Result(name, precision, seen, latencies.get(name), limits, tuple(failures)))
-    return Report(description or f"{len(clips)} clips", batch, threads, reference, results)
+    description = description or f"{len(clips)} clips"
+    return Report(description, batch, threads, reference, results, source=source)
 
 
-def check_same_network(model: VideoRecognizer, name: str, engine: Engine) -> None:
-    """Raise :class:`InputError` unless the engine's network has the model's configuration."""
-    mine, its = asdict(model.config), asdict(engine.metadata.config)
+def _reference(
+    model: VideoRecognizer | str | os.PathLike[str],
+) -> tuple[Reference, ModelConfig, str]:
+    """Return what to compare with, its configuration, and what it is in words."""
+    if not isinstance(model, (str, os.PathLike)):
+        from adafuse_deploy.compare.torch_reference import TorchReference
+
+        return TorchReference(model), model.config, "PyTorch"
+    from adafuse_deploy.compare.graph_reference import GraphReference
+
+    metadata = read_metadata(model)
+    if metadata.portable_name:
+        raise InputError(
+            f"{os.fspath(model)} was built for ONNX Runtime; give {metadata.portable_name}, the "
+            "portable graph that it was built from, first and it behind, or give --checkpoint."
+        )
+    return GraphReference(model), metadata.config, f"{os.fspath(model)} on its function bodies"
+
+
+def check_same_network(config: ModelConfig, name: str, engine: Engine) -> None:
+    """Raise :class:`InputError` unless the engine's network has this configuration."""
+    mine, its = asdict(config), asdict(engine.metadata.config)
     different = sorted(key for key in mine if mine[key] != its[key] and key != "class_names")
     if different:
         key = different[0]
         raise InputError(
-            f"{name} is not the network of the checkpoint: {', '.join(different)} differ ({key} is "
-            f"{its[key]} instead of {mine[key]}); give the checkpoint it was exported from."
+            f"{name} is not the network of the checkpoint or graph it is compared with: "
+            f"{', '.join(different)} differ ({key} is {its[key]} instead of {mine[key]}); give the "
+            "one it was made from."
         )
 
 
@@ -165,6 +197,6 @@ def _failures(
         lost = reference.top1_accuracy - seen.top1_accuracy
         if not lost <= limits.top1_loss:
             yield (
-                f"top-1 accuracy is {seen.top1_accuracy:.1f} %, {lost:.1f} points below PyTorch's; "
-                f"{limits.top1_loss:g} may be lost."
+                f"top-1 accuracy is {seen.top1_accuracy:.1f} %, {lost:.1f} points below the "
+                f"reference's; {limits.top1_loss:g} may be lost."
             )

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
+import json
+from pathlib import Path
 
-from adafuse_deploy.assets import SHIPPED_STREAM
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from adafuse_deploy.assets import SHIPPED_GRAPH, SHIPPED_STREAM, SHIPPED_STREAM_GRAPH
 from adafuse_deploy.data.synthetic import CLASS_NAMES, synthetic_clip
 from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.models.checkpoint import read_checkpoint
+from tests.support import run_cli
 
 SEED, COUNT = 7, 24
 """Videos that neither training nor the recorded test saw, two of each class."""
@@ -36,3 +43,32 @@ def test_it_says_how_it_was_made() -> None:
     streamed = content["streamed"]
     assert streamed["top1_of_single_videos"] > 95 and streamed["top1_in_endless_streams"] > 90
     assert content["evaluation"]["top1"] > 95
+
+
+def _parts(path: Path) -> tuple[onnx.ModelProto, dict[str, np.ndarray], dict[str, object]]:
+    """Return a graph without weights and record, its weights, and its record but for versions."""
+    model = onnx.load(path)
+    weights = {entry.name: numpy_helper.to_array(entry) for entry in model.graph.initializer}
+    (record,) = (json.loads(entry.value) for entry in model.metadata_props)
+    del record["tool_version"], model.graph.initializer[:], model.metadata_props[:]
+    model.ClearField("producer_version")
+    return model, weights, record
+
+
+@pytest.mark.parametrize(
+    ("shipped", "mode"),
+    [
+        (SHIPPED_GRAPH, "clip"),
+        pytest.param(SHIPPED_STREAM_GRAPH, "stream", marks=pytest.mark.slow),
+    ],
+    ids=["clip", "stream"],
+)
+def test_the_shipped_graphs_are_what_export_makes(shipped: Path, mode: str, tmp_path: Path) -> None:
+    made = tmp_path / "model.onnx"
+    assert run_cli("export", SHIPPED_STREAM, "--mode", mode, "-o", made) == 0
+    (graph, weights, record), (old_graph, old_weights, old_record) = _parts(made), _parts(shipped)
+    assert record == old_record
+    assert graph == old_graph
+    assert weights.keys() == old_weights.keys()
+    for name, value in weights.items():  # processors round the merged normalisations differently
+        np.testing.assert_allclose(old_weights[name], value, rtol=1e-5, atol=1e-7, err_msg=name)
