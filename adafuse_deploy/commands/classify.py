@@ -1,4 +1,4 @@
-"""``adafuse-deploy classify``: the action in a video, or in every video of a list."""
+"""``adafuse-deploy classify``: the action in a video, or in many."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from adafuse_deploy.commands.lists import list_options, refuse_without_list
 from adafuse_deploy.commands.next_step import advise
-from adafuse_deploy.commands.options import ANY_PATH, FILE, json_option, verb
+from adafuse_deploy.commands.options import ANY_PATH, FILE, OutputFile, json_option, verb
 from adafuse_deploy.commands.output import note, report, talkative
 
 if TYPE_CHECKING:
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 @verb(
     epilog="\b\nExamples:\n"
     "  adafuse-deploy classify video.mp4 --model model.onnx --top 5\n"
-    "  adafuse-deploy classify --data list.txt --model model.onnx --json answers.json"
+    "  adafuse-deploy classify --data list.txt --model model.onnx --json answers.json\n"
+    "  adafuse-deploy classify clips/ 'more/**/*.mkv' --model model.onnx --output labels.csv"
 )
-@click.argument("video", type=ANY_PATH, required=False)
+@click.argument("videos", metavar="[VIDEO]...", type=ANY_PATH, nargs=-1)
 @click.option("--model", type=ANY_PATH, required=True, help="A graph, an engine or a checkpoint.")
 @click.option("--data", type=FILE, help="Instead of VIDEO: a list of videos; labels are not used.")
 @list_options
@@ -37,21 +38,69 @@ if TYPE_CHECKING:
     help="Run a graph on the operator library (default) or on its function bodies.",
 )
 @click.option("--threads", type=click.IntRange(1), help="Threads of the runtime.")
+@click.option(
+    "--output",
+    type=OutputFile(".parquet", ".csv", ".jsonl"),
+    metavar="FILE",
+    help="Write a row for every video to FILE: .csv, .jsonl or .parquet.",
+)
+@click.option(
+    "--resume", is_flag=True, help="With --output: continue work that was ended in the middle."
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    help="With --output: processes that read videos [one for each processor].",
+)
 @json_option
 def command(
-    video: str | None,
+    videos: tuple[str, ...],
     model: str,
     data: Path | None,
     top: int,
     operator_library: bool,
     threads: int | None,
+    output: Path | None,
+    resume: bool,
+    workers: int | None,
     json_file: str | None,
     reading: ListReading,
 ) -> None:
-    """Recognise the action in VIDEO: a video file or a folder of numbered frames."""
+    """Recognise the action in VIDEO: a video file or a folder of numbered frames.
+
+    With --output any number of videos: files, folders of frames, folders with video files in and
+    below them, patterns in quotes and list files.  Every one gets a row; one that cannot be used
+    has an error in it, and the exit code is 1.  Work that was killed continues with --resume.
+    """
     from adafuse_deploy.core.cost import dense_macs
     from adafuse_deploy.engines.loader import load_engine
 
+    if output is not None:
+        if json_file or reading.skip_missing or reading.skipped_file or not (videos or data):
+            raise click.UsageError(
+                "--output takes videos, with or without --data, and neither --json nor "
+                "--skip-missing: what is missing has a row."
+            )
+        from adafuse_deploy.commands.label_table import label_table
+
+        inputs = [*videos, *([str(data)] if data else [])]
+        with load_engine(model, operator_library=operator_library, threads=threads) as engine:
+            label_table(
+                engine,
+                inputs,
+                output,
+                model=model,
+                reading=reading,
+                top=top,
+                workers=workers,
+                resume=resume,
+            )
+        return
+    if resume or workers is not None:
+        raise click.UsageError("--resume and --workers belong to --output; give it too.")
+    if len(videos) > 1:
+        raise click.UsageError("Several videos get a table; name it with --output.")
+    video = videos[0] if videos else None
     if (video is None) == (data is None):
         raise click.UsageError("Give a VIDEO, or a list of videos with --data.")
     if video is not None and video.lower().endswith((".txt", ".csv", ".json", ".jsonl")):

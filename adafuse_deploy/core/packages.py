@@ -39,6 +39,7 @@ PACKAGES = {
     "tensorrt_rtx": Package(
         "TensorRT for RTX", "tensorrt-rtx", "build engines ahead of time and run them"
     ),
+    "pyarrow": Package("PyArrow", "parquet", "write Parquet tables"),
     "triton": Package("Triton", "gpu-kernels", "compile the GPU kernels"),
 }
 """By the name that Python imports."""

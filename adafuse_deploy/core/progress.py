@@ -42,7 +42,8 @@ class _Lines(tqdm):  # type: ignore[type-arg]
     monitor_interval = 0  # no thread that prints while nothing goes on
 
     def __init__(self, items: Iterable[Any] | None, **options: Any) -> None:
-        form = "{desc}: {n_fmt} of {total_fmt} {unit}, {elapsed} elapsed, {remaining} left"
+        form = "{desc}: {n_fmt} of {total_fmt} {unit}, {elapsed} elapsed, "
+        form += "{rate_fmt}, {remaining} left"
         super().__init__(items, bar_format=form, file=sys.stderr, leave=False, **options)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:

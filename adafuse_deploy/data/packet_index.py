@@ -34,12 +34,14 @@ class PacketIndex:
 
     Attributes:
         stored: how many pictures are stored and not cut off by the container's edit list.
-        end: the last time stamp, in the stream's time base.
+        begin: the first time stamp, in the stream's time base; None if there is none.
+        end: the last one and the duration of its packet.
         doubt: why frames cannot be found by their packets, in words; empty if they can.
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
         self.stored, self.end, self.doubt = 0, 0, ""
+        self.begin: int | None = None
         pictures: list[Picture] = []
         times: list[int] = []
         self._seeks: dict[int, tuple[int, ...]] = {}
@@ -53,6 +55,7 @@ class PacketIndex:
                 self.stored += 1
             if pts is not None:
                 self.end = max(self.end, pts + (packet.duration or 0))
+                self.begin = pts if self.begin is None else min(self.begin, pts)
             if packet.size and not self.doubt:
                 try:
                     pictures.append(inspect(_checked(packet)))

@@ -39,6 +39,8 @@ class VideoFile(FrameSource):
 
     Attributes:
         complaints: what is wrong with the file though it can be used, in words.
+        seconds: from the beginning of the first stored picture to the end of the last; None where
+            the file does not tell.
 
     Raises:
         InputError: the file is missing, is not a video, or holds no frame.
@@ -50,6 +52,7 @@ class VideoFile(FrameSource):
         check_local(path)
         self.path, self.strict, self.quiet = Path(path), strict, quiet
         self.complaints: list[str] = []
+        self.seconds: float | None = None
         with ExitStack() as stack:
             self._streams = stack.enter_context(open_video(path))
             self._index, self._doubt = self._read_index()
@@ -153,6 +156,8 @@ class VideoFile(FrameSource):
         """Read all packets; return what they tell and why the frames cannot be found by it."""
         container, stream = self._streams
         index = PacketIndex(container, stream)
+        if index.begin is not None and stream.time_base is not None:
+            self.seconds = float((index.end - index.begin) * stream.time_base)
         announced, start = stream.duration or 0, stream.start_time or 0
         doubt = index.doubt
         if index.end - start < 0.9 * announced:

@@ -1,0 +1,69 @@
+"""Rows as a file: CSV, JSON lines or Parquet, by the file's suffix."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from adafuse_deploy.core.files import atomic_path
+from adafuse_deploy.core.json_text import json_text
+from adafuse_deploy.core.packages import explained
+
+TABLE_SUFFIXES = (".parquet", ".csv", ".jsonl")
+
+
+def check_table(target: str | os.PathLike[str]) -> None:
+    """See that a table of this kind can be written here.
+
+    Raises:
+        MissingDependencyError: it takes a package that is missing.
+    """
+    if Path(target).suffix == ".parquet":
+        with explained():
+            import pyarrow.parquet  # noqa: F401
+
+
+def write_table(
+    target: str | os.PathLike[str],
+    columns: Mapping[str, type],
+    rows: Sequence[Mapping[str, Any]],
+) -> None:
+    """Write rows, whole or not at all.
+
+    Args:
+        target: a file whose suffix is one of :data:`TABLE_SUFFIXES`.
+        columns: their names, and str, int or float.
+        rows: a value, or None, for every column.
+
+    Raises:
+        InputError: the file cannot be written.
+        MissingDependencyError: as :func:`check_table`.
+    """
+    check_table(target)
+    with atomic_path(target) as path:
+        if path.suffix == ".parquet":
+            _write_parquet(path, columns, rows)
+        elif path.suffix == ".csv":
+            with open(path, "w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, columns)
+                writer.writeheader()
+                writer.writerows(rows)
+        else:
+            with open(path, "w", encoding="utf-8") as file:
+                for row in rows:
+                    file.write(json_text({name: row[name] for name in columns}) + "\n")
+
+
+def _write_parquet(
+    path: Path, columns: Mapping[str, type], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    kinds = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64()}
+    schema = pyarrow.schema([(name, kinds[kind]) for name, kind in columns.items()])
+    table = pyarrow.Table.from_pylist([dict(row) for row in rows], schema=schema)
+    pyarrow.parquet.write_table(table, path)

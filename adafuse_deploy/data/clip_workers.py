@@ -1,0 +1,244 @@
+"""Processes that read videos ahead and leave their clips in shared memory.
+
+Every process has :data:`SLOTS` places for clips, so that it reads the next video while a clip
+waits to be taken; that bounds memory.  A process that dies, of a decoder's fault or for want of
+memory, is replaced, and the video that it was reading is reported.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+import numpy as np
+
+from adafuse_deploy.core.config import Preprocessing
+from adafuse_deploy.core.errors import AdaFuseError
+from adafuse_deploy.data.clips import sampled_clip
+from adafuse_deploy.data.frames import FrameFolder
+from adafuse_deploy.data.inputs import Video
+from adafuse_deploy.data.media import check_local
+from adafuse_deploy.data.video import VideoFile
+
+SLOTS = 2
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """How clips are made.
+
+    Attributes:
+        num_segments: frames per clip T.
+        preprocessing: sizes and normalisation of the network.
+        template: names of the images in folders; found out by default.
+        strict: refuse videos with damaged frames.
+    """
+
+    num_segments: int
+    preprocessing: Preprocessing
+    template: str | None = None
+    strict: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Of a clip: (T, 3, H, W)."""
+        crop = self.preprocessing.crop
+        return self.num_segments, 3, crop, crop
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What became of one video.
+
+    Attributes:
+        number: its place among those given.
+        clip: float32 (T, 3, H, W); None with ``error``.
+        frames: how many it has.
+        seconds: how long it is; None where it does not tell.
+        error: why there is no clip, in a sentence.
+        notes: what is to be known besides: warnings first, then what was logged.
+    """
+
+    number: int
+    clip: np.ndarray | None = None
+    frames: int | None = None
+    seconds: float | None = None
+    error: str | None = None
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def read_clips(
+    videos: Iterable[tuple[int, Video]], settings: ClipSettings, workers: int
+) -> Iterator[Reading]:
+    """Yield what becomes of videos, each once, in the order in which they are ready.
+
+    Args:
+        videos: with their numbers.
+        settings: how clips are made.
+        workers: processes; with 0 videos are read one by one by this one.
+    """
+    if not workers:
+        for number, video in videos:
+            details, clip = _read(video, settings)
+            yield Reading(number, clip, **details)
+        return
+    waiting = deque(videos)
+    context = multiprocessing.get_context("spawn")
+    pool = [_Worker(context, settings) for _ in range(min(workers, len(waiting)))]
+    try:
+        while True:
+            for place, worker in enumerate(pool):
+                while waiting and worker.free:
+                    if worker.give(*waiting[0]):
+                        waiting.popleft()
+                    elif worker.tasks:
+                        break  # it died; what it had is heard of below
+                    else:
+                        worker.stop()
+                        pool[place] = worker = _Worker(context, settings)
+            busy = {worker.connection: worker for worker in pool if worker.tasks}
+            if not busy:
+                return
+            for connection in wait(list(busy)):
+                worker = busy[connection]  # type: ignore[index]
+                try:
+                    yield worker.take()
+                except (EOFError, ConnectionError):
+                    number, rest = worker.bury()
+                    waiting.extendleft(reversed(rest))
+                    pool[pool.index(worker)] = _Worker(context, settings)
+                    yield Reading(number, error=worker.fate)
+    finally:
+        for worker in pool:
+            worker.stop()
+
+
+@dataclass
+class _Worker:
+    """A process, the videos that it was given, oldest first, and the places for their clips."""
+
+    context: Any
+    settings: ClipSettings
+    tasks: deque[tuple[int, Video, int]] = field(default_factory=deque)
+
+    def __post_init__(self) -> None:
+        self.connection, theirs = self.context.Pipe()
+        size = int(np.prod(self.settings.shape))
+        memory = [self.context.RawArray("f", size) for _ in range(SLOTS)]
+        shape = self.settings.shape
+        self._slots = [np.frombuffer(place, np.float32).reshape(shape) for place in memory]
+        self._free = list(range(SLOTS))
+        self._process = self.context.Process(
+            target=_work, args=(theirs, memory, self.settings), daemon=True, name="reading videos"
+        )
+        self._process.start()
+        theirs.close()
+
+    @property
+    def free(self) -> bool:
+        return bool(self._free)
+
+    def give(self, number: int, video: Video) -> bool:
+        """Ask for a clip; return False if the process is dead."""
+        try:
+            self.connection.send((video, self._free[-1]))
+        except ConnectionError:
+            return False
+        self.tasks.append((number, video, self._free.pop()))
+        return True
+
+    def take(self) -> Reading:
+        """Return the oldest answer."""
+        details, has_clip = self.connection.recv()
+        number, _, slot = self.tasks.popleft()
+        clip = self._slots[slot].copy() if has_clip else None
+        self._free.append(slot)
+        return Reading(number, clip, **details)
+
+    def bury(self) -> tuple[int, list[tuple[int, Video]]]:
+        """Return the video that a dead process was reading, and those that it had before it."""
+        self._process.join()
+        code = self._process.exitcode
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        number, video, _ = self.tasks.popleft()
+        self.fate = f"The process that read {video.path} ended unexpectedly ({how})."
+        return number, [(number, video) for number, video, _ in self.tasks]
+
+    def stop(self) -> None:
+        self.connection.close()
+        self._process.terminate()
+        self._process.join()
+
+
+def _work(connection: Connection, memory: list[Any], settings: ClipSettings) -> None:
+    """Read videos until there are no more, or nobody asks."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that reads the answers
+    slots = [np.frombuffer(place, np.float32).reshape(settings.shape) for place in memory]
+    try:
+        while True:
+            video, slot = connection.recv()
+            details, clip = _read(video, settings)
+            if clip is not None:
+                slots[slot][:] = clip
+            connection.send((details, clip is not None))
+    except (EOFError, ConnectionError):
+        return
+
+
+def _read(video: Video, settings: ClipSettings) -> tuple[dict[str, Any], np.ndarray | None]:
+    """Return what :class:`Reading` says besides the number, and the clip."""
+    details: dict[str, Any] = {}
+    logged = _Logged()
+    log = logging.getLogger("adafuse_deploy")
+    level = log.level
+    log.addHandler(logged)
+    log.setLevel(logging.INFO)
+    clip = None
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            clip = _clip(video, settings, details)
+        except (AdaFuseError, OSError, MemoryError) as error:
+            details["error"] = str(error) or type(error).__name__
+        except Exception as error:  # one video must not end the work on all others
+            details["error"] = f"{video.path} cannot be read: {type(error).__name__}: {error}"
+    log.removeHandler(logged)
+    log.setLevel(level)
+    details["warnings"] = tuple(str(warning.message) for warning in told)
+    details["notes"] = tuple(logged.sentences)
+    return details, clip
+
+
+def _clip(video: Video, settings: ClipSettings, details: dict[str, Any]) -> np.ndarray:
+    check_local(video.path)
+    source: FrameFolder | VideoFile
+    if os.path.isdir(video.path):
+        source = FrameFolder(video.path, video.num_frames, settings.template)
+    else:
+        source = VideoFile(video.path, strict=settings.strict)
+        details["seconds"] = source.seconds
+    clip = sampled_clip(
+        source, video.path, settings.num_segments, settings.preprocessing, repeat_last=False
+    )
+    details["frames"] = source.num_frames
+    return clip
+
+
+class _Logged(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sentences: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.sentences.append(record.getMessage())
