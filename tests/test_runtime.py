@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import adafuse_deploy
@@ -129,3 +130,20 @@ def test_what_start_up_loads() -> None:
     classified = f"from adafuse_deploy.cli import main; main(['classify', {str(SAMPLE_VIDEO)!r}, "
     classified += f"'--model', {str(SHIPPED_GRAPH)!r}])"
     assert _loaded(classified).isdisjoint({"onnx", "onnx_ir", "torch", "tqdm"})
+
+
+def test_a_checkpoint_is_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of safetensors the header is enough; weights of a network are run as a graph."""
+    from safetensors.numpy import save_file
+
+    from adafuse_deploy.core.json_text import json_text
+    from adafuse_deploy.core.metadata import KEY
+    from adafuse_deploy.graph.read import read_metadata
+
+    network = read_metadata(SHIPPED_GRAPH)
+    record = {"network": network.to_dict(), "weights_sha256": "", "epoch": 7}
+    weights = {"conv.weight": np.ones((2, 3), np.float32), "bn.running_mean": np.ones(2)}
+    save_file(weights, tmp_path / "ckpt.safetensors", {KEY: json_text(record)})
+    assert run_cli("inspect", tmp_path / "ckpt.safetensors") == 0
+    shown = capsys.readouterr().out
+    assert "parameters: 6\n" in shown and "epoch: 7\n" in shown and "moving left" in shown

@@ -10,7 +10,7 @@ import click
 
 from adafuse_deploy.commands.lists import list_options, refuse_without_list
 from adafuse_deploy.commands.next_step import advise_running, gpu_present, same_options
-from adafuse_deploy.commands.options import FILE, OutputFile, verb
+from adafuse_deploy.commands.options import FILE, ModelFile, OutputFile, verb
 from adafuse_deploy.commands.output import made, note, talkative
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.core.files import check_target
@@ -40,7 +40,7 @@ _FOR_GPUS = (
     epilog="Example: adafuse-deploy build-engine model.onnx -o model.engine "
     "--backend tensorrt-rtx --compute-capability 8.6 --fp16"
 )
-@click.argument("graph", type=FILE)
+@click.argument("graph", type=ModelFile(*GRAPHS))
 @click.option(
     "-o",
     "--output",

@@ -86,7 +86,8 @@ def load_checkpoint(
     Args:
         path: the checkpoint.
         guess_shift: assume that there is no temporal shift if nothing tells.
-        content: what :func:`~adafuse_deploy.models.pickles.load_pickle` gave for it, if it did.
+        content: what :func:`~adafuse_deploy.models.checkpoint_file.load_content` gave for it, if
+            it did.
         options: those of :data:`DESCRIPTION`.
 
     Raises:
@@ -95,10 +96,10 @@ def load_checkpoint(
     from adafuse_deploy.core.config import Preprocessing
     from adafuse_deploy.data.class_files import read_class_names
     from adafuse_deploy.models.checkpoint import is_ours, load_model
+    from adafuse_deploy.models.checkpoint_file import load_content
     from adafuse_deploy.models.official import read_official
-    from adafuse_deploy.models.pickles import load_pickle
 
-    content = load_pickle(path) if content is None else content
+    content = load_content(path) if content is None else content
     names = read_class_names(options["classes"]) if options["classes"] else ()
     described = {name: options[name] for name in _OF_OTHER_CODE}
     size = options["size"]

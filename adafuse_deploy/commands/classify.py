@@ -10,8 +10,16 @@ import click
 
 from adafuse_deploy.commands.lists import list_options, refuse_without_list
 from adafuse_deploy.commands.next_step import advise
-from adafuse_deploy.commands.options import ANY_PATH, FILE, OutputFile, json_option, verb
+from adafuse_deploy.commands.options import (
+    ANY_PATH,
+    FILE,
+    ModelFile,
+    OutputFile,
+    json_option,
+    verb,
+)
 from adafuse_deploy.commands.output import note, report, talkative
+from adafuse_deploy.engines.suffixes import CHECKPOINTS, GRAPHS
 
 if TYPE_CHECKING:
     from adafuse_deploy.data.lists import ListReading
@@ -26,7 +34,12 @@ if TYPE_CHECKING:
     "  adafuse-deploy classify clips/ 'more/**/*.mkv' --model model.onnx --output labels.csv"
 )
 @click.argument("videos", metavar="[VIDEO]...", type=ANY_PATH, nargs=-1)
-@click.option("--model", type=ANY_PATH, required=True, help="A graph, an engine or a checkpoint.")
+@click.option(
+    "--model",
+    type=ModelFile(*GRAPHS, *CHECKPOINTS),
+    required=True,
+    help="A graph, an engine or a checkpoint; or a repository on Hugging Face: owner/name.",
+)
 @click.option("--data", type=FILE, help="Instead of VIDEO: a list of videos; labels are not used.")
 @list_options
 @click.option(
@@ -55,7 +68,7 @@ if TYPE_CHECKING:
 @json_option
 def command(
     videos: tuple[str, ...],
-    model: str,
+    model: Path,
     data: Path | None,
     top: int,
     operator_library: bool,
@@ -134,7 +147,7 @@ def command(
         report({"engine": name, **values[0], "dense_macs": dense}, lines, json_file)
     needed = sum(entry["macs"] for entry in values) / len(values)
     note(f"{needed / 1e9:.3f} of {dense / 1e9:.3f} GMACs on {name}.")
-    advise("inspect", Path(model))
+    advise("inspect", model)
 
 
 def _listed(

@@ -18,10 +18,10 @@ from adafuse_deploy.commands.lists import (
     refuse_without_list,
 )
 from adafuse_deploy.commands.next_step import advise, advise_running, graph_name, same_options
-from adafuse_deploy.commands.options import FILE, OutputFile, json_option, verb
+from adafuse_deploy.commands.options import FILE, ModelFile, OutputFile, json_option, verb
 from adafuse_deploy.commands.output import made, report, talkative
 from adafuse_deploy.core.errors import InputError
-from adafuse_deploy.engines.suffixes import ENGINES, GRAPHS
+from adafuse_deploy.engines.suffixes import CHECKPOINTS, ENGINES, GRAPHS
 
 if TYPE_CHECKING:
     from adafuse_deploy.core.config import ModelConfig
@@ -43,7 +43,7 @@ _FOR_CHECKPOINTS = (*(name for name in DESCRIPTION if name != "classes"), "sampl
     "  adafuse-deploy evaluate ckpt.pth.tar --official --temporal-shift --sampled \\\n"
     "      --dataset somethingv1 --lists lists/ --frames frames/ --json result.json"
 )
-@click.argument("model", type=FILE)
+@click.argument("model", type=ModelFile(*GRAPHS, *CHECKPOINTS))
 @click.option("--data", type=FILE, help="List file: 'path num_frames label' lines.")
 @list_options
 @click.option("--dataset", help="somethingv1, somethingv2, jester or minikinetics.")

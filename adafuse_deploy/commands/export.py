@@ -8,15 +8,15 @@ import click
 
 from adafuse_deploy.commands.checkpoints import DESCRIPTION, checkpoint_options
 from adafuse_deploy.commands.next_step import advise, advise_running, same_options
-from adafuse_deploy.commands.options import FILE, OutputFile, verb
+from adafuse_deploy.commands.options import ModelFile, OutputFile, verb
 from adafuse_deploy.commands.output import made, note
-from adafuse_deploy.engines.suffixes import GRAPHS
+from adafuse_deploy.engines.suffixes import CHECKPOINTS, GRAPHS
 
 
 @verb(
     epilog="Example: adafuse-deploy export official.pth.tar --official --temporal-shift -o tsm.onnx"
 )
-@click.argument("checkpoint", type=FILE)
+@click.argument("checkpoint", type=ModelFile(*CHECKPOINTS))
 @click.option(
     "-o", "--output", type=OutputFile(*GRAPHS), required=True, help="The ONNX file to make."
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from adafuse_deploy.commands.next_step import (
     graph_name,
     same_options,
 )
-from adafuse_deploy.commands.options import FILE, json_option, verb
+from adafuse_deploy.commands.options import ModelFile, json_option, verb
 from adafuse_deploy.commands.output import note, report
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.core.json_text import json_text
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @verb(epilog="Example: adafuse-deploy inspect model.onnx")
-@click.argument("file", type=FILE)
+@click.argument("file", type=ModelFile(*GRAPHS, *CHECKPOINTS))
 @json_option
 @checkpoint_options
 def command(file: Path, json_file: str | None, **options: Any) -> None:
@@ -129,15 +130,24 @@ def _engine(file: Path) -> tuple[str, GraphMetadata, dict[str, Any]]:
 
 
 def _checkpoint(file: Path, options: dict[str, Any]) -> tuple[str, GraphMetadata, dict[str, Any]]:
-    from adafuse_deploy.commands.checkpoints import load_checkpoint
     from adafuse_deploy.core.files import sha256
-    from adafuse_deploy.models.checkpoint import is_ours
+    from adafuse_deploy.models.safetensors_file import is_safetensors, read_header
+
+    details: dict[str, Any]
+    header = read_header(file) if is_safetensors(file) and not same_options(DESCRIPTION) else None
+    if header is not None:
+        digest = sha256(file)
+        metadata = replace(header.metadata, checkpoint_sha256=digest)
+        details = {"parameters": header.parameters, **header.beside, "sha256": digest}
+        return "checkpoint", metadata, details
+    from adafuse_deploy.commands.checkpoints import load_checkpoint
+    from adafuse_deploy.models.checkpoint import ENTRIES, is_ours
+    from adafuse_deploy.models.checkpoint_file import load_content
     from adafuse_deploy.models.foreign import foreign_weights
     from adafuse_deploy.models.metadata import metadata_of
-    from adafuse_deploy.models.pickles import load_pickle
 
     try:
-        content = load_pickle(file)
+        content = load_content(file)
     except InputError as error:
         if file.suffix in CHECKPOINTS or not file.is_file():
             raise
@@ -147,11 +157,10 @@ def _checkpoint(file: Path, options: dict[str, Any]) -> tuple[str, GraphMetadata
         ) from error
     model = load_checkpoint(file, guess_shift=True, content=content, **options)
     digest = sha256(file)
-    details: dict[str, Any] = {"parameters": sum(p.numel() for p in model.parameters())}
+    details = {"parameters": sum(p.numel() for p in model.parameters())}
     kind = "checkpoint"
     if is_ours(content):
-        known = ("format", "version", "config", "state_dict")
-        details |= {k: v for k, v in content.items() if k not in known and _is_plain(v)}
+        details |= {k: v for k, v in content.items() if k not in ENTRIES and _is_plain(v)}
     else:
         kind = str(foreign_weights(content, str(file)))
     return kind, metadata_of(model, digest), {**details, "sha256": digest}

@@ -50,12 +50,15 @@ def advise_running(model: str, mode: str, video: str | None = None, *options: st
 def graph_name(checkpoint: Path) -> Path:
     """Return what to call a checkpoint's export: beside it, or here if it came with the package."""
     from adafuse_deploy.assets import SHIPPED
+    from adafuse_deploy.core.hub import is_cached
 
     name = checkpoint.name
-    for suffix in (".tar", ".pth", ".pt"):
+    for suffix in (".tar", ".pth", ".pt", ".safetensors"):
         name = name.removesuffix(suffix)
     folder = checkpoint.parent
-    if folder.resolve() == SHIPPED.parent.resolve() or not os.access(folder, os.W_OK):
+    if folder.resolve() == SHIPPED.parent.resolve() or is_cached(checkpoint):
+        folder = Path()
+    if not os.access(folder, os.W_OK):
         folder = Path()
     return folder / f"{name}.onnx"
 

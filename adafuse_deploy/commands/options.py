@@ -13,6 +13,7 @@ import click
 from adafuse_deploy.commands.output import be_quiet, be_verbose, leave_stdout_to_data
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.core.files import check_target, own_stream
+from adafuse_deploy.core.hub import local_file
 
 WORDS = "The words are explained in docs/glossary.md."
 
@@ -22,6 +23,26 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 ANY_PATH = click.Path()
 """A file or folder, as text; like those above it lets shells complete names."""
+
+
+class ModelFile(click.Path):
+    """A checkpoint, graph or engine: a path, or a repository on Hugging Face that has one.
+
+    Args:
+        suffixes: kinds of files to take from a repository, the best first.
+    """
+
+    def __init__(self, *suffixes: str) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+        self.suffixes = suffixes
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        return super().convert(local_file(value, self.suffixes), param, ctx)
 
 
 class OutputFile(click.Path):

@@ -9,7 +9,7 @@ import click
 
 from adafuse_deploy.commands.lists import list_options
 from adafuse_deploy.commands.next_step import advise
-from adafuse_deploy.commands.options import FILE, Number, OutputFile, json_option, verb
+from adafuse_deploy.commands.options import FILE, ModelFile, Number, OutputFile, json_option, verb
 from adafuse_deploy.commands.output import made, report, talkative
 from adafuse_deploy.engines.suffixes import GRAPHS
 
@@ -22,7 +22,7 @@ DEFAULT_CLIPS = 64
 @verb(
     epilog="Example: adafuse-deploy quantize model.onnx --data calibration.txt -o model.int8.onnx"
 )
-@click.argument("graph", type=FILE)
+@click.argument("graph", type=ModelFile(*GRAPHS))
 @click.option(
     "--data",
     type=FILE,

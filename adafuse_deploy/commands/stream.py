@@ -14,11 +14,12 @@ import click
 
 from adafuse_deploy.commands.lists import strict_option, template_option
 from adafuse_deploy.commands.next_step import advise
-from adafuse_deploy.commands.options import ANY_PATH, FILE, Number, OutputFile, verb
+from adafuse_deploy.commands.options import ANY_PATH, ModelFile, Number, OutputFile, verb
 from adafuse_deploy.commands.output import note, say, talkative
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.core.files import open_lines
 from adafuse_deploy.core.json_text import json_text
+from adafuse_deploy.engines.suffixes import CHECKPOINTS, GRAPHS
 
 if TYPE_CHECKING:
     from adafuse_deploy.core.prediction import Prediction
@@ -32,7 +33,7 @@ RATE_FRAMES = 30
     epilog="Example: adafuse-deploy stream model.stream.onnx rtsp://camera/live --fps 8 "
     "--consensus window"
 )
-@click.argument("model", type=FILE)
+@click.argument("model", type=ModelFile(*GRAPHS, *CHECKPOINTS))
 @click.argument("source", type=ANY_PATH)
 @click.option(
     "--consensus",

@@ -12,8 +12,9 @@ import click
 from adafuse_deploy.commands.checkpoints import DESCRIPTION, checkpoint_options
 from adafuse_deploy.commands.lists import list_options
 from adafuse_deploy.commands.next_step import advise_running, same_options
-from adafuse_deploy.commands.options import FILE, json_option, verb
+from adafuse_deploy.commands.options import FILE, ModelFile, json_option, verb
 from adafuse_deploy.commands.output import report, talkative
+from adafuse_deploy.engines.suffixes import CHECKPOINTS, GRAPHS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,11 +30,11 @@ RANDOM_CLIPS = 8
     epilog="Example: adafuse-deploy verify model.onnx --checkpoint ckpt.pt --data val.txt "
     "--json verify.json"
 )
-@click.argument("graph", type=FILE)
+@click.argument("graph", type=ModelFile(*GRAPHS))
 @click.argument("engines", nargs=-1, type=FILE)
 @click.option(
     "--checkpoint",
-    type=FILE,
+    type=ModelFile(*CHECKPOINTS),
     help="What GRAPH was exported from, to compare with in PyTorch [GRAPH on its function bodies].",
 )
 @click.option("--data", type=FILE, help="List of videos; without labels, no accuracy.")

@@ -40,6 +40,9 @@ PACKAGES = {
         "TensorRT for RTX", "tensorrt-rtx", "build engines ahead of time and run them"
     ),
     "pyarrow": Package("PyArrow", "parquet", "write Parquet tables"),
+    "huggingface_hub": Package(
+        "huggingface_hub", "hub", "take models from repositories on Hugging Face"
+    ),
     "triton": Package("Triton", "gpu-kernels", "compile the GPU kernels"),
 }
 """By the name that Python imports."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.hub import local_file
 from adafuse_deploy.engines.backends import BACKENDS
 from adafuse_deploy.engines.engine import Engine
 from adafuse_deploy.engines.suffixes import CHECKPOINTS, ENGINES, GRAPHS
@@ -23,10 +23,11 @@ def load_engine(
     """Open a graph, an engine or a checkpoint for inference.
 
     The runtime follows from the file: ``.onnx`` runs in ONNX Runtime (or OpenVINO), ``.engine`` and
-    ``.plan`` in what built them, as their sidecar says, ``.pt`` in PyTorch.
+    ``.plan`` in what built them, as their sidecar says, ``.safetensors`` and ``.pt`` in PyTorch.
 
     Args:
-        path: the file.
+        path: the file; or a repository on Hugging Face, ``owner/name`` (with ``huggingface_hub``;
+            ``hf:owner/name/file@revision`` says which file), whose graph or checkpoint is taken.
         operator_library: for ``.onnx`` in ONNX Runtime: True runs gated convolutions on our native
             kernels, which skip what the policies skip; a path names another library file; False is
             plain ONNX Runtime on the function bodies, which computes everything.
@@ -41,7 +42,7 @@ def load_engine(
         MissingDependencyError: its runtime, the operator library or a GPU is missing.
         IncompatibleArtifactError: an engine of other versions or hardware, or changed since built.
     """
-    path = Path(path)
+    path = local_file(path, (*GRAPHS, *CHECKPOINTS))
     if threads is not None and threads < 1:
         raise InputError(f"The number of threads is at least 1, not {threads}.")
     if precision and path.suffix not in CHECKPOINTS and backend != "openvino":

@@ -1,5 +1,5 @@
 """By which endings files are known; nothing is imported, so that ``--help`` can reach it."""
 
 GRAPHS = (".onnx",)
-CHECKPOINTS = (".pt", ".pth")
+CHECKPOINTS = (".safetensors", ".pt", ".pth")
 ENGINES = (".engine", ".plan")

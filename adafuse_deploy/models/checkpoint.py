@@ -10,11 +10,14 @@ from torch import Tensor, nn
 
 from adafuse_deploy.core.config import ModelConfig
 from adafuse_deploy.core.errors import InputError
-from adafuse_deploy.models.pickles import load_pickle, write_pickle
+from adafuse_deploy.models.checkpoint_file import FORMAT, VERSION, load_content
+from adafuse_deploy.models.metadata import metadata_of
+from adafuse_deploy.models.pickles import write_pickle
 from adafuse_deploy.models.recognizer import VideoRecognizer
+from adafuse_deploy.models.safetensors_file import is_safetensors, write_safetensors
 
-FORMAT = "adafuse-deploy"
-VERSION = 1
+ENTRIES = ("format", "version", "config", "state_dict")
+"""What every checkpoint has; the rest is what was stored beside the network."""
 
 
 def save_checkpoint(model: VideoRecognizer, path: str | os.PathLike[str], **extra: Any) -> None:
@@ -22,9 +25,13 @@ def save_checkpoint(model: VideoRecognizer, path: str | os.PathLike[str], **extr
 
     Args:
         model: the network; its configuration is stored with the weights.
-        path: the file to make.
-        extra: more entries of plain values and tensors (training state, measured accuracy).
+        path: the file to make: safetensors if its name ends so, else of ``torch.save``.
+        extra: more entries of plain values (training state, measured accuracy); ``torch.save``
+            takes tensors too.
     """
+    if is_safetensors(path):
+        write_safetensors(path, model.state_dict(), metadata_of(model), extra)
+        return
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -40,12 +47,13 @@ def read_checkpoint(path: str | os.PathLike[str], content: object = None) -> dic
 
     Args:
         path: the checkpoint.
-        content: what :func:`~adafuse_deploy.models.pickles.load_pickle` gave for it, if it did.
+        content: what :func:`~adafuse_deploy.models.checkpoint_file.load_content` gave for it, if
+            it did.
 
     Raises:
         InputError: the file is missing, truncated, not a checkpoint, or not one of ours.
     """
-    content = load_pickle(path) if content is None else content
+    content = load_content(path) if content is None else content
     if not is_ours(content):
         from adafuse_deploy.models.foreign import foreign_weights
 

@@ -17,7 +17,7 @@ from typing import Any
 from torch import Tensor
 
 from adafuse_deploy.core.errors import InputError
-from adafuse_deploy.models.pickles import load_pickle
+from adafuse_deploy.models.checkpoint_file import load_content
 from adafuse_deploy.models.resnet import DEPTHS
 
 ADAFUSE, TSM, MMACTION2 = "the public AdaFuse code", "TSM's or AdaFuse's code", "mmaction2"
@@ -137,14 +137,14 @@ def read_foreign(path: str | os.PathLike[str]) -> ForeignWeights:
         InputError: the file cannot be read, holds no weights, or those of a network that has no
             counterpart here.
     """
-    return foreign_weights(load_pickle(path), str(path))
+    return foreign_weights(load_content(path), str(path))
 
 
 def foreign_weights(content: Any, source: str) -> ForeignWeights:
     """Return the weights among the ``content`` of a file of another code; see :func:`read_foreign`.
 
     Args:
-        content: what :func:`~adafuse_deploy.models.pickles.load_pickle` gave.
+        content: what :func:`~adafuse_deploy.models.checkpoint_file.load_content` gave.
         source: the file's name, for messages.
     """
     weights, left_out = _entry(content, source)

@@ -12,9 +12,9 @@ from torch import Tensor
 from adafuse_deploy.core.config import ModelConfig
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.models.checkpoint import FORMAT, check_finite, listing
+from adafuse_deploy.models.checkpoint_file import load_content
 from adafuse_deploy.models.foreign import foreign_weights
 from adafuse_deploy.models.official import convert_weights
-from adafuse_deploy.models.pickles import load_pickle
 from adafuse_deploy.models.recognizer import VideoRecognizer
 
 _GATE = re.compile(r"\.gate[12]?\.")
@@ -99,7 +99,7 @@ class _Source:
 
 def _read(path: str | os.PathLike[str]) -> _Source:
     """Return what the file is and its weights by our names."""
-    content: Any = load_pickle(path)
+    content: Any = load_content(path)
     if isinstance(content, dict) and content.get("format") == FORMAT:
         return _Source(
             "a checkpoint of adafuse-deploy",

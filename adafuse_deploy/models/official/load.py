@@ -17,12 +17,12 @@ from torch import Tensor
 from adafuse_deploy.core.config import ModelConfig, preprocessing_for
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.models.checkpoint import check_fit, is_ours, listing, load_weights
+from adafuse_deploy.models.checkpoint_file import load_content
 from adafuse_deploy.models.foreign import ADAFUSE, MMACTION2, ForeignWeights, foreign_weights
 from adafuse_deploy.models.official.arguments import find_arguments, read_arguments
 from adafuse_deploy.models.official.gates import Gate, blocks_of, find_gates
 from adafuse_deploy.models.official.names import convert_weights, has_shared_layers
 from adafuse_deploy.models.official.options import Statement, state
-from adafuse_deploy.models.pickles import load_pickle
 from adafuse_deploy.models.recognizer import VideoRecognizer
 
 OFFICIAL_QUOTA = 196608
@@ -82,15 +82,15 @@ def read_official(
         size: side of the square input in pixels; 224 by default.
         class_names: names of the classes, if known.
         guess_shift: assume that there is no temporal shift if nothing tells.
-        content: what :func:`~adafuse_deploy.models.pickles.load_pickle` gave for the file, if it
-            was read before.
+        content: what :func:`~adafuse_deploy.models.checkpoint_file.load_content` gave for the file,
+            if it was read before.
 
     Raises:
         InputError: the file is no such checkpoint; keys are missing, surplus or misshapen (all of
             them listed); an option of its run has no counterpart here; weights, options and
             arguments contradict each other; or nothing tells whether frames are shifted.
     """
-    content = load_pickle(path) if content is None else content
+    content = load_content(path) if content is None else content
     if is_ours(content):
         raise InputError(
             f"{path} is a checkpoint of adafuse-deploy; it is used as it is, without --official or "
