@@ -94,7 +94,7 @@ def test_convert_makes_a_checkpoint_that_needs_no_options(
     assert "resnet18, gated stages: 1, 2, 3, 4" in capsys.readouterr().out
     assert run_cli("inspect", ours) == 0
     assert "resnet18" in capsys.readouterr().out
-    assert run_cli("convert", ours, "-o", tmp_path / "again.pt") == 1
+    assert run_cli("convert", ours, "--official", "-o", tmp_path / "again.pt") == 1
     assert "without --official or convert" in capsys.readouterr().err
 
 

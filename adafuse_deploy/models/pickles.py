@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import re
@@ -58,9 +59,11 @@ def write_pickle(content: dict[str, Any], path: str | os.PathLike[str]) -> None:
     Raises:
         InputError: ``path`` cannot be written, or the disk is full.
     """
-    # Into an open file: given a name, PyTorch reports a full disk as an internal error of its own.
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        torch.save(content, file)
+    # Into memory: while it writes to a disk that fills up, PyTorch fails with errors of its own.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def load_pickle(path: str | os.PathLike[str]) -> Any:
