@@ -102,7 +102,7 @@ def command(
                 engine,
                 inputs,
                 output,
-                model=model,
+                model=str(model),
                 reading=reading,
                 top=top,
                 workers=workers,
