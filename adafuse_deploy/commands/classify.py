@@ -14,6 +14,7 @@ from adafuse_deploy.commands.options import (
     ANY_PATH,
     FILE,
     ModelFile,
+    Number,
     OutputFile,
     json_option,
     verb,
@@ -65,6 +66,24 @@ if TYPE_CHECKING:
     type=click.IntRange(0),
     help="With --output: processes that read videos [one for each processor].",
 )
+@click.option(
+    "--window",
+    type=Number(0, min_open=True),
+    metavar="SECONDS",
+    help="What happens when in one long VIDEO: recognise every so many seconds by themselves.",
+)
+@click.option(
+    "--stride",
+    type=Number(0, min_open=True),
+    metavar="SECONDS",
+    help="With --window: begin a window every so many seconds [after the one before].",
+)
+@click.option(
+    "--save",
+    type=OutputFile(".mp4", ".mkv", ".mov"),
+    metavar="FILE",
+    help="With --window: write the video with what was recognised on every frame.",
+)
 @json_option
 def command(
     videos: tuple[str, ...],
@@ -76,6 +95,9 @@ def command(
     output: Path | None,
     resume: bool,
     workers: int | None,
+    window: float | None,
+    stride: float | None,
+    save: Path | None,
     json_file: str | None,
     reading: ListReading,
 ) -> None:
@@ -84,10 +106,34 @@ def command(
     With --output any number of videos: files, folders of frames, folders with video files in and
     below them, patterns in quotes and list files.  Every one gets a row; one that cannot be used
     has an error in it, and the exit code is 1.  Work that was killed continues with --resume.
+
+    With --window a timeline of one long video: spans of one class, from windows of so many seconds.
     """
     from adafuse_deploy.core.cost import dense_macs
     from adafuse_deploy.engines.loader import load_engine
 
+    if window is not None:
+        if len(videos) != 1 or data is not None or resume or workers is not None:
+            raise click.UsageError(
+                "--window takes one VIDEO, without --data, --resume and --workers."
+            )
+        from adafuse_deploy.commands.video_timeline import video_timeline
+
+        refuse_without_list(replace(reading, template=None, strict_frames=False))
+        with load_engine(model, operator_library=operator_library, threads=threads) as engine:
+            video_timeline(
+                engine,
+                videos[0],
+                window,
+                stride or window,
+                reading=reading,
+                output=output,
+                save=save,
+                json_file=json_file,
+            )
+        return
+    if stride is not None or save is not None:
+        raise click.UsageError("--stride and --save belong to --window; give it too.")
     if output is not None:
         if json_file or reading.skip_missing or reading.skipped_file or not (videos or data):
             raise click.UsageError(

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -180,6 +181,16 @@ class VideoFile(FrameSource):
             warnings.warn(InputWarning(f"{self.path} is damaged: {reason}."), stacklevel=2)
 
 
+def encoder() -> tuple[Literal["libx264", "mpeg4"], dict[str, str]]:
+    """Return FFmpeg's name of the encoder that videos are written with, and its options."""
+    import av
+
+    # Near-lossless: constant rate factor 18, or a fixed quantiser of 2 (times FF_QP2LAMBDA).
+    if "libx264" in av.codecs_available:
+        return "libx264", {"crf": "18"}
+    return "mpeg4", {"flags": "+qscale", "global_quality": str(2 * 118)}
+
+
 def write_video(path: str | os.PathLike[str], frames: np.ndarray, *, fps: int = 8) -> None:
     """Encode uint8 (T, H, W, 3) RGB frames: H.264 where FFmpeg has it, MPEG-4 part 2 otherwise.
 
@@ -192,11 +203,9 @@ def write_video(path: str | os.PathLike[str], frames: np.ndarray, *, fps: int = 
     height, width = frames.shape[1:3]
     if height % 2 or width % 2:
         raise InputError(f"Videos need even sides, not {width} x {height}; choose an even size.")
-    h264 = "libx264" in av.codecs_available
-    # Near-lossless: constant rate factor 18, or a fixed quantiser of 2 (times FF_QP2LAMBDA).
-    options = {"crf": "18"} if h264 else {"flags": "+qscale", "global_quality": str(2 * 118)}
+    name, options = encoder()
     with atomic_path(path) as temporary, av.open(file_url(temporary), "w") as container:
-        stream = container.add_stream("libx264" if h264 else "mpeg4", rate=fps, options=options)
+        stream = container.add_stream(name, rate=fps, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
