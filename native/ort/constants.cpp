@@ -4,7 +4,6 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "base/huge_pages.h"
 #include "base/precision.h"
 #include "ort/tensors.h"
 
@@ -23,14 +22,6 @@ std::optional<Ort::ConstValue> constant(const Ort::ConstKernelInfo& info, std::s
     throw std::invalid_argument(name + " must be a constant of the graph.");
   }
   return value;
-}
-
-// Of floating point, and read where it is in every run.
-void move_to_huge_pages(const Ort::ConstValue& tensor) {
-  const auto info = tensor.GetTensorTypeAndShapeInfo();
-  const bool halves = info.GetElementType() == ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16;
-  const std::size_t bytes = halves ? sizeof(BFloat16) : sizeof(float);
-  prefer_huge_pages(tensor.GetTensorRawData(), info.GetElementCount() * bytes, true);
 }
 
 void require_values(const NamedTensor& weight) {
@@ -100,7 +91,6 @@ std::optional<ConstantConv> read_conv(const Ort::ConstKernelInfo& info, std::siz
   const std::size_t rank = weight_info.GetDimensionsCount();
   const NamedTensor bias(*bias_value, "B" + suffix, 1);
   if (!quantized && weight_info.GetElementType() == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) {
-    move_to_huge_pages(*weight_value);
     if (rank == 3) {
       return stored_by_panels({*weight_value, "W" + suffix, 3}, bias);
     }
@@ -136,11 +126,20 @@ std::optional<ConstantConv> read_conv(const Ort::ConstKernelInfo& info, std::siz
   return conv;
 }
 
-void prefer_huge_pages(const Ort::ConstKernelInfo& info, std::size_t index) {
+void add_constant(WrittenMemory& memory, const Ort::ConstKernelInfo& info, std::size_t index) {
+  if (!is_given(info, index)) {
+    return;
+  }
   int is_constant = 0;
   const Ort::ConstValue value = info.GetTensorConstantInput(index, &is_constant);
   if (is_constant != 0) {
-    move_to_huge_pages(value);
+    const auto tensor = value.GetTensorTypeAndShapeInfo();
+    const auto type = tensor.GetElementType();
+    if (type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) {
+      memory.add(value.GetTensorRawData(), tensor.GetElementCount() * sizeof(float));
+    } else if (type == ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16) {
+      memory.add(value.GetTensorRawData(), tensor.GetElementCount() * sizeof(BFloat16));
+    }
   }
 }
 

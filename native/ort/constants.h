@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/huge_pages.h"
 #include "microkernels/igemm_nhwc/packed_b.h"
 #include "ort/api.h"
 
@@ -37,7 +38,7 @@ ConstantConv read_needed_conv(const Ort::ConstKernelInfo& info, std::size_t inde
 // Whether the node has an input of this number.
 bool is_given(const Ort::ConstKernelInfo& info, std::size_t index);
 
-// Moves a tensor that every run reads where it is into large pages, if it is constant.
-void prefer_huge_pages(const Ort::ConstKernelInfo& info, std::size_t index);
+// Adds what an input holds, if it is a constant of floating point.
+void add_constant(WrittenMemory& memory, const Ort::ConstKernelInfo& info, std::size_t index);
 
 }  // namespace adafuse

@@ -84,6 +84,9 @@ NhwcConvKernel::NhwcConvKernel(const NhwcConvSignature& signature, const OrtKern
   const bool pays = plane && winograd_pays(plane->height, plane->width);
   const ConstantConv conv =
       read_needed_conv(info, NhwcConvSignature::kWeight, "", signature.quantized);
+  if (attributes_.precision == Precision::kFloat32) {
+    add_constant(weights_, info, NhwcConvSignature::kWeight);
+  }
   conv_ = std::make_unique<const NhwcConv>(
       NhwcConvSpec{conv.weights, sources, is_given(info, signature.policy()), attributes_.stride,
                    attributes_.input_border, attributes_.border,
@@ -96,6 +99,7 @@ OrtStatusPtr NhwcConvKernel::ComputeV2(OrtKernelContext* context) const {
 }
 
 void NhwcConvKernel::compute(const Ort::KernelContext& context) const {
+  weights_.move_some();
   const NamedTensor x(context, NhwcConvSignature::kInput, "X", 4);
   NhwcLayout input;
   std::optional<Policy> policies[kMaxSources];

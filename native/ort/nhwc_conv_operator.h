@@ -64,6 +64,7 @@ class NhwcConvKernel {
   const NhwcConvSignature& signature_;
   NhwcConvAttributes attributes_;
   std::unique_ptr<const NhwcConv> conv_;
+  mutable WrittenMemory weights_;  // that are read where the session holds them
   const std::shared_ptr<Workspaces> workspaces_ = Workspaces::shared();
 };
 

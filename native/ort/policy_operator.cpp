@@ -122,13 +122,15 @@ PolicyAttributes PolicyAttributes::read(const Attributes& attributes) {
 PolicyKernel::PolicyKernel(const OrtKernelInfo* info)
     : attributes_(PolicyAttributes::read(Attributes(info))) {
   for (const std::size_t weights : {kW0, kW1}) {
-    prefer_huge_pages(Ort::ConstKernelInfo(info), weights);
+    add_constant(weights_, Ort::ConstKernelInfo(info), weights);
   }
 }
 
 OrtStatusPtr PolicyKernel::ComputeV2(OrtKernelContext* context) const {
-  return as_status("PolicyNetwork",
-                   [&] { compute(Ort::KernelContext(context), attributes_, *workspaces_); });
+  return as_status("PolicyNetwork", [&] {
+    weights_.move_some();
+    compute(Ort::KernelContext(context), attributes_, *workspaces_);
+  });
 }
 
 PolicyOperator::PolicyOperator(bool infers_shapes) : SchemaOperator("PolicyNetwork") {

@@ -36,6 +36,7 @@ class PolicyKernel {
 
  private:
   PolicyAttributes attributes_;
+  mutable WrittenMemory weights_;  // that are read where the session holds them
   const std::shared_ptr<Workspaces> workspaces_ = Workspaces::shared();
 };
 

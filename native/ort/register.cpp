@@ -1,6 +1,8 @@
 // The library's only exported function and the table of all operators it brings.
+#include <algorithm>
 #include <array>
-#include <cstdio>
+#include <charconv>
+#include <string_view>
 #include <utility>
 
 #include "ort/conv_operator.h"
@@ -19,10 +21,16 @@ namespace {
 
 // Runtimes before 1.24 crash when an operator with shape inference has an optional input that the
 // node leaves empty; without it they only learn the output's shape later.
-bool can_infer_shapes(const char* version) {
-  unsigned major = 0, minor = 0;
-  return std::sscanf(version, "%u.%u", &major, &minor) == 2 &&
-         std::make_pair(major, minor) >= std::make_pair(1u, 24u);
+bool can_infer_shapes(std::string_view version) {
+  const auto number = [&version] {
+    unsigned value = 0;
+    const char* const end = version.data() + version.size();
+    const char* const rest = std::from_chars(version.data(), end, value).ptr;
+    version.remove_prefix(std::min<std::size_t>(rest - version.data() + 1, version.size()));
+    return value;
+  };
+  const unsigned major = number(), minor = number();
+  return std::make_pair(major, minor) >= std::make_pair(1u, 24u);
 }
 
 Ort::CustomOpDomain* make_domain(bool infers_shapes) {

@@ -70,6 +70,12 @@ ResidualKernel::ResidualKernel(const ResidualSignature& signature, const OrtKern
     convolutions.push_back(
         read_needed_conv(info, signature.weight(i), std::to_string(i + 1), signature.quantized));
   }
+  if (attributes.precision == Precision::kFloat32) {
+    for (std::size_t i = 0; i < signature.convolutions; ++i) {
+      add_constant(weights_, info, signature.weight(i));
+    }
+    add_constant(weights_, info, signature.shortcut_weight());
+  }
   const auto shortcut = read_conv(info, signature.shortcut_weight(), "S", signature.quantized);
   ResidualBlockSpec spec{convolutions[0].weights,
                          convolutions[1].weights,
@@ -99,6 +105,7 @@ OrtStatusPtr ResidualKernel::ComputeV2(OrtKernelContext* context) const {
 }
 
 void ResidualKernel::compute(const Ort::KernelContext& context) const {
+  weights_.move_some();
   const NamedTensor x(context, ResidualSignature::kInput, "X", 4);
   const NhwcLayout input =
       layout_of(x.dims, x.name, block_->border(), block_->input_layout(1, 1).pitch);

@@ -82,6 +82,7 @@ class ResidualKernel {
   const ResidualSignature& signature_;
   std::size_t frames_;
   std::unique_ptr<const ResidualBlock> block_;
+  mutable WrittenMemory weights_;  // that are read where the session holds them
   const std::shared_ptr<Workspaces> workspaces_ = Workspaces::shared();
 };
 
