@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -21,39 +19,11 @@ from adafuse_deploy.core.prediction import Prediction
 from adafuse_deploy.data.sampling import center_indices
 from adafuse_deploy.data.transforms import preprocess
 from adafuse_deploy.engines.onnxruntime_engine import clips_at_once
-from adafuse_deploy.exporters.onnx_exporter import export
-from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.ops.library import ENVIRONMENT_VARIABLE
+from tests.native.support import BUILD, EXAMPLES, cmake
 from tests.support import assert_same, run_cli
 
-ROOT = Path(__file__).parents[2]
-BUILD = ROOT / "build" / "native"
-EXAMPLES = [f"adafuse_{name}" for name in ("classify", "preprocess", "run", "stream")]
-
 Program = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def cmake(*arguments: object) -> None:
-    result = subprocess.run(
-        ["cmake", *map(str, arguments)], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-
-
-@pytest.fixture(scope="module")
-def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the C++ package was installed, from the folder that ``make cpp`` builds in."""
-    BUILD.mkdir(parents=True, exist_ok=True)
-    prefix = tmp_path_factory.mktemp("prefix")
-    options = ["-DADAFUSE_BUILD_TESTS=ON", "-DADAFUSE_BUILD_RUNTIME=ON"]
-    with open(BUILD / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # other processes may be running tests
-        python = f"-DPython3_EXECUTABLE={sys.executable}"
-        cmake("-S", ROOT / "native", "-B", BUILD, "-G", "Ninja", *options, python)
-        targets = ["adafuse_runtime", "test_runtime_engine", *EXAMPLES]
-        cmake("--build", BUILD, "--target", *targets)
-        cmake("--install", BUILD, "--prefix", prefix)
-    return prefix
 
 
 @pytest.fixture(scope="module")
@@ -86,20 +56,6 @@ def fused_graph(tiny_graph: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     fused = tmp_path_factory.mktemp("fused") / "tiny.cpu.onnx"
     assert run_cli("build-engine", tiny_graph, "-o", fused, "--backend", "onnxruntime") == 0
     return fused
-
-
-@pytest.fixture(scope="module")
-def stream_model(make_model: Callable[..., VideoRecognizer]) -> VideoRecognizer:
-    names = [f"action {i}" for i in range(5)]
-    options = {"size": 32, "width": 0.125, "num_segments": 4, "num_classes": 5, "gate_hidden": 16}
-    return make_model("adafuse_tsm_online_resnet18", class_names=tuple(names), **options)
-
-
-@pytest.fixture(scope="module")
-def stream_graph(stream_model: VideoRecognizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("stream") / "tiny.stream.onnx"
-    export(stream_model, path, mode="stream")
-    return path
 
 
 def cpp_prediction(program: Program, graph: Path, clips: np.ndarray, folder: Path) -> Prediction:

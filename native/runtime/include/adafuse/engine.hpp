@@ -5,7 +5,7 @@
 #include <string>
 
 #include "adafuse/errors.hpp"
-#include "adafuse/export.hpp"
+#include "adafuse/export.h"
 #include "adafuse/macs.hpp"
 #include "adafuse/metadata.hpp"
 #include "adafuse/prediction.hpp"

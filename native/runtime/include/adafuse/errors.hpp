@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "adafuse/export.hpp"
+#include "adafuse/export.h"
 
 namespace adafuse {
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "adafuse/export.hpp"
+#include "adafuse/export.h"
 #include "adafuse/metadata.hpp"
 #include "adafuse/tensor.hpp"
 

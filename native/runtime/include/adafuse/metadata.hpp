@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "adafuse/export.hpp"
+#include "adafuse/export.h"
 #include "adafuse/tensor.hpp"
 
 namespace adafuse {

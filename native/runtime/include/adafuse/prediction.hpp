@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "adafuse/export.hpp"
+#include "adafuse/export.h"
 #include "adafuse/tensor.hpp"
 
 namespace adafuse {

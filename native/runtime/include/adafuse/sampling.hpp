@@ -5,7 +5,7 @@
 #include <functional>
 #include <vector>
 
-#include "adafuse/export.hpp"
+#include "adafuse/export.h"
 #include "adafuse/metadata.hpp"
 #include "adafuse/preprocess.hpp"
 #include "adafuse/tensor.hpp"

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "adafuse/export.hpp"
+#include "adafuse/export.h"
 #include "adafuse/prediction.hpp"
 #include "adafuse/tensor.hpp"
 
