@@ -10,7 +10,7 @@ CMAKE_NATIVE := cmake -S native -G Ninja -DADAFUSE_BUILD_TESTS=ON -DADAFUSE_WERR
 WITH_RUNTIME := -DADAFUSE_BUILD_RUNTIME=ON -DPython3_EXECUTABLE=$(abspath $(BIN))/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all runtime coverage floors lint tidy format bench benchmarks cpp reproduce sanitize thread-sanitize \
+.PHONY: help install demo test test-all runtime coverage floors lint tidy format bench benchmarks cpp wheels reproduce sanitize thread-sanitize \
 	tensorrt plugin aarch64 clean
 
 help:  ## List the targets
@@ -120,6 +120,11 @@ aarch64:  ## Build the kernels for 64-bit ARM and run their tests in an emulator
 	$(CMAKE_NATIVE) -B build/aarch64 -DCMAKE_BUILD_TYPE=Release -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64.cmake
 	cmake --build build/aarch64
 	ctest --test-dir build/aarch64 --output-on-failure --parallel 2
+
+# apt install g++-aarch64-linux-gnu for the second one; TWICE=--twice compares two builds.
+WHEELS ?= $(shell uname -m)
+wheels: install  ## Build wheels of the last commit into dist: make wheels WHEELS="x86_64 aarch64" TWICE=--twice
+	$(BIN)/python scripts/wheels.py $(WHEELS) $(TWICE)
 
 reproduce: install  ## Train and measure the paper's systems in miniature (about two hours)
 	$(BIN)/python scripts/reproduce.py
