@@ -25,6 +25,7 @@ from adafuse_deploy.core.errors import CheckFailed, MissingDependencyError
 from adafuse_deploy.core.files import atomic_path
 from adafuse_deploy.core.metadata import GraphMetadata
 from adafuse_deploy.engines.loader import load_engine
+from adafuse_deploy.exporters.simplify import simplify
 from adafuse_deploy.models.checkpoint import check_finite
 from adafuse_deploy.models.metadata import metadata_of
 from adafuse_deploy.models.recognizer import VideoRecognizer
@@ -132,9 +133,11 @@ def _trace(model: VideoRecognizer, metadata: GraphMetadata) -> onnx.ModelProto:
             input_names=names,
             output_names=metadata.outputs,
             dynamic_shapes=dynamic,
+            optimize=False,
             verbose=False,
         )
     assert program is not None
+    simplify(program.model)
     proto = program.model_proto
     ours = [node for node in proto.graph.node if node.op_type in onnx_ops.SCHEMAS]
     for node in ours:
