@@ -36,6 +36,7 @@ VERBS = {
     "evaluate": "Measure a checkpoint's accuracy and FLOPs.",
     "convert": "Convert a checkpoint of other code (AdaFuse, TSM, mmaction2).",
     "synthesize": "Write a labelled set of procedural videos.",
+    "card": "Write a model card of a checkpoint, graph or engine.",
     "inspect": "Describe a checkpoint, graph or engine.",
     "doctor": "List what this machine can do.",
 }

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from adafuse_deploy.commands.checkpoints import DESCRIPTION, checkpoint_options
+from adafuse_deploy.commands.description import describe, gmacs_of, in_words, read_model
 from adafuse_deploy.commands.next_step import (
     advise,
     advise_running,
@@ -20,12 +18,7 @@ from adafuse_deploy.commands.next_step import (
 )
 from adafuse_deploy.commands.options import ModelFile, json_option, verb
 from adafuse_deploy.commands.output import note, report
-from adafuse_deploy.core.errors import InputError
-from adafuse_deploy.core.json_text import json_text
 from adafuse_deploy.engines.suffixes import CHECKPOINTS, ENGINES, GRAPHS
-
-if TYPE_CHECKING:
-    from adafuse_deploy.core.metadata import GraphMetadata
 
 
 @verb(epilog="Example: adafuse-deploy inspect model.onnx")
@@ -37,19 +30,18 @@ def command(file: Path, json_file: str | None, **options: Any) -> None:
 
     No runtime is needed; of an engine the sidecar is read, after it was checked against the engine.
     """
-    suffix = file.suffix
-    read = _graph if suffix in GRAPHS else _engine if suffix in ENGINES else None
-    kind, metadata, details = read(file) if read else _checkpoint(file, options)
-    values = {"file": str(file), "kind": kind, **details, "gmacs_per_clip": _gmacs(metadata)}
-    described = {**_describe(metadata), **details}
-    if read is None:
+    kind, metadata, details = read_model(file, options)
+    checkpoint = file.suffix not in (*GRAPHS, *ENGINES)
+    values = {"file": str(file), "kind": kind, **details, "gmacs_per_clip": gmacs_of(metadata)}
+    described = {**describe(metadata), **details}
+    if checkpoint:
         del described["written_by"]  # a checkpoint does not say
-    lines = [f"  {name.replace('_', ' ')}: {_text(value)}" for name, value in described.items()]
+    lines = [f"  {name.replace('_', ' ')}: {in_words(value)}" for name, value in described.items()]
     report({**values, "metadata": metadata.to_dict()}, [f"{file}: {kind}", *lines], json_file)
     if file.suffix in ENGINES and not gpu_present():
         advise("doctor")
         return
-    if read is not None:
+    if not checkpoint:
         advise_running(str(file), metadata.mode)
         return
     words = same_options(DESCRIPTION)
@@ -59,181 +51,3 @@ def command(file: Path, json_file: str | None, **options: Any) -> None:
         note("To export it, say --temporal-shift or --no-temporal-shift, as it was trained.")
         return
     advise("export", file, *words, "-o", graph_name(file))
-
-
-def _graph(file: Path) -> tuple[str, GraphMetadata, dict[str, Any]]:
-    from collections import Counter
-
-    from adafuse_deploy.core.files import sha256
-    from adafuse_deploy.graph.read import read_graph
-
-    model, metadata = read_graph(file)
-    counts = Counter(node.op_type for node in model.graph.node)
-    gated = "GatedConv" if metadata.mode == "clip" else "StreamGatedConv"
-    kinds = ("Conv", gated, "SkipConv")
-    return (
-        "ONNX graph",
-        metadata,
-        {
-            "operators": metadata.operators,
-            "convolutions": {name: counts[name] for name in kinds},
-            **_lowering(metadata, counts),
-            "outputs": metadata.outputs,
-            **_state(metadata),
-            "checkpoint_sha256": metadata.checkpoint_sha256,
-            "sha256": sha256(file),
-        },
-    )
-
-
-def _state(metadata: GraphMetadata) -> dict[str, Any]:
-    """Describe what a stream graph hands from frame to frame; nothing about one for clips."""
-    if metadata.mode == "clip":
-        return {}
-    values = sum(math.prod(entry.shape) for entry in metadata.state)
-    return {"state": f"{len(metadata.state)} tensors, {4 * values / 1e6:.1f} MB per stream"}
-
-
-def _lowering(metadata: GraphMetadata, counts: Mapping[str, int]) -> dict[str, Any]:
-    """Describe a fused graph; nothing about a portable one."""
-    if not metadata.portable_name:
-        return {}
-    # Conditional, stream or quantised, as the graph is.
-    fused = {name: counts[name] for name in counts if name.endswith(("BasicBlock", "Bottleneck"))}
-    return {
-        "fused_blocks": fused,
-        "built_from": {"name": metadata.portable_name, "sha256": metadata.portable_sha256},
-    }
-
-
-def _engine(file: Path) -> tuple[str, GraphMetadata, dict[str, Any]]:
-    from dataclasses import asdict
-
-    from adafuse_deploy.engines.sidecar import read_sidecar
-
-    sidecar = read_sidecar(file)
-    return (
-        "engine",
-        sidecar.metadata,
-        {
-            "backend": sidecar.backend,
-            "backend_version": sidecar.backend_version,
-            "precision": sidecar.precision,
-            "compute_capabilities": list(sidecar.compute_capabilities),
-            "batch": asdict(sidecar.batch),
-            "operator_library": None if sidecar.operators is None else asdict(sidecar.operators),
-            "graph_sha256": sidecar.graph_sha256,
-            "checkpoint_sha256": sidecar.metadata.checkpoint_sha256,
-            "sha256": sidecar.engine_sha256,
-        },
-    )
-
-
-def _checkpoint(file: Path, options: dict[str, Any]) -> tuple[str, GraphMetadata, dict[str, Any]]:
-    from adafuse_deploy.core.files import sha256
-    from adafuse_deploy.models.safetensors_file import is_safetensors, read_header
-
-    details: dict[str, Any]
-    header = read_header(file) if is_safetensors(file) and not same_options(DESCRIPTION) else None
-    if header is not None:
-        digest = sha256(file)
-        metadata = replace(header.metadata, checkpoint_sha256=digest)
-        details = {"parameters": header.parameters, **header.beside, "sha256": digest}
-        return "checkpoint", metadata, details
-    from adafuse_deploy.commands.checkpoints import load_checkpoint
-    from adafuse_deploy.models.checkpoint import ENTRIES, is_ours
-    from adafuse_deploy.models.checkpoint_file import load_content
-    from adafuse_deploy.models.foreign import foreign_weights
-    from adafuse_deploy.models.metadata import metadata_of
-
-    try:
-        content = load_content(file)
-    except InputError as error:
-        if file.suffix in CHECKPOINTS or not file.is_file():
-            raise
-        raise InputError(
-            f"{file} is none of the files that can be inspected: a graph ({', '.join(GRAPHS)}), an "
-            f"engine ({', '.join(ENGINES)}) or a readable checkpoint, by whatever name."
-        ) from error
-    model = load_checkpoint(file, guess_shift=True, content=content, **options)
-    digest = sha256(file)
-    details = {"parameters": sum(p.numel() for p in model.parameters())}
-    kind = "checkpoint"
-    if is_ours(content):
-        details |= {k: v for k, v in content.items() if k not in ENTRIES and _is_plain(v)}
-    else:
-        kind = str(foreign_weights(content, str(file)))
-    return kind, metadata_of(model, digest), {**details, "sha256": digest}
-
-
-def _is_plain(value: object) -> bool:
-    """Whether JSON can hold a value that was stored beside the weights; tensors it cannot."""
-    try:
-        json_text(value)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def _text(value: object) -> str:
-    """Write a value for people."""
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_text(entry)}" for name, entry in value.items()) or "none"
-    if isinstance(value, (list, tuple)):
-        if value and isinstance(value[0], dict):
-            return f"{len(value)} entries, see --json"
-        more = f", ... ({len(value)} in all)" if len(value) > 5 else ""
-        return ", ".join(map(_text, value[:5])) + more
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return "none" if value in (None, "") else str(value)
-
-
-def _describe(metadata: GraphMetadata) -> dict[str, Any]:
-    config = metadata.config
-    preparation = config.preprocessing
-    stages = ", ".join(map(str, config.gated_stages))
-    gates = f"{len(metadata.gates)} in stages {stages}" if metadata.gates else "none (dense)"
-    gmacs = _gmacs(metadata)
-    spread = ""
-    if metadata.gates:
-        *_, (least, cost) = gmacs.items()
-        spread = f", gated {cost:.4f} ({least.replace('_', ' ')}) to {gmacs['all_kept']:.4f}"
-    return {
-        "network": f"{config.backbone}, width {config.width:g}, "
-        f"{config.shift_text}, {config.consensus} consensus",
-        "gates": f"{gates}, {config.gate_text}" if metadata.gates else gates,
-        "classes": config.class_names or config.num_classes,
-        "input": "float32 (N, "
-        + ", ".join(map(str, metadata.input_shape))
-        + ")"
-        + (", the next frame of N streams" if metadata.mode == "stream" else ""),
-        "preprocessing": f"short side {preparation.resize}, centre {preparation.crop} x "
-        f"{preparation.crop}, {preparation.channel_order} x {preparation.scale:.6g}, mean "
-        f"({_text(preparation.mean)}), std ({_text(preparation.std)})",
-        "GMACs_per_clip": f"dense {gmacs['dense']:.4f}{spread}",
-        "precision": metadata.precision,
-        **({"calibration": metadata.calibration} if metadata.calibration else {}),
-        "written_by": f"adafuse-deploy {metadata.tool_version}",
-    }
-
-
-def _gmacs(metadata: GraphMetadata) -> dict[str, float]:
-    """Return what a clip costs in 1e9 MACs: without gates, and at the gates' dearest and cheapest.
-
-    Names are dense, all_kept, and all_skipped or, of gates that cannot skip, all_reused.
-    """
-    import numpy as np
-
-    from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
-    from adafuse_deploy.core.cost import clip_macs, dense_macs, gate_widths
-
-    frames = metadata.config.num_segments
-    widths = gate_widths(metadata.layers)
-    costs = {"dense": dense_macs(metadata.layers, frames)}
-    skips = "skip" in metadata.config.gate_actions
-    cheapest = ("all_skipped", SKIP) if skips else ("all_reused", REUSE)
-    for name, action in (("all_kept", KEEP), cheapest):
-        policies = [np.full((1, frames, width), action, np.uint8) for width in widths]
-        costs[name] = int(clip_macs(metadata.layers, policies, frames)[0])
-    return {name: macs / 1e9 for name, macs in costs.items()}

@@ -64,6 +64,7 @@ CASES = {
     "inspect fused.onnx": "classify",
     "inspect stream.onnx": "stream",
     "inspect model.engine": "doctor",
+    "card model.onnx -o new.md": "inspect",
     "doctor": "classify",
 }
 
