@@ -145,7 +145,7 @@ def test_all_that_describes_a_checkpoint_is_given_again() -> None:
     command = adafuse_deploy.get_command(click.Context(adafuse_deploy), "export")
     assert command is not None
     names = {str(option.name) for option in command.params}
-    assert names - {"checkpoint", "output", "mode", "quiet"} == set(DESCRIPTION)
+    assert names - {"checkpoint", "output", "mode", "quiet", "verbose"} == set(DESCRIPTION)
 
 
 def test_quotes(capsys: pytest.CaptureFixture[str]) -> None:
