@@ -86,7 +86,7 @@ cpp: install  ## Build the native code and the C++ runtime, and run their own te
 tensorrt:  ## The same with a C++ runtime that opens engines of TensorRT, whose headers suffice
 	$(MAKE) cpp TENSORRT=ON
 
-# Kernels for all GPU generations; one is compiled in half a minute: make plugin CUBIN_TARGETS=87
+# Kernels for seven GPU generations; one is compiled in half a minute: make plugin CUBIN_TARGETS=87
 CUBIN_TARGETS ?= 80 86 87 89 90 100 120
 empty :=
 WITH_PLUGIN = -DADAFUSE_BUILD_TENSORRT_PLUGIN=ON "-DADAFUSE_CUBIN_TARGETS=$(subst $(empty) ,;,$(strip $(CUBIN_TARGETS)))"

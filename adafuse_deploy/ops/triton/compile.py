@@ -189,6 +189,13 @@ def _resources(cubin: Path) -> tuple[int, int]:
     show_default=True,
     help="Repeatable.",
 )
+@click.option(
+    "--kernels",
+    type=click.Choice(["convolutions", "blocks"]),
+    default="convolutions",
+    show_default=True,
+    help="Single convolutions, for the plugin library; or whole residual blocks.",
+)
 @click.option("--match", default="", help="Only variants whose name contains this.")
 @click.option("--table", type=click.Path(path_type=Path), help="Write register use as Markdown.")
 @click.option("--jobs", type=click.IntRange(1), default=os.cpu_count(), help="Processes.")
@@ -196,13 +203,22 @@ def main(
     output: Path,
     targets: Sequence[str],
     dtypes: Sequence[str],
+    kernels: str,
     match: str,
     table: Path | None,
     jobs: int,
 ) -> None:
     """Compile the GPU kernels ahead of time."""
-    variants = [variant for variant in all_variants(dtypes) if match in variant.name]
     try:
+        if kernels == "blocks":
+            check_tools([int(target) for target in targets])
+            # Imports Triton, which check_tools found.
+            from adafuse_deploy.ops.triton.block.variants import block_variants
+
+            known = block_variants(dtypes, dtypes)
+        else:
+            known = all_variants(dtypes)
+        variants = [variant for variant in known if match in variant.name]
         if not variants:
             raise InputError(f"No variant's name contains {match!r}.")
         manifest = compile_variants(variants, [int(target) for target in targets], output, jobs)

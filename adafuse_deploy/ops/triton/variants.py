@@ -48,8 +48,9 @@ class Variant:
 
     def describe(self) -> dict[str, Any]:
         """Return what the manifest says about the kernel whatever the target."""
+        numbers = {"i32": "int32_t", "fp32": "float"}
         parameters = [
-            {"name": name, "type": "CUdeviceptr" if type.startswith("*") else "int32_t"}
+            {"name": name, "type": numbers.get(type, "CUdeviceptr")}
             for name, type in self.types.items()
         ]
         parameters += [{"name": name, "type": "CUdeviceptr"} for name in SCRATCH]

@@ -1,0 +1,1 @@
+"""GPU kernels of whole residual blocks: gate, channel lists and convolutions (README.md)."""

@@ -1,0 +1,141 @@
+"""What the convolutions of a block share: shifted loads, borders, rounding, sums over pixels.
+
+INT8 kernels multiply s8 by s8, sum in s32 and scale per output channel into units of what they
+store; the others sum in float32.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def shifted(rows, offset, k, t, frames, forward, backward, frame, SHIFT: tl.constexpr):
+    """Return pointers to channels ``k`` of pixels ``rows`` under the temporal shift.
+
+    Channels below ``forward`` lie in the next frame, those from there to ``backward`` in the one
+    before.  ``offset`` is added to k; ``t`` is a number, or one per row ([:, None]).  Also returns
+    which of them lie inside the clip.
+    """
+    if SHIFT:
+        step = tl.where(k < forward, 1, tl.where(k < backward, -1, 0))
+        there = t + step[None, :]
+        pointers = rows[:, None] + (offset + k + step * frame)[None, :]
+        inside = (there >= 0) & (there < frames)
+    else:
+        pointers = rows[:, None] + (offset + k)[None, :]
+        inside = (k >= 0)[None, :]
+    return pointers, inside
+
+
+@triton.jit
+def zeros_for_sums(BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, INT8: tl.constexpr):
+    """Return the accumulators of a tile."""
+    if INT8:
+        zeros = tl.zeros((BLOCK_M, BLOCK_N), tl.int32)
+    else:
+        zeros = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+    return zeros
+
+
+@triton.jit
+def multiply(a, b, acc, INT8: tl.constexpr):
+    """Add a product to the accumulators; float32 by three TF32 products."""
+    if INT8:
+        acc = tl.dot(a, b, acc, out_dtype=tl.int32)
+    else:
+        acc = tl.dot(a, b, acc, input_precision="tf32x3")
+    return acc
+
+
+@triton.jit
+def real_value(acc, scale, index, mask, EVEN: tl.constexpr, INT8: tl.constexpr):
+    """Return accumulators as float32, in units of what is stored."""
+    if INT8:
+        factor = tl.load(scale + index) if EVEN else tl.load(scale + index, mask=mask, other=0.0)
+        acc = acc.to(tl.float32) * factor[None, :]
+    return acc
+
+
+@triton.jit
+def rectified(value, like, INT8: tl.constexpr):
+    """Apply ReLU and round to the type that ``like`` points to: INT8 to 0 ... 127, half to even."""
+    value = tl.maximum(value, 0.0)
+    if INT8:
+        # Above 2^23 float32 has no fractions: adding and subtracting rounds.
+        value = tl.minimum(value, 127.0) + 12582912.0 - 12582912.0
+    return value.to(like.dtype.element_ty)
+
+
+@triton.jit
+def border_pixel(e, height, pitch):
+    """Return where the e-th pixel of a frame's border lies; there are 2 * pitch + height + 1."""
+    inner = tl.where(e < pitch + height, (e - pitch + 1) * pitch, e - height + height * pitch)
+    return tl.where(e < pitch, e, inner)
+
+
+@triton.jit
+def shortcut_sums(
+    acc,
+    rows,
+    weight,
+    column,
+    t,
+    frames,
+    channels_in,
+    forward,
+    backward,
+    x_frame,
+    columns_out,
+    SHIFT: tl.constexpr,
+    EVEN: tl.constexpr,
+    INT8: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+):
+    """Add the 1x1 convolution on the shortcut; ``weight`` is (Cout, Cin)."""
+    lines = weight + column * channels_in
+    for k0 in range(0, channels_in, BLOCK_K):
+        k = k0 + tl.arange(0, BLOCK_K)
+        pointers, inside = shifted(rows, 0, k, t, frames, forward, backward, x_frame, SHIFT)
+        if EVEN:
+            a = tl.load(pointers, mask=inside, other=0)
+            b = tl.load(lines[None, :] + k[:, None])
+        else:
+            real = k < channels_in
+            a = tl.load(pointers, mask=inside & real[None, :], other=0)
+            some = real[:, None] & (column < columns_out)[None, :]
+            b = tl.load(lines[None, :] + k[:, None], mask=some, other=0)
+        acc = multiply(a, b, acc, INT8)
+    return acc
+
+
+@triton.jit
+def sum_pixels(
+    value,
+    slot_of_row,
+    valid,
+    sums,
+    column,
+    columns_out,
+    segments,
+    SLOTS: tl.constexpr,
+    EVEN: tl.constexpr,
+    INT8: tl.constexpr,
+):
+    """Store sums over a tile's pixels, per frame that has pixels in it: (segments, Cout) float32.
+
+    A product with ones where a row belongs to a frame: half as many instructions as reductions.
+    SLOTS is a power of 2 from 16 on, not less than ``segments``.
+    """
+    slot = tl.arange(0, SLOTS)
+    member = (slot[:, None] == slot_of_row[None, :]) & valid[None, :]
+    ones = tl.where(member, 1.0, 0.0).to(value.dtype)
+    if INT8:
+        part = tl.dot(ones, value, out_dtype=tl.int32).to(tl.float32)
+    else:
+        part = tl.dot(ones, value, input_precision="tf32x3")
+    some = (slot < segments)[:, None]
+    if not EVEN:
+        some = some & (column < columns_out)[None, :]
+    tl.store(sums + slot[:, None] * columns_out + column[None, :], part, mask=some)
