@@ -7,7 +7,8 @@ Motion JPEG.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import struct
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 Inspect = Callable[[memoryview], "Picture"]
@@ -54,7 +55,7 @@ def inspector(codec: str, extradata: bytes) -> Inspect:
     return simple[codec]
 
 
-Units = Callable[[memoryview], Iterator[tuple[int, int]]]
+Units = Callable[[memoryview], Sequence[tuple[int, int]]]
 """Gives the first and the last byte, exclusive, of every NAL unit of a packet."""
 
 
@@ -64,30 +65,40 @@ def _units(extradata: bytes, place: int) -> Units:
         return _after_start_codes
     size = (extradata[place] & 3) + 1
 
-    def after_lengths(packet: memoryview) -> Iterator[tuple[int, int]]:
+    def after_lengths(packet: memoryview) -> Sequence[tuple[int, int]]:
         begin, end = 0, len(packet)
+        units = []
         while begin + size < end:
-            length = int.from_bytes(packet[begin : begin + size], "big")
+            if size == 4:
+                (length,) = _LENGTH(packet, begin)
+            else:
+                length = int.from_bytes(packet[begin : begin + size], "big")
             begin += size
             if not 1 < length <= end - begin:
                 raise Doubt("a packet is damaged")
-            yield begin, begin + length
+            units.append((begin, begin + length))
             begin += length
         if begin != end:
             raise Doubt("a packet is damaged")
+        return units
 
     return after_lengths
 
 
-def _after_start_codes(packet: memoryview) -> Iterator[tuple[int, int]]:
+_LENGTH = struct.Struct(">I").unpack_from
+
+
+def _after_start_codes(packet: memoryview) -> Sequence[tuple[int, int]]:
     data = bytes(packet)
+    units = []
     begin = data.find(b"\0\0\1")
     while begin >= 0:
         following = data.find(b"\0\0\1", begin + 3)
         end = len(data) if following < 0 else following
         if begin + 5 <= end:
-            yield begin + 3, end
+            units.append((begin + 3, end))
         begin = following
+    return units
 
 
 class _ParameterSets:
@@ -103,7 +114,7 @@ class _ParameterSets:
         self.kinds = kinds
         self._known: set[bytes] = set()
         self._here: set[int] = set()
-        self._pictures = 0
+        self._pictures = False
 
     def add(self, kind: int, content: memoryview) -> None:
         """Take one."""
@@ -115,10 +126,11 @@ class _ParameterSets:
 
     def allow(self, begins: bool) -> bool:
         """Return whether decoding can begin with a packet whose sets were added."""
-        complete = not self._known or len(self._here) == len(self.kinds)
-        self._here.clear()
-        self._pictures += 1
-        return begins and complete
+        complete = begins and (not self._known or len(self._here) == len(self.kinds))
+        if self._here:
+            self._here.clear()
+        self._pictures = True
+        return complete
 
 
 class _H264:
@@ -128,12 +140,13 @@ class _H264:
     def __call__(self, packet: memoryview) -> Picture:
         begins, reference = False, False
         for place, end in self._units(packet):
-            kind = packet[place] & 31
-            if kind in self._sets.kinds:
+            header = packet[place]
+            kind = header & 31
+            if kind in (7, 8):
                 self._sets.add(kind, packet[place:end])
             elif 1 <= kind <= 5:
                 begins |= kind == 5
-                reference |= bool(packet[place] & 96)  # nal_ref_idc
+                reference |= header & 96 > 0  # nal_ref_idc
         if self._sets.allow(begins):
             return BEGINS
         return OTHER if reference else DISPOSABLE

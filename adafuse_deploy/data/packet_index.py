@@ -9,7 +9,7 @@ gives is compared with what the index foretells.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,10 +40,11 @@ class PacketIndex:
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
-        self.stored, self.end, self.doubt = 0, 0, ""
-        self.begin: int | None = None
+        self.stored, self.doubt = 0, ""
         pictures: list[Picture] = []
         times: list[int] = []
+        ends: list[int] = []
+        begin: int | None = None
         self._seeks: dict[int, tuple[int, ...]] = {}
         try:
             inspect = inspector(stream.codec_context.name, stream.codec_context.extradata or b"")
@@ -54,26 +55,29 @@ class PacketIndex:
             if packet.size and not packet.is_discard:
                 self.stored += 1
             if pts is not None:
-                self.end = max(self.end, pts + (packet.duration or 0))
-                self.begin = pts if self.begin is None else min(self.begin, pts)
+                ends.append(pts + (packet.duration or 0))
+                if begin is None or pts < begin:
+                    begin = pts
             if packet.size and not self.doubt:
                 try:
-                    pictures.append(inspect(_checked(packet)))
+                    picture = inspect(_checked(packet, pts))
+                    if picture is BEGINS:
+                        self._seeks[len(times)] = _seek_times(packet)
+                    pictures.append(picture)
                     times.append(pts)  # type: ignore[arg-type]
-                    if pictures[-1] is BEGINS:
-                        self._seeks[len(times) - 1] = _seek_times(packet)
                 except Doubt as doubt:
                     self.doubt = str(doubt)
                 except IndexError:
                     self.doubt = "a packet is damaged"
+        self.begin, self.end = begin, max(ends, default=0)
         self._times = np.array([] if self.doubt else times, np.int64)
         self._starts = np.array([n for n, p in enumerate(pictures) if p is BEGINS], np.int64)
         self._disposable = {number for number, p in enumerate(pictures) if p is DISPOSABLE}
         if not self.doubt:
             self.doubt = self._disorder()
         self._shown = np.argsort(self._times, kind="stable")
-        self._number = {int(self._times[place]): n for n, place in enumerate(self._shown)}
-        self._place = {int(time): place for place, time in enumerate(self._times)}
+        self._number = dict(zip(self._times[self._shown].tolist(), count(), strict=False))
+        self._place = dict(zip(self._times.tolist(), count(), strict=False))
 
     def _disorder(self) -> str:
         """Return what is wrong with starts and times, in words."""
@@ -81,7 +85,7 @@ class PacketIndex:
             return "it does not begin with a key frame"
         first = np.minimum.reduceat(self._times, self._starts)
         last = np.maximum.reduceat(self._times, self._starts)
-        if len(np.unique(self._times)) < len(self._times):
+        if (np.diff(np.sort(self._times)) == 0).any():
             return "time stamps repeat"
         if (first[1:] <= last[:-1]).any():
             return "time stamps of its groups overlap"
@@ -184,13 +188,13 @@ class _Reader:
         yield from context.decode(None)
 
 
-def _checked(packet: Packet) -> memoryview:
+def _checked(packet: Packet, pts: int | None) -> memoryview:
     """Return the content of a packet that stands for one frame at a known time."""
     if packet.is_corrupt:
         raise Doubt("a packet is damaged")
     if packet.is_discard:
         raise Doubt("its edit list leaves pictures out")
-    if packet.pts is None:
+    if pts is None:
         raise Doubt("it does not say when frames are shown")
     return memoryview(packet)
 
