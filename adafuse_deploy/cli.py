@@ -30,7 +30,7 @@ VERBS = {
     "build-engine": "Build an engine, or a fused graph, from a portable graph.",
     "verify": "Check engines against the network: policies, logits, accuracy, latency.",
     "bench": "Time an adaptive network against dense peers.",
-    "classify": "Recognise the action in a video.",
+    "classify": "Recognise the action in a video, or in many.",
     "stream": "Recognise what happens before a camera, frame by frame.",
     "train": "Train a network.",
     "evaluate": "Measure a checkpoint's accuracy and FLOPs.",

@@ -64,7 +64,8 @@ class Reading:
         frames: how many it has.
         seconds: how long it is; None where it does not tell.
         error: why there is no clip, in a sentence.
-        notes: what is to be known besides: warnings first, then what was logged.
+        warnings: what is wrong with it though it can be used, in sentences.
+        notes: what another process logged.
     """
 
     number: int
@@ -183,10 +184,14 @@ def _work(connection: Connection, memory: list[Any], settings: ClipSettings) -> 
     """Read videos until there are no more, or nobody asks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that reads the answers
     slots = [np.frombuffer(place, np.float32).reshape(settings.shape) for place in memory]
+    logged = _Logged()
+    logging.getLogger("adafuse_deploy").addHandler(logged)
+    logging.getLogger("adafuse_deploy").setLevel(logging.INFO)
     try:
         while True:
             video, slot = connection.recv()
             details, clip = _read(video, settings)
+            details["notes"] = logged.take()
             if clip is not None:
                 slots[slot][:] = clip
             connection.send((details, clip is not None))
@@ -197,11 +202,6 @@ def _work(connection: Connection, memory: list[Any], settings: ClipSettings) -> 
 def _read(video: Video, settings: ClipSettings) -> tuple[dict[str, Any], np.ndarray | None]:
     """Return what :class:`Reading` says besides the number, and the clip."""
     details: dict[str, Any] = {}
-    logged = _Logged()
-    log = logging.getLogger("adafuse_deploy")
-    level = log.level
-    log.addHandler(logged)
-    log.setLevel(logging.INFO)
     clip = None
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
@@ -211,10 +211,7 @@ def _read(video: Video, settings: ClipSettings) -> tuple[dict[str, Any], np.ndar
             details["error"] = str(error) or type(error).__name__
         except Exception as error:  # one video must not end the work on all others
             details["error"] = f"{video.path} cannot be read: {type(error).__name__}: {error}"
-    log.removeHandler(logged)
-    log.setLevel(level)
     details["warnings"] = tuple(str(warning.message) for warning in told)
-    details["notes"] = tuple(logged.sentences)
     return details, clip
 
 
@@ -238,7 +235,11 @@ class _Logged(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.sentences: list[str] = []
+        self._sentences: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.sentences.append(record.getMessage())
+        self._sentences.append(record.getMessage())
+
+    def take(self) -> tuple[str, ...]:
+        sentences, self._sentences = tuple(self._sentences), []
+        return sentences

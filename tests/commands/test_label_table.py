@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -218,3 +219,23 @@ def test_a_process_that_dies_is_replaced(videos: Path, tiny_metadata: Any) -> No
     clips = [reading.clip for reading in found if reading.clip is not None]
     assert all(np.array_equal(clip, clips[0]) for clip in clips) and len(clips) >= 11
     assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_verbose_says_once_what_was_decoded_in_full(
+    workers: int, tiny_graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from adafuse_deploy.assets import SAMPLE_VIDEO
+
+    video = tmp_path / "video.mkv"
+    with av.open(str(SAMPLE_VIDEO)) as source, av.open(str(video), "w") as target:
+        stream = target.add_stream("mpeg4", rate=8)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for frame in source.decode(video=0):
+            target.mux(stream.encode(frame.reformat(64, 64, "yuv420p")))
+        target.mux(stream.encode(None))
+    table = tmp_path / "t.csv"
+    for flag, times in (("-v", 1), ("-q", 0)):
+        options = ("--output", table, "--workers", workers, flag)
+        assert run_cli("classify", video, "--model", tiny_graph, *options) == 0
+        assert capsys.readouterr().err.count("is decoded from beginning to end") == times
