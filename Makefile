@@ -36,7 +36,7 @@ test-all: install  ## Run all tests
 
 # The package without its native code, which `make install` built already, and what it cannot do without.
 RUNTIME_TESTS := tests/test_runtime.py tests/core tests/data_pipeline/test_video.py tests/data_pipeline/test_feed.py \
-	tests/evaluation/test_videos.py tests/evaluation/test_views.py tests/engines/test_old_files.py tests/native/test_policy_operators.py
+	tests/evaluation/test_videos.py tests/evaluation/test_views.py tests/engines/test_old_files.py
 runtime: install  ## Test what runs without PyTorch, in an environment that has nothing else
 	$(PYTHON) -m venv --clear build/runtime
 	build/runtime/bin/pip install --quiet --constraint constraints.txt --config-settings wheel.cmake=false . pytest
