@@ -81,6 +81,7 @@ def export(
     # The output is opened first, so that a path that cannot be written fails before the work.
     with atomic_path(path) as temporary:
         proto = _trace(deployed, metadata)
+        _forget_origin(proto)
         onnx.helper.set_model_props(proto, metadata.to_props())
         proto.producer_name = "adafuse-deploy"
         proto.producer_version = metadata.tool_version
@@ -89,6 +90,13 @@ def export(
         onnx.checker.check_model(str(temporary), full_check=True)
         _check_against_pytorch(temporary, deployed, metadata, notify)
     return metadata
+
+
+def _forget_origin(proto: onnx.ModelProto) -> None:
+    """Leave out what PyTorch notes of each node: lines of code, with paths of this machine."""
+    for part in (*proto.graph.node, *proto.graph.value_info, *proto.graph.initializer):
+        del part.metadata_props[:]
+    del proto.graph.metadata_props[:]
 
 
 class _OnClips(nn.Module):

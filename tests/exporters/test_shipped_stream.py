@@ -13,6 +13,7 @@ from onnx import numpy_helper
 from adafuse_deploy.assets import SHIPPED_GRAPH, SHIPPED_STREAM, SHIPPED_STREAM_GRAPH
 from adafuse_deploy.data.synthetic import CLASS_NAMES, synthetic_clip
 from adafuse_deploy.engines.loader import load_engine
+from adafuse_deploy.exporters import onnx_exporter
 from adafuse_deploy.models.checkpoint import read_checkpoint
 from tests.support import run_cli
 
@@ -66,6 +67,7 @@ def _parts(path: Path) -> tuple[onnx.ModelProto, dict[str, np.ndarray], dict[str
 def test_the_shipped_graphs_are_what_export_makes(shipped: Path, mode: str, tmp_path: Path) -> None:
     made = tmp_path / "model.onnx"
     assert run_cli("export", SHIPPED_STREAM, "--mode", mode, "-o", made) == 0
+    assert str(Path(onnx_exporter.__file__).parent).encode() not in made.read_bytes()
     (graph, weights, record), (old_graph, old_weights, old_record) = _parts(made), _parts(shipped)
     assert record == old_record
     assert graph == old_graph
