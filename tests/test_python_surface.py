@@ -28,7 +28,7 @@ def test_the_package_says_that_it_is_typed() -> None:
 def test_reprs_are_short_and_say_what_a_thing_is(
     tiny_model: VideoRecognizer, tiny_graph: Path, tiny_clips: np.ndarray
 ) -> None:
-    network = "AdaFuse TSM resnet18 x 0.125, 4 frames of 32 x 32, 5 classes"
+    network = "AdaFuse TSM resnet18 x 0.125 of 2+1+1+1 blocks, 4 frames of 32 x 32, 5 classes"
     assert repr(tiny_model.config) == f"<ModelConfig: {network}>"
     with adafuse_deploy.load_engine(tiny_graph, operator_library=False) as engine:
         assert repr(engine.metadata) == f"<GraphMetadata: {network}, clip, fp32>"
@@ -38,7 +38,7 @@ def test_reprs_are_short_and_say_what_a_thing_is(
     best = ", ".join(str(row.argmax()) for row in prediction.logits)
     gmacs = prediction.macs.mean() / 1e9
     assert repr(prediction) == (
-        f"<Prediction: 3 x 5 classes, best {best}; 8 gates, {gmacs:.4g} GMACs per clip>"
+        f"<Prediction: 3 x 5 classes, best {best}; 5 gates, {gmacs:.4g} GMACs per clip>"
     )
 
 

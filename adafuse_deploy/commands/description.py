@@ -177,7 +177,7 @@ def describe(metadata: GraphMetadata) -> dict[str, Any]:
         *_, (least, cost) = gmacs.items()
         spread = f", gated {cost:.4f} ({least.replace('_', ' ')}) to {gmacs['all_kept']:.4f}"
     return {
-        "network": f"{config.backbone}, width {config.width:g}, "
+        "network": f"{config.backbone}{config.depths_text}, width {config.width:g}, "
         f"{config.shift_text}, {config.consensus} consensus",
         "gates": f"{gates}, {config.gate_text}" if metadata.gates else gates,
         "classes": config.class_names or config.num_classes,

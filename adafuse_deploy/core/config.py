@@ -196,13 +196,17 @@ class ModelConfig:
         """The network in a few words."""
         system = {"none": "TSN", "bidirectional": "TSM", "online": "online TSM"}
         width = "" if self.width == 1 else f" x {self.width:g}"
-        depths = f" of {'+'.join(map(str, self.depths))} blocks" if self.depths else ""
         crop = self.preprocessing.crop
         return (
             f"{'AdaFuse' if self.gated else 'dense'} {system[self.temporal_shift]} "
-            f"{self.backbone}{width}{depths}, {self.num_segments} frames of {crop} x {crop}, "
+            f"{self.backbone}{width}{self.depths_text}, {self.num_segments} frames of {crop} x {crop}, "
             f"{self.num_classes} classes"
         )
+
+    @property
+    def depths_text(self) -> str:
+        """The numbers of blocks in words, where they are not the backbone's own."""
+        return f" of {'+'.join(map(str, self.depths))} blocks" if self.depths else ""
 
     def __repr__(self) -> str:
         return f"<ModelConfig: {self.summary}>"

@@ -176,8 +176,8 @@ def test_other_verbs(
 
     assert run_cli("inspect", stream_graph) == 0
     described = capsys.readouterr().out
-    assert "the next frame of N streams" in described and "StreamGatedConv 8" in described
-    assert "state: 40 tensors" in described
+    assert "the next frame of N streams" in described and "StreamGatedConv 5" in described
+    assert "state: 25 tensors" in described
 
     assert run_cli("classify", video, "--model", stream_graph, "--json", "-") == 0
     answer = json.loads(capsys.readouterr().out)

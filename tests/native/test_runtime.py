@@ -298,7 +298,7 @@ def test_a_graph_that_contradicts_itself_is_refused(
     [
         ('"num_classes":5', '"num_classes":6', "logits of shape (1, 5)"),
         ('"stop":', '"stop":99', "cost table does not fit"),
-        ('"gates":["', '"gates":["none","', "policy_08"),
+        ('"gates":["', '"gates":["none","', "policy_05"),
     ],
 )
 def test_metadata_of_another_graph_is_refused(
