@@ -199,8 +199,8 @@ class ModelConfig:
         crop = self.preprocessing.crop
         return (
             f"{'AdaFuse' if self.gated else 'dense'} {system[self.temporal_shift]} "
-            f"{self.backbone}{width}{self.depths_text}, {self.num_segments} frames of {crop} x {crop}, "
-            f"{self.num_classes} classes"
+            f"{self.backbone}{width}{self.depths_text}, {self.num_segments} frames of "
+            f"{crop} x {crop}, {self.num_classes} classes"
         )
 
     @property
