@@ -102,7 +102,7 @@ def test_build_into_missing_folder(tiny_graph: Path, tmp_path: Path, capsys: Any
 def test_inspect_graph(tiny_graph: Path, tiny_checkpoint: Path, capsys: Any) -> None:
     assert run_cli("inspect", tiny_graph) == 0
     text = capsys.readouterr().out
-    assert "resnet18, width 0.125, temporal shift (TSM)" in text
+    assert "resnet18 of 2+1+1+1 blocks, width 0.125, temporal shift (TSM)" in text
     assert "left, right, up, down, still" in text
     assert "ai.adafuse 1" in text
     assert run_cli("inspect", tiny_graph, "--json", "-") == 0
