@@ -27,11 +27,7 @@ _NAMES = (
     "transpose_transpose",
     "unsqueeze_unsqueeze",
 )
-_RULES = [
-    getattr(common, f"{name}_rule")
-    for name in _NAMES
-    if hasattr(common, f"{name}_rule")  # onnxscript 0.6 to 0.7.1 leave shapes of Reshape computed
-]
+_RULES = [getattr(common, f"{name}_rule") for name in _NAMES]
 _ROUNDS = 2
 """What a rule leaves may be constant, and constants let other rules apply."""
 
