@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from adafuse_deploy.benchmark.machine import describe_machine
+from adafuse_deploy.benchmark.report import percentiles
 from adafuse_deploy.core.progress import progress as show_progress
 from adafuse_deploy.data.clips import open_source
 from adafuse_deploy.data.sampling import center_indices
@@ -78,8 +79,7 @@ def time_video(
         "rounds": len(taken),
         "parts": {
             name: {
-                "p50_ms": 1e3 * float(np.percentile(column, 50)),
-                "p99_ms": 1e3 * float(np.percentile(column, 99)),
+                **percentiles(1e3 * column, (50, 99)),
                 "share": float(column.sum() / total.sum()),
             }
             for name, column in columns

@@ -42,7 +42,7 @@ def compare_times(
     ours, *peers = [
         {
             **entry,
-            **_percentiles(found.milliseconds),
+            **percentiles(found.milliseconds, (25, 50, 75, 90)),
             "samples": len(found.milliseconds),
             "dropped": found.dropped,
         }
@@ -63,7 +63,9 @@ def compare_times(
     }
 
 
-def _percentiles(milliseconds: list[float]) -> dict[str, float]:
-    points = (25, 50, 75, 90)
+def percentiles(
+    milliseconds: Sequence[float] | np.ndarray, points: Sequence[int]
+) -> dict[str, float]:
+    """Return the ``points`` of a distribution as "p50_ms" and so on."""
     values = np.percentile(milliseconds, points)
     return {f"p{point}_ms": float(value) for point, value in zip(points, values, strict=True)}

@@ -9,14 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from adafuse_deploy import __version__
 from adafuse_deploy.benchmark.contender import Contender, Job
 from adafuse_deploy.benchmark.graphs import fix_batch, force_stream_policies
 from adafuse_deploy.benchmark.machine import describe_machine
 from adafuse_deploy.benchmark.mixes import draw_policies
 from adafuse_deploy.benchmark.peers import choose_peers, engine_precision
+from adafuse_deploy.benchmark.report import percentiles
 from adafuse_deploy.benchmark.rounds import Times, time_in_turn
 from adafuse_deploy.core.config import ModelConfig
 from adafuse_deploy.core.cost import clip_macs, dense_macs
@@ -204,13 +203,10 @@ def _watch_memory(contender: Contender, frames: int) -> list[dict[str, float]]:
 
 def _entry(name: str, precision: str, times: Times, peak: float) -> dict[str, Any]:
     times.check(name, "frames")
-    p50, p90, p99 = (float(value) for value in np.percentile(times.milliseconds, [50, 90, 99]))
     return {
         "name": name,
         "precision": precision,
-        "p50_ms": p50,
-        "p90_ms": p90,
-        "p99_ms": p99,
+        **percentiles(times.milliseconds, (50, 90, 99)),
         "peak_rss_mb": peak,
         "samples": len(times.milliseconds),
         "dropped": times.dropped,

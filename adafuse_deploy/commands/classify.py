@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from adafuse_deploy.commands.options import (
     verb,
 )
 from adafuse_deploy.commands.output import note, report, talkative
+from adafuse_deploy.core.tables import TABLE_SUFFIXES
 from adafuse_deploy.engines.suffixes import CHECKPOINTS, GRAPHS
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
 @click.option("--threads", type=click.IntRange(1), help="Threads of the runtime.")
 @click.option(
     "--output",
-    type=OutputFile(".parquet", ".csv", ".jsonl"),
+    type=OutputFile(*TABLE_SUFFIXES),
     metavar="FILE",
     help="Write a row for every video to FILE: .csv, .jsonl or .parquet.",
 )
@@ -110,8 +112,10 @@ def command(
     With --window a timeline of one long video: spans of one class, from windows of so many seconds.
     """
     from adafuse_deploy.core.cost import dense_macs
+    from adafuse_deploy.data.inputs import LIST_SUFFIXES
     from adafuse_deploy.engines.loader import load_engine
 
+    load = partial(load_engine, model, operator_library=operator_library, threads=threads)
     if window is not None:
         if len(videos) != 1 or data is not None or resume or workers is not None:
             raise click.UsageError(
@@ -120,7 +124,7 @@ def command(
         from adafuse_deploy.commands.video_timeline import video_timeline
 
         refuse_without_list(replace(reading, template=None, strict_frames=False))
-        with load_engine(model, operator_library=operator_library, threads=threads) as engine:
+        with load() as engine:
             video_timeline(
                 engine,
                 videos[0],
@@ -143,7 +147,7 @@ def command(
         from adafuse_deploy.commands.label_table import label_table
 
         inputs = [*videos, *([str(data)] if data else [])]
-        with load_engine(model, operator_library=operator_library, threads=threads) as engine:
+        with load() as engine:
             label_table(
                 engine,
                 inputs,
@@ -162,11 +166,11 @@ def command(
     video = videos[0] if videos else None
     if (video is None) == (data is None):
         raise click.UsageError("Give a VIDEO, or a list of videos with --data.")
-    if video is not None and video.lower().endswith((".txt", ".csv", ".json", ".jsonl")):
+    if video is not None and video.lower().endswith(LIST_SUFFIXES):
         raise click.UsageError(f"{video} is a list, not a video; give it with --data.")
     if data is None:
         refuse_without_list(replace(reading, template=None, strict_frames=False))
-    with load_engine(model, operator_library=operator_library, threads=threads) as engine:
+    with load() as engine:
         metadata, name = engine.metadata, engine.name
         dense = dense_macs(metadata.layers, metadata.config.num_segments)
         if data is not None:

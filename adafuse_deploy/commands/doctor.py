@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -82,18 +81,13 @@ def _python() -> list[Finding]:
 
 def _processor() -> list[Finding]:
     from adafuse_deploy.benchmark.machine import describe_machine
+    from adafuse_deploy.core.process import usable_processors
 
-    machine = describe_machine()
+    machine, cores = describe_machine(), usable_processors()
     known = ", ".join(machine["instruction_sets"]) or "unknown vector instructions"
     return [
-        Finding("CPU", True, f"{machine['processor']}, {_cores()} cores for this process, {known}"),
+        Finding("CPU", True, f"{machine['processor']}, {cores} cores for this process, {known}"),
     ]
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _packages() -> list[Finding]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,7 +36,8 @@ def label_table(
         CheckFailed: some videos have no label; the table is written, and their rows say why.
     """
     from adafuse_deploy.core.files import sha256
-    from adafuse_deploy.core.journal import Journal
+    from adafuse_deploy.core.journal import Journal, journal_path
+    from adafuse_deploy.core.process import usable_processors
     from adafuse_deploy.core.progress import progress
     from adafuse_deploy.core.tables import check_table, write_table
     from adafuse_deploy.data.clip_workers import ClipSettings
@@ -58,7 +58,7 @@ def label_table(
         "template": reading.template,
         "strict_frames": reading.strict_frames,
     }
-    if resume and output.exists() and not os.path.exists(f"{output}.partial"):
+    if resume and output.exists() and not journal_path(output).exists():
         note(f"{output} is complete: there is nothing to resume.")
         return
     journal = Journal(output, task, key="path", resume=resume)
@@ -73,7 +73,7 @@ def label_table(
                 left,
                 settings,
                 top=top,
-                workers=default_workers() if workers is None else workers,
+                workers=usable_processors() if workers is None else workers,
                 warn=lambda sentence: warnings.warn(InputWarning(sentence), stacklevel=2),
                 tell=_tell,
             ):
@@ -86,14 +86,6 @@ def label_table(
         journal.close(done=done)
     made(f"Wrote {output}: {len(rows)} videos.")
     _sum_up(output, rows)
-
-
-def default_workers() -> int:
-    """Return how many processes read videos: one for each processor that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1
 
 
 def _tell(sentence: str) -> None:

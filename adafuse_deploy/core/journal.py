@@ -16,6 +16,11 @@ from adafuse_deploy.core.json_text import json_text
 Row = dict[str, Any]
 
 
+def journal_path(target: str | os.PathLike[str]) -> Path:
+    """Return where the rows of a result are kept until it is there."""
+    return Path(f"{os.fspath(target)}.partial")
+
+
 class Journal:
     """A file beside a result that is not there yet: a line that says what is done, then the rows.
 
@@ -40,7 +45,7 @@ class Journal:
     def __init__(
         self, target: str | os.PathLike[str], task: Mapping[str, Any], *, key: str, resume: bool
     ) -> None:
-        self.path = Path(f"{os.fspath(target)}.partial")
+        self.path = journal_path(target)
         self.rows: dict[str, Row] = {}
         self._key = key
         check_target(target)

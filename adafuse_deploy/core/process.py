@@ -1,4 +1,4 @@
-"""What befalls a process from outside: signals that end it, readers of its output that go away."""
+"""What a process has from outside: processors, signals that end it, readers that go away."""
 
 from __future__ import annotations
 
@@ -12,6 +12,13 @@ from types import FrameType
 from typing import Any
 
 _ENDING = ("SIGTERM", "SIGHUP")
+
+
+def usable_processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on every system
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class OutputLost(Exception):

@@ -9,25 +9,24 @@ import onnx_ir as ir
 import onnx_ir.passes.common as passes
 from onnxscript.optimizer import fold_constants_ir
 from onnxscript.rewriter import RewritePass
-from onnxscript.rewriter.rules import common
+from onnxscript.rewriter.rules import common as rules
 
-_NAMES = (
-    "add_0",
-    "collapse_slice",
-    "collapse_slice2",
-    "mul_by_1",
-    "materialize_reshape_shape",
-    "no_op_cast",
-    "no_op_expand",
-    "no_op_transpose",
-    "remove_optional_bias_from_conv",
-    "remove_optional_bias_from_gemm",
-    "reshape_reshape",
-    "squeeze_reshape_1d",
-    "transpose_transpose",
-    "unsqueeze_unsqueeze",
+_RULES = (
+    rules.add_0_rule,
+    rules.collapse_slice_rule,
+    rules.collapse_slice2_rule,
+    rules.mul_by_1_rule,
+    rules.materialize_reshape_shape_rule,
+    rules.no_op_cast_rule,
+    rules.no_op_expand_rule,
+    rules.no_op_transpose_rule,
+    rules.remove_optional_bias_from_conv_rule,
+    rules.remove_optional_bias_from_gemm_rule,
+    rules.reshape_reshape_rule,
+    rules.squeeze_reshape_1d_rule,
+    rules.transpose_transpose_rule,
+    rules.unsqueeze_unsqueeze_rule,
 )
-_RULES = [getattr(common, f"{name}_rule") for name in _NAMES]
 _ROUNDS = 2
 """What a rule leaves may be constant, and constants let other rules apply."""
 

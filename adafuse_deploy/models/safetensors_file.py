@@ -67,11 +67,14 @@ def write_safetensors(
         InputError: ``path`` cannot be written, or the disk is full.
         TypeError: JSON cannot hold a value.
     """
+    import torch
     from safetensors.torch import save
 
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     # Two names of one tensor are stored twice, as loading tells them apart.
-    tensors = {name: tensor.clone() for name, tensor in tensors.items()}
+    tensors = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in weights.items()
+    }
     record = {_NETWORK: metadata.to_dict(), _DIGEST: _digest(tensors), **beside}
     # One entry: of several the library shuffles the order.
     content = save(tensors, {KEY: json_text(record, compact=True)})

@@ -6,10 +6,10 @@ import triton
 import triton.language as tl
 
 from adafuse_deploy.ops.triton.block.parts import (
+    add_shortcut,
+    inside_result,
     multiply,
-    real_value,
     rectified,
-    shortcut_sums,
     sum_pixels,
     zeros_for_sums,
 )
@@ -79,34 +79,18 @@ def conv_last(
             b = tl.load(lines[None, :] + k[:, None], mask=some[:, None] & real[None, :], other=0)
         acc = multiply(a, b, acc, INT8)
     f = inner // pixels
+    x_rows = x
     if PROJECT:
         at = inner % pixels
         place = at // width * (STRIDE * width_in) + at % width * STRIDE
         x_rows = x + f.to(tl.int64) * x_frame + place * channels_in
-        more = zeros_for_sums(BLOCK_M, BLOCK_N, INT8) if INT8 else acc
-        more = shortcut_sums(
-            *(more, x_rows, shortcut, column, (f % frames)[:, None], frames, channels_in),
-            *(forward * FOLD, backward * FOLD, x_frame, channels_out, SHIFT, EVEN, INT8, BLOCK_K),
-        )
-        if INT8:
-            value = real_value(acc, scale, column, real, EVEN, INT8)
-            value += real_value(more, shortcut_scale, column, real, EVEN, INT8)
-        else:
-            value = more
-    else:
-        value = real_value(acc, scale, column, real, EVEN, INT8)
-    seen = valid[:, None]
-    if EVEN:
-        value = value + tl.load(bias + column)[None, :]
-    else:
-        value = value + tl.load(bias + column, mask=real, other=0.0)[None, :]
-        seen = seen & real[None, :]
+    seen = inside_result(valid, column, channels_out, EVEN)
     offset = (pixel.to(tl.int64) * channels_out)[:, None] + column[None, :]
-    if not PROJECT:
-        identity = tl.load(x + offset, mask=seen, other=0).to(tl.float32)
-        if INT8:
-            identity = identity * residual_scale
-        value += identity
+    value = add_shortcut(
+        *(acc, scale, bias, x_rows, x + offset, shortcut, shortcut_scale, residual_scale, seen),
+        *(column, (f % frames)[:, None], frames, channels_in, forward * FOLD, backward * FOLD),
+        *(x_frame, channels_out, PROJECT, SHIFT, EVEN, INT8, BLOCK_M, BLOCK_N, BLOCK_K),
+    )
     result = rectified(value, y, INT8)
     tl.store(y + offset, result, mask=seen)
     part = sums + tile * segments * channels_out

@@ -7,11 +7,13 @@ import triton.language as tl
 
 from adafuse_deploy.ops.triton.block.lists import INPUTS
 from adafuse_deploy.ops.triton.block.parts import (
+    add_bias,
+    add_shortcut,
     border_pixel,
+    inside_result,
     multiply,
     real_value,
     rectified,
-    shortcut_sums,
     sum_pixels,
     zeros_for_sums,
 )
@@ -115,12 +117,8 @@ def conv_listed_inputs(
     )
     real = column < channels
     value = real_value(acc, scale, column, real, EVEN, INT8)
-    seen = (pixel < pixels)[:, None]
-    if EVEN:
-        value = value + tl.load(bias + column)[None, :]
-    else:
-        value = value + tl.load(bias + column, mask=real, other=0.0)[None, :]
-        seen = seen & real[None, :]
+    value = add_bias(value, bias, column, channels, EVEN)
+    seen = inside_result(pixel < pixels, column, channels, EVEN)
     p = y + f.to(tl.int64) * (pixels * channels) + (pixel * channels)[:, None] + column[None, :]
     tl.store(p, rectified(value, y, INT8), mask=seen)
 
@@ -198,30 +196,13 @@ def conv_listed_inputs_end(
     )
     source = x + f.to(tl.int64) * x_frame
     x_rows = source + ((h * STRIDE + 1) * x_pitch + w * STRIDE + 1) * channels_in
-    if PROJECT:
-        more = zeros_for_sums(BLOCK_M, BLOCK_N, INT8) if INT8 else acc
-        more = shortcut_sums(
-            *(more, x_rows, shortcut, column, f % frames, frames, channels_in, forward * FOLD),
-            *(backward * FOLD, x_frame, channels, SHIFT, EVEN, INT8, BLOCK_K),
-        )
-        if INT8:
-            value = real_value(acc, scale, column, real, EVEN, INT8)
-            value += real_value(more, shortcut_scale, column, real, EVEN, INT8)
-        else:
-            value = more
-    else:
-        value = real_value(acc, scale, column, real, EVEN, INT8)
-    seen = valid[:, None]
-    if EVEN:
-        value = value + tl.load(bias + column)[None, :]
-    else:
-        value = value + tl.load(bias + column, mask=real, other=0.0)[None, :]
-        seen = seen & real[None, :]
-    if not PROJECT:
-        identity = tl.load(x_rows[:, None] + column[None, :], mask=seen, other=0).to(tl.float32)
-        if INT8:
-            identity = identity * residual_scale
-        value += identity
+    seen = inside_result(valid, column, channels, EVEN)
+    identity = x_rows[:, None] + column[None, :]
+    value = add_shortcut(
+        *(acc, scale, bias, x_rows, identity, shortcut, shortcut_scale, residual_scale, seen),
+        *(column, f % frames, frames, channels_in, forward * FOLD, backward * FOLD),
+        *(x_frame, channels, PROJECT, SHIFT, EVEN, INT8, BLOCK_M, BLOCK_N, BLOCK_K),
+    )
     result = rectified(value, y, INT8)
     at = ((h + 1) * pitch + w + 1) * channels
     tl.store(target + at[:, None] + column[None, :], result, mask=seen)

@@ -111,6 +111,80 @@ def shortcut_sums(
 
 
 @triton.jit
+def add_bias(value, bias, column, columns_out, EVEN: tl.constexpr):
+    """Add one number per column."""
+    if EVEN:
+        one = tl.load(bias + column)
+    else:
+        one = tl.load(bias + column, mask=column < columns_out, other=0.0)
+    return value + one[None, :]
+
+
+@triton.jit
+def inside_result(valid, column, columns_out, EVEN: tl.constexpr):
+    """Return which elements of a tile exist: ``valid`` rows, and columns less than all of them."""
+    seen = valid[:, None]
+    if not EVEN:
+        seen = seen & (column < columns_out)[None, :]
+    return seen
+
+
+@triton.jit
+def add_shortcut(
+    acc,
+    scale,
+    bias,
+    x_rows,
+    identity,
+    shortcut,
+    shortcut_scale,
+    residual_scale,
+    seen,
+    column,
+    t,
+    frames,
+    channels_in,
+    forward,
+    backward,
+    x_frame,
+    columns_out,
+    PROJECT: tl.constexpr,
+    SHIFT: tl.constexpr,
+    EVEN: tl.constexpr,
+    INT8: tl.constexpr,
+    BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+):
+    """Return the sum at a block's end as float32: the last convolution's, its bias, the shortcut.
+
+    With PROJECT the shortcut is the convolution of ``x_rows`` (:func:`shortcut_sums`), else what
+    the pointers ``identity`` of the tile give.
+    """
+    real = column < columns_out
+    if PROJECT:
+        more = zeros_for_sums(BLOCK_M, BLOCK_N, INT8) if INT8 else acc
+        more = shortcut_sums(
+            *(more, x_rows, shortcut, column, t, frames, channels_in, forward, backward),
+            *(x_frame, columns_out, SHIFT, EVEN, INT8, BLOCK_K),
+        )
+        if INT8:
+            value = real_value(acc, scale, column, real, EVEN, INT8)
+            value += real_value(more, shortcut_scale, column, real, EVEN, INT8)
+        else:
+            value = more
+    else:
+        value = real_value(acc, scale, column, real, EVEN, INT8)
+    value = add_bias(value, bias, column, columns_out, EVEN)
+    if not PROJECT:
+        kept = tl.load(identity, mask=seen, other=0).to(tl.float32)
+        if INT8:
+            kept = kept * residual_scale
+        value += kept
+    return value
+
+
+@triton.jit
 def sum_pixels(
     value,
     slot_of_row,
