@@ -28,6 +28,7 @@ VERBS = {
     "export": "Export a checkpoint to ONNX with conditional operators.",
     "quantize": "Quantise a portable graph to INT8.",
     "build-engine": "Build an engine, or a fused graph, from a portable graph.",
+    "package": "Package a graph or an engine for Triton Inference Server.",
     "verify": "Check engines against the network: policies, logits, accuracy, latency.",
     "bench": "Time an adaptive network against dense peers.",
     "classify": "Recognise the action in a video, or in many.",

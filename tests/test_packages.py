@@ -72,6 +72,7 @@ def test_verbs_of_the_runtime(tiny_graph: Path, tiny_clips: object, tmp_path: Pa
         ("evaluate", tiny_graph, "--synthetic", 3),
         ("build-engine", tiny_graph, "-o", built, "--backend", "onnxruntime"),
         ("classify", VIDEO, "--model", built),
+        ("package", built, "--triton", tmp_path / "repository"),
     ):
         done = _verb(*words)
         assert done.returncode == 0, (words, done.stderr)

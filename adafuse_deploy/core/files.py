@@ -55,6 +55,60 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def atomic_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield an empty folder that becomes ``target`` when the block succeeds.
+
+    The folder that ``target`` lies in is made if it is missing.  On any exception,
+    :class:`SystemExit` of a signal included, everything that was made is removed.
+
+    Raises:
+        InputError: as :func:`check_new_folder`, or the disk is full.
+    """
+    target = Path(target)
+    check_new_folder(target)
+    parent = target.parent
+    made = not parent.exists()
+    temporary = parent / f".{target.name[:40]}.{secrets.token_hex(6)}"
+    done = False
+    try:
+        parent.mkdir(exist_ok=True)
+        temporary.mkdir()
+        yield temporary
+        temporary.rename(target)
+        done = True
+    except OSError as error:
+        raise InputError(
+            f"Cannot write {target}: {error.strerror or error}; free some space, or choose "
+            "another place."
+        ) from error
+    finally:
+        if not done:
+            shutil.rmtree(temporary, ignore_errors=True)
+            if made and parent.is_dir():
+                parent.rmdir()
+
+
+def check_new_folder(target: str | os.PathLike[str]) -> None:
+    """Refuse a name for a new folder that cannot be made, before the work whose result it is for.
+
+    Raises:
+        InputError: it exists, or the folder around it can neither be made nor written to.
+    """
+    target = Path(target)
+    parent = target.parent
+    around = parent if os.path.lexists(parent) else parent.parent
+    if os.path.lexists(target):
+        raise InputError(f"{target} exists already; choose another name, or delete it.")
+    if not around.is_dir():
+        what = "is no folder" if os.path.lexists(around) else "does not exist"
+        raise InputError(f"Cannot make {target}: {around} {what}; choose another place.")
+    if not os.access(around, os.W_OK | os.X_OK):
+        raise InputError(
+            f"Cannot make {target}: no new files are permitted in {around}; choose another place."
+        )
+
+
 def write_text(target: str | os.PathLike[str], text: str) -> None:
     """Write ``text`` to ``target`` (UTF-8) through :func:`atomic_path`."""
     with atomic_path(target) as path:

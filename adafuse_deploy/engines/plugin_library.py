@@ -60,8 +60,8 @@ def describe(library: Path, *, embedded: bool = False) -> OperatorLibrary:
     return OperatorLibrary(DOMAIN, VERSION, sha256(library), embedded)
 
 
-def load_for(engine: Path, operators: OperatorLibrary, trt: ModuleType) -> None:
-    """Load the plugin library that an engine was built with.
+def library_for(engine: Path, operators: OperatorLibrary) -> Path:
+    """Return the plugin library that an engine was built with.
 
     Raises:
         MissingDependencyError: there is none.
@@ -80,7 +80,7 @@ def load_for(engine: Path, operators: OperatorLibrary, trt: ModuleType) -> None:
             f"but {library} has {found[:12]}...; name the other one in {ENVIRONMENT_VARIABLE}, or "
             "build the engine again."
         )
-    load(library, trt)
+    return library
 
 
 def load(library: Path, trt: ModuleType) -> None:

@@ -58,7 +58,7 @@ class TensorRTEngine(Engine):
         if operators is not None and operators.embedded:
             runtime.engine_host_code_allowed = True
         elif operators is not None:
-            plugin_library.load_for(path, operators, trt)
+            plugin_library.load(plugin_library.library_for(path, operators), trt)
         engine: tensorrt.ICudaEngine | None = runtime.deserialize_cuda_engine(path.read_bytes())
         if engine is None:
             raise IncompatibleArtifactError(
