@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +54,11 @@ class Side:
         """Return the seconds of ``count`` runs (count, wall clock and CPU)."""
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin and stdout
-        stdin.write(f"{count}\n")
-        stdin.flush()
+        try:
+            stdin.write(f"{count}\n")
+            stdin.flush()
+        except BrokenPipeError:
+            pass  # it ended; then it does not answer
         answer = stdout.readline()
         if not answer:
             raise SystemExit(f"{self._process.args!r} ended: its message is above.")
@@ -65,7 +69,8 @@ class Side:
 
     def __exit__(self, *_: object) -> None:
         assert self._process.stdin
-        self._process.stdin.close()  # which ends it
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()  # which ends it
         self._process.wait()
 
 

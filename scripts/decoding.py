@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import itertools
 import sys
 import tempfile
 import time
@@ -146,31 +147,50 @@ def encode(path: Path, width: int, height: int, group: int) -> None:
         container.mux(stream.encode())
 
 
-def throughput(model: str, count: int = 120) -> None:
-    """Label copies of a small clip: in turn, and by processes that read ahead of the engine."""
+def throughput(model: str, count: int = 100, rounds: int = 7) -> None:
+    """Label copies of a small clip: in turn, and by processes that read ahead of the engine.
+
+    What reading and inference cost alone gives the rate that two busy processors could reach.
+    """
     with tempfile.TemporaryDirectory() as folder, load_engine(model, threads=1) as engine:
         config = engine.metadata.config
         settings = ClipSettings(config.num_segments, config.preprocessing)
         clip = Path(folder) / "clip.mp4"
         encode(clip, 320, 240, 12)
         videos = [Video(str(clip))] * count
-        readings = read_clips(enumerate(videos), settings, 0)
-        clips = [reading.clip[None] for reading in timed("reading alone", readings, count)]
-        list(timed("the engine alone", map(engine.run, clips), count))
-        del clips
-        for workers in (0, 1, 2):
-            rows = label_videos(engine, videos, settings, workers=workers)
-            list(timed(f"{workers} processes read ahead" if workers else "in turn", rows, count))
+        clips = [reading.clip for reading in read_clips(enumerate(videos[:10]), settings, 0)]
+
+        def read(workers: int) -> Iterable[Any]:
+            return read_clips(enumerate(videos), settings, workers)
+
+        def label(workers: int) -> Iterable[Any]:
+            return label_videos(engine, videos, settings, workers=workers)
+
+        ways: dict[str, Callable[[], Iterable[Any]]] = {
+            "reading": lambda: read(0),
+            "reading, 2 processes": lambda: read(2),
+            "the engine": lambda: (engine.run(clips[turn % 10][None]) for turn in range(count)),
+            "labels, in turn": lambda: label(0),
+            "labels, 1 process reads ahead": lambda: label(1),
+            "labels, 2 processes read ahead": lambda: label(2),
+        }
+        rates = np.array([[rate(way()) for way in ways.values()] for _ in range(rounds)])
+    for name, found in zip(ways, rates.T, strict=True):
+        low, middle, high = np.percentile(found, (25, 50, 75))
+        print(f"{name}: {middle:.1f} videos a second ({low:.1f} to {high:.1f})")
+    _, reading, inference, in_turn, _, best = rates.T
+    bound = 1 / (1 / reading + 0.5 / inference)  # either processor reads, or runs the engine
+    print(f"{np.median(best / in_turn):.2f} times as many as in turn,")
+    print(f"{np.median(best / bound):.0%} of what both cost alone.")
 
 
-def timed(name: str, items: Iterable[Any], count: int) -> list[Any]:
-    """Return all items and print how many come in a second, after the first of them."""
+def rate(items: Iterable[Any]) -> float:
+    """Return how many items come in a second after the tenth, when all processes run."""
     iterator = iter(items)
-    found = [next(iterator)]
+    for _ in itertools.islice(iterator, 10):
+        pass
     start = time.perf_counter()
-    found += iterator
-    print(f"{name}: {(count - 1) / (time.perf_counter() - start):.1f} videos a second", flush=True)
-    return found
+    return sum(1 for _ in iterator) / (time.perf_counter() - start)
 
 
 def hour(clip: Path, path: Path) -> None:

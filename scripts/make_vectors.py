@@ -221,6 +221,16 @@ def sampling_cases() -> Iterable[Case]:
         yield {"frames": frames, "segments": segments, "indices": expected}
 
 
+def clips_at_once_cases() -> Iterable[Case]:
+    """What fits in place of one float32 clip of 8 frames of 224 x 224; null: all, not fused."""
+    for precision, size in (("fp32", 4), ("bf16", 2), ("int8", 1)):
+        for segments, side in ((8, 224), (1, 224), (3, 64), (8, 225), (16, 512)):
+            clips = max(1, 8 * 224**2 * 4 // (segments * side**2 * size))
+            clip = {"precision": precision, "segments": segments, "side": side}
+            yield clip | {"fused": True, "clips": clips}
+            yield clip | {"fused": False, "clips": None}
+
+
 def macs_cases() -> Iterable[Case]:
     """Multiply-accumulates, channel by channel (section 3.1 of the paper).
 
@@ -394,6 +404,7 @@ def main() -> None:
     write("records", "adafuse_deploy/schema, by hand", record_cases())
     write("properties", f"onnx {onnx.__version__}", property_cases())
     write("sampling", "floor((2 s + 1) F / (2 T)) in integers", sampling_cases())
+    write("clips_at_once", "8 * 3 * 224 * 224 * 4 bytes", clips_at_once_cases())
     write("macs", "AdaFuse (arXiv 2102.05775), section 3.1, channel by channel", macs_cases())
     write("consensus", "weighted means in rational numbers", consensus_cases())
     write("preprocessing", "Pillow", preprocessing_cases())

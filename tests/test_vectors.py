@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from adafuse_deploy.core.metadata import GraphMetadata
 from adafuse_deploy.core.records import schema
 from adafuse_deploy.data.sampling import center_indices
 from adafuse_deploy.data.transforms import preprocess
+from adafuse_deploy.engines.onnxruntime_engine import clips_at_once
 from adafuse_deploy.engines.sidecar import Sidecar, read_sidecar
 from adafuse_deploy.engines.stream_consensus import make_consensus
 from adafuse_deploy.graph.metadata_props import metadata_props
@@ -151,6 +153,17 @@ def test_consensus() -> None:
             if t == case["reset_stream_1_before"]:
                 consensus.reset(1)
             np.testing.assert_allclose(consensus.update(frame), case["expected"][t], rtol=1e-5)
+
+
+@pytest.mark.parametrize("case", cases("clips_at_once"), ids=str)
+def test_clips_at_once(case: dict[str, Any]) -> None:
+    record = old_records()["clip"]
+    record["precision"] = case["precision"]
+    record["portable_name"] = "portable.onnx" if case["fused"] else ""
+    record["config"] |= {"num_segments": case["segments"]}
+    record["config"]["preprocessing"] |= {"resize": case["side"], "crop": case["side"]}
+    metadata = GraphMetadata.from_props({"adafuse": json_text(record)}, "model.onnx")
+    assert clips_at_once(metadata) == (sys.maxsize if case["clips"] is None else case["clips"])
 
 
 def test_preprocessing() -> None:

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <functional>
-#include <limits>
 
 #include "src/clip_engine.h"
+#include "src/clips_at_once.h"
 #include "src/finite.h"
 #include "src/session.h"
 #include "src/sidecar.h"
@@ -23,21 +23,6 @@ void check_clips(const Tensor<float>& clips, const Shape& clip_shape) {
                      ", not " + to_string(shape) +
                      "; adafuse::preprocess prepares a frame that way.");
   }
-}
-
-// How many clips a fused graph runs together, as in Python; others take all.  Eight frames of
-// 224 x 224 are work enough for all threads, and more of them leave less of what one block gives in
-// the processor's cache for the next.
-std::int64_t clips_at_once(const Metadata& metadata) {
-  if (metadata.portable_name.empty()) {
-    return std::numeric_limits<std::int64_t>::max();
-  }
-  const std::int64_t bytes = metadata.precision == "int8"   ? 1
-                             : metadata.precision == "bf16" ? 2
-                                                            : 4;
-  const std::int64_t together = std::int64_t{8} * 3 * 224 * 224 * 4;
-  const auto clip = static_cast<std::int64_t>(element_count(metadata.clip_shape()));
-  return std::max(std::int64_t{1}, together / (clip * bytes));
 }
 
 template <class T>
