@@ -214,10 +214,10 @@ def stream(folder: Path) -> list[Path]:
     print(f"\n{video} shows:")
     for begin, label in zip(begins, ACTIONS, strict=False):
         print(f"{begin:8.2f} s  {CLASS_NAMES[label]}")
-    # Every third frame, as in training, of which eight are one action.
+    # As in training a frame every 0.375 s, of which eight are one action.
     seen = folder / "stream.jsonl"
     adafuse_deploy(
-        *("stream", fused, video, "--stride", 3),
+        *("stream", fused, video),
         *("--consensus", "window", "--window", 4, "--json", seen),
     )
     frames = [json.loads(line) for line in seen.read_text().splitlines()]

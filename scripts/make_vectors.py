@@ -122,6 +122,19 @@ def record_cases() -> Iterable[Case]:
     yield changed(clip, "config.class_names", [], "good")
     yield changed(clip, "config.class_names", ["a"], "damaged", "class")
     yield changed(clip, "config.class_names", ["a"] * 4, "damaged", "class")
+    ordered = {"median": 0.375, "p10": 0.25, "p90": 0.5}
+    yield changed(clip, "config.frame_spacing", ordered, "good")
+    yield changed(clip, "config.frame_spacing", dict.fromkeys(ordered, 1), "good")
+    yield changed(clip, "config.frame_spacing", {**ordered, "p10": 0.4}, "damaged", "spacing")
+    yield changed(clip, "config.frame_spacing", {**ordered, "p90": 0.3}, "damaged", "spacing")
+    yield changed(clip, "config.frame_spacing", None, "damaged", "config.frame_spacing")
+    for field in ordered:
+        lacking = {name: value for name, value in ordered.items() if name != field}
+        path = f"config.frame_spacing.{field}"
+        yield changed(clip, "config.frame_spacing", lacking, "damaged", f"'{path}' is missing")
+        for value in (0, -1, "1", None):
+            spacing = {**ordered, field: value}
+            yield changed(clip, "config.frame_spacing", spacing, "damaged", path)
     for gate in ((1000, 0, 8), (0, 8, 8), (0, 8, 0)):
         channels = dict(zip(("gate", "start", "stop"), gate, strict=True))
         yield changed(clip, "layers.0.output", channels, "damaged", "channels of no gate")

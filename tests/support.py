@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import av
@@ -10,6 +11,7 @@ import onnx
 import onnxruntime
 
 from adafuse_deploy.cli import main
+from adafuse_deploy.core.json_text import json_text
 from adafuse_deploy.core.prediction import Prediction
 from adafuse_deploy.ops import library
 from adafuse_deploy.ops.operator_schemas import DOMAIN
@@ -29,6 +31,17 @@ def run_cli(*arguments: object) -> int:
         assert isinstance(error.code, int)
         return error.code
     return 0
+
+
+def with_spacing(graph: Path, target: Path, seconds: float) -> Path:
+    """Copy a graph that records no frame spacing to one that does."""
+    model = onnx.load(graph)
+    (entry,) = model.metadata_props
+    record = json.loads(entry.value)
+    record["config"]["frame_spacing"] = dict.fromkeys(("median", "p10", "p90"), seconds)
+    entry.value = json_text(record)
+    onnx.save(model, target)
+    return target
 
 
 def assert_same(got: Prediction, expected: Prediction) -> None:

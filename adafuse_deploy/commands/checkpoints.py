@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from adafuse_deploy.commands.options import FILE
+from adafuse_deploy.commands.options import FILE, Number
 from adafuse_deploy.commands.output import note
 from adafuse_deploy.core.errors import InputError
 
@@ -24,7 +24,7 @@ _OF_OTHER_CODE = (
     "gate_pooling",
     "num_segments",
 )
-DESCRIPTION = ("official", *_OF_OTHER_CODE, "size", "classes")
+DESCRIPTION = ("official", *_OF_OTHER_CODE, "size", "classes", "frame_spacing")
 """The options of a checkpoint, which the next command needs again."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -66,11 +66,17 @@ _OPTIONS = [
     ),
     click.option("--size", type=click.IntRange(1), help="Side of the input in pixels. [224]"),
     click.option("--classes", type=FILE, help="File with the names of the classes."),
+    click.option(
+        "--frame-spacing",
+        type=Number(0, min_open=True),
+        metavar="SECONDS",
+        help="From a clip's frame to the next in training. [what CHECKPOINT records]",
+    ),
 ]
 
 
 def checkpoint_options(command: Command) -> Command:
-    """Add ``--official`` with the options that describe such a file, ``--size``, ``--classes``."""
+    """Add ``--official`` with the options that describe such a file, and those of any."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -94,6 +100,7 @@ def load_checkpoint(
         InputError: the checkpoint or class file cannot be used, or an option contradicts it.
     """
     from adafuse_deploy.core.config import Preprocessing
+    from adafuse_deploy.core.frame_spacing import FrameSpacing
     from adafuse_deploy.data.class_files import read_class_names
     from adafuse_deploy.models.checkpoint import is_ours, load_model
     from adafuse_deploy.models.checkpoint_file import load_content
@@ -102,7 +109,8 @@ def load_checkpoint(
     content = load_content(path) if content is None else content
     names = read_class_names(options["classes"]) if options["classes"] else ()
     described = {name: options[name] for name in _OF_OTHER_CODE}
-    size = options["size"]
+    size, seconds = options["size"], options["frame_spacing"]
+    spacing = FrameSpacing.constant(seconds) if seconds else None
     if options["official"] or not is_ours(content):
         official = read_official(
             path,
@@ -113,6 +121,7 @@ def load_checkpoint(
             **described,
         )
         note(str(official))
+        official.model.config = replace(official.model.config, frame_spacing=spacing)
         return official.model
     given = [name for name, value in described.items() if value is not None]
     if given:
@@ -129,5 +138,5 @@ def load_checkpoint(
         old = config.preprocessing
         resized = {**old.__dict__, "crop": size, "resize": round(size * old.resize / old.crop)}
         config = replace(config, preprocessing=Preprocessing(**resized))
-    model.config = config
+    model.config = replace(config, frame_spacing=spacing or config.frame_spacing)
     return model

@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from adafuse_deploy.commands.lists import list_options, refuse_without_list
+from adafuse_deploy.commands.lists import (
+    list_options,
+    refuse_without_list,
+    source_rate_option,
+)
 from adafuse_deploy.commands.next_step import advise
 from adafuse_deploy.commands.options import (
     ANY_PATH,
     FILE,
     ModelFile,
     Number,
+    NumberOr,
     OutputFile,
     json_option,
     verb,
@@ -70,9 +75,10 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--window",
-    type=Number(0, min_open=True),
-    metavar="SECONDS",
-    help="What happens when in one long VIDEO: recognise every so many seconds by themselves.",
+    type=NumberOr("auto", 0),
+    metavar="SECONDS|auto",
+    help="What happens when in one long VIDEO: recognise every so many seconds; auto: as many as "
+    "MODEL's clips had in training.",
 )
 @click.option(
     "--stride",
@@ -86,6 +92,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="With --window: write the video with what was recognised on every frame.",
 )
+@source_rate_option
 @json_option
 def command(
     videos: tuple[str, ...],
@@ -97,9 +104,10 @@ def command(
     output: Path | None,
     resume: bool,
     workers: int | None,
-    window: float | None,
+    window: float | str | None,
     stride: float | None,
     save: Path | None,
+    source_rate: float | None,
     json_file: str | None,
     reading: ListReading,
 ) -> None:
@@ -129,15 +137,18 @@ def command(
                 engine,
                 videos[0],
                 window,
-                stride or window,
+                stride,
                 reading=reading,
+                rate=source_rate,
                 output=output,
                 save=save,
                 json_file=json_file,
             )
         return
-    if stride is not None or save is not None:
-        raise click.UsageError("--stride and --save belong to --window; give it too.")
+    if stride is not None or save is not None or source_rate is not None:
+        raise click.UsageError(
+            "--stride, --save and --source-rate belong to --window; give it too."
+        )
     if output is not None:
         if json_file or reading.skip_missing or reading.skipped_file or not (videos or data):
             raise click.UsageError(

@@ -188,6 +188,9 @@ def describe(metadata: GraphMetadata) -> dict[str, Any]:
         "preprocessing": f"short side {preparation.resize}, centre {preparation.crop} x "
         f"{preparation.crop}, {preparation.channel_order} x {preparation.scale:.6g}, mean "
         f"({in_words(preparation.mean)}), std ({in_words(preparation.std)})",
+        "frame_spacing": f"{config.frame_spacing} in training"
+        if config.frame_spacing
+        else "not recorded",
         "GMACs_per_clip": f"dense {gmacs['dense']:.4f}{spread}",
         "precision": metadata.precision,
         **({"calibration": metadata.calibration} if metadata.calibration else {}),

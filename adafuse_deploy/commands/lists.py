@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from adafuse_deploy.commands.options import FOLDER, OutputFile
+from adafuse_deploy.commands.options import FOLDER, Number, OutputFile
 
 if TYPE_CHECKING:
     from adafuse_deploy.data.lists import ListReading
@@ -23,6 +23,12 @@ strict_option = click.option(
     "--strict-frames",
     is_flag=True,
     help="Refuse video files with frames that the decoder marks as damaged.",
+)
+source_rate_option = click.option(
+    "--source-rate",
+    type=Number(0, min_open=True),
+    metavar="FPS",
+    help="Frames per second of what tells no time, such as folders of images.",
 )
 
 lists_option = click.option(

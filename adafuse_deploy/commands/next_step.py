@@ -32,8 +32,7 @@ def advise_running(model: str, mode: str, video: str | None = None, *options: st
     Args:
         model: the file.
         mode: what it takes: "clip" or "stream".
-        video: a video file or a folder of frames; a stream takes every 8th frame of the shipped
-            one, in which an action is 64 frames long.
+        video: a video file or a folder of frames.
         options: how to read it.
     """
     from adafuse_deploy.assets import SAMPLE_VIDEO
@@ -42,7 +41,7 @@ def advise_running(model: str, mode: str, video: str | None = None, *options: st
     if Path(model).suffix in ENGINES and not gpu_present():
         advise("inspect", Path(model))
     elif mode == "stream":
-        advise("stream", Path(model), source, *(options if video else ("--stride", "8")))
+        advise("stream", Path(model), source, *options)
     else:
         advise("classify", source, "--model", Path(model), *options)
 

@@ -93,6 +93,22 @@ class Number(click.FloatRange):
         return number
 
 
+class NumberOr(Number):
+    """A finite number above another, or a word.
+
+    Args:
+        word: that stands for a number.
+        least: what the number must be above.
+    """
+
+    def __init__(self, word: str, least: float) -> None:
+        super().__init__(least, min_open=True)
+        self.word = word
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if value == self.word else super().convert(value, param, ctx)
+
+
 json_option = click.option(
     "--json",
     "json_file",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from adafuse_deploy.commands.lists import strict_option, template_option
+from adafuse_deploy.commands.lists import source_rate_option, strict_option, template_option
 from adafuse_deploy.commands.next_step import advise
 from adafuse_deploy.commands.options import ANY_PATH, ModelFile, Number, OutputFile, verb
 from adafuse_deploy.commands.output import note, say, talkative
@@ -22,6 +22,7 @@ from adafuse_deploy.core.json_text import json_text
 from adafuse_deploy.engines.suffixes import CHECKPOINTS, GRAPHS
 
 if TYPE_CHECKING:
+    from adafuse_deploy.core.config import ModelConfig
     from adafuse_deploy.core.prediction import Prediction
     from adafuse_deploy.data.feed import Frame
 
@@ -52,11 +53,14 @@ RATE_FRAMES = 30
     help="Of the moving average, per frame.",
 )
 @click.option(
-    "--stride", type=click.IntRange(1), default=1, show_default=True, help="Take every n-th frame."
+    "--fps",
+    type=Number(0, min_open=True),
+    help="Frames per second of video that are recognised [as in MODEL's training, where recorded].",
 )
 @click.option(
-    "--fps", type=Number(0, min_open=True), help="Take at most so many frames per second of video."
+    "--stride", type=click.IntRange(1), help="Instead: every n-th frame, whatever its time."
 )
+@source_rate_option
 @click.option("--max-frames", type=click.IntRange(1), help="Stop after so many frames.")
 @click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="Classes shown.")
 @click.option(
@@ -86,8 +90,9 @@ def command(
     consensus: str | None,
     window: int,
     decay: float,
-    stride: int,
     fps: float | None,
+    stride: int | None,
+    source_rate: float | None,
     max_frames: int | None,
     top: int,
     retries: int | None,
@@ -99,23 +104,31 @@ def command(
 ) -> None:
     """Recognise what happens in SOURCE with MODEL, a graph exported with --mode stream.
 
-    SOURCE is a video file or a folder of frames, taken as 25 per second, an address such as
-    rtsp://..., or a camera such as /dev/video0.  Files are seen in full; of live sources only the
-    newest frame is kept, and a lost connection is made again.  Ctrl-C stops.
+    SOURCE is a video file or a folder of frames (25 per second, or --source-rate), an address such
+    as rtsp://..., or a camera such as /dev/video0.  Frames are taken by their times, as far apart
+    as MODEL's were in training.  Files are seen in full; of live sources only the newest frame is
+    kept, and a lost connection is made again.  Ctrl-C stops.
     """
     from adafuse_deploy.data.feed import Sampling, open_feed
     from adafuse_deploy.data.transforms import preprocess
     from adafuse_deploy.engines.loader import load_engine
 
-    sampling = Sampling(stride, fps)
     with load_engine(model, operator_library=operator_library, threads=threads) as engine:
         config = engine.metadata.config
+        sampling = Sampling(stride or 1, _spacing(config, fps, stride))
         # A mean of all frames would ever less notice what is new.
         kind = consensus or ("last" if config.accumulates else "ema")
         stream = engine.stream(consensus=kind, window=window, decay=decay)
         with (
             nullcontext() if json_file is None else _sink(json_file) as lines,
-            open_feed(source, sampling, template=template, retries=retries, notify=note) as feed,
+            open_feed(
+                source,
+                sampling,
+                template=template,
+                rate=source_rate,
+                retries=retries,
+                notify=note,
+            ) as feed,
         ):
             show = _Output(config.labels, top, lines)
             try:
@@ -135,6 +148,20 @@ def command(
                 pass  # how one stops a camera
             show.end(feed.dropped)
     advise("inspect", model)
+
+
+def _spacing(config: ModelConfig, fps: float | None, stride: int | None) -> float | None:
+    """Return the seconds from a step to the next; None for steps that go by frames."""
+    if fps is not None:
+        return 1 / fps
+    if stride is None and config.frame_spacing is not None:
+        return config.frame_spacing.median
+    if stride is None:
+        note(
+            "The model does not record how far apart frames were in training: every frame is "
+            "taken; choose with --fps or --stride."
+        )
+    return None
 
 
 @contextmanager

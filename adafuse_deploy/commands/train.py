@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from adafuse_deploy.commands.lists import frames_option, list_options, lists_option
+from adafuse_deploy.commands.lists import (
+    frames_option,
+    list_options,
+    lists_option,
+    source_rate_option,
+)
 from adafuse_deploy.commands.next_step import advise, graph_name
 from adafuse_deploy.commands.options import ANY_PATH, FILE, Number, OutputFile, verb
 from adafuse_deploy.commands.output import note, say, talkative
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
 @click.option("--data", type=FILE, help="Training list: 'path num_frames label' lines.")
 @click.option("--val", type=FILE, help="Validation list.")
 @list_options
+@source_rate_option
 @click.option("--classes", type=FILE, help="Class file: one name per line.")
 @click.option(
     "--dataset", help="A public data set: somethingv1, somethingv2, jester, minikinetics."
@@ -108,9 +115,13 @@ def command(
         event_writer()
     source = _source(recipe, reading, options)
     torch.manual_seed(training.seed)
-    model = VideoRecognizer(
-        recipe.model_config(num_classes=source.num_classes, class_names=source.class_names)
-    )
+    config = recipe.model_config(num_classes=source.num_classes, class_names=source.class_names)
+    if config.frame_spacing is None:
+        spacing = source.frame_spacing(config.num_segments, recipe.data)
+        config = replace(config, frame_spacing=spacing)
+    if config.frame_spacing is None:
+        note("How far apart in time frames are is not known and not recorded: give --source-rate.")
+    model = VideoRecognizer(config)
     if init is not None:
         note(f"Initialised: {initialise(model, init)}.")
     splits = source.splits(model.config, recipe.data, training.seed)
@@ -147,6 +158,7 @@ def _recipe(options: dict[str, Any]) -> Recipe:
     data = {"dataset": SYNTHETIC} if options["synthetic"] else given(dataset="dataset")
     if options["data"] is not None:
         data = {"dataset": ""}
+    data |= given(source_rate="source_rate")
     if options["recipe"] is not None:
         recipe = load_recipe(options["recipe"], options["model"])
     elif options["model"] is not None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from adafuse_deploy.commands.output import made, note, report, talkative
 
 if TYPE_CHECKING:
-    from adafuse_deploy.data.feed import Frame
+    from adafuse_deploy.core.config import ModelConfig
+    from adafuse_deploy.data.feed import Frame, Sampling
     from adafuse_deploy.data.lists import ListReading
     from adafuse_deploy.engines.engine import Engine
     from adafuse_deploy.engines.timeline import Segment
@@ -32,15 +33,25 @@ COLUMNS = {
 def video_timeline(
     engine: Engine,
     video: str,
-    window: float,
-    stride: float,
+    window: float | str,
+    stride: float | None,
     *,
     reading: ListReading,
+    rate: float | None,
     output: Path | None,
     save: Path | None,
     json_file: str | None,
 ) -> None:
     """Report what happens when in a video; write it as a table and as captions if asked.
+
+    Args:
+        engine: for clips or for streams.
+        video: a file or a folder of frames.
+        window: seconds, or "auto" for as many as the network's clips had in training.
+        stride: seconds from a window to the next; None for as many as a window has.
+        reading: how to read the video.
+        rate: frames a second of a video that tells no time.
+        output, save, json_file: files to write.
 
     Raises:
         InputError: the video cannot be read, or a file cannot be written.
@@ -49,29 +60,41 @@ def video_timeline(
     from adafuse_deploy.core.progress import progress
     from adafuse_deploy.core.tables import check_table, write_table
     from adafuse_deploy.data.annotate import write_annotated
+    from adafuse_deploy.data.feed import Sampling
     from adafuse_deploy.data.media import check_local
-    from adafuse_deploy.data.windows import cut_windows, video_seconds, window_clips
+    from adafuse_deploy.data.windows import cut_windows, video_seconds
     from adafuse_deploy.engines.classification import classifications
     from adafuse_deploy.engines.timeline import timeline
+    from adafuse_deploy.engines.window_answers import clip_windows, stream_windows
 
     check_local(video)
     if output is not None:
         check_table(output)
     config = engine.metadata.config
     dense = dense_macs(engine.metadata.layers, config.num_segments)
-    length = video_seconds(video, reading.template)
+    window = _seconds(config, window)
+    stride = stride or window
+    length = video_seconds(video, reading.template, rate)
     windows = cut_windows(length, window, stride)
-    with _frames(video, reading) as frames:
-        clips = window_clips(frames, windows, config.num_segments, config.preprocessing)
-        shown = progress(clips, "classifying", show=talkative(), total=len(windows), unit="windows")
-        answers = [classifications(engine.run(clip[None]), config, 1)[0] for clip in shown]
+    frame_spacing = window / config.num_segments
+    if engine.metadata.mode == "stream":
+        if config.frame_spacing is not None:
+            frame_spacing = config.frame_spacing.median
+        sampling, recognise = Sampling(spacing=frame_spacing), stream_windows
+    else:
+        sampling, recognise = Sampling(), clip_windows
+    _compare(config, frame_spacing)
+    with _frames(video, reading, sampling, rate) as frames:
+        found = recognise(engine, frames, windows)
+        shown = progress(found, "classifying", show=talkative(), total=len(windows), unit="windows")
+        answers = [classifications(prediction, config, 1)[0] for prediction in shown]
     segments = timeline(windows, answers)
     rows = [_row(video, segment) for segment in segments]
     if output is not None:
         write_table(output, COLUMNS, rows)
         made(f"Wrote {output}: {len(rows)} segments.")
     if save is not None:
-        with _frames(video, reading) as frames:
+        with _frames(video, reading, Sampling(), rate) as frames:
             ahead = progress(frames, "drawing", show=talkative(), unit="frames")
             captions = _Captions(segments, dense, config.num_segments)
             count = write_annotated(save, ahead, captions)
@@ -81,10 +104,35 @@ def video_timeline(
         for segment in segments
     ]
     values = {"engine": engine.name, "video": video, "seconds": length, "window": window}
-    values |= {"stride": stride, "segments": rows, "dense_macs": dense}
+    values |= {"stride": stride, "frame_spacing": frame_spacing}
+    values |= {"segments": rows, "dense_macs": dense}
     report(values, lines, json_file)
     needed = sum(float(answer.prediction.macs[0]) for answer in answers) / len(answers)
     note(f"{needed / 1e9:.3f} of {dense / 1e9:.3f} GMACs per window on {engine.name}.")
+
+
+def _seconds(config: ModelConfig, window: float | str) -> float:
+    """Return how long a window is."""
+    from adafuse_deploy.core.errors import InputError
+
+    if not isinstance(window, str):
+        return window
+    if config.clip_seconds is None:
+        raise InputError(
+            "The model does not record how far apart frames were in training: give --window "
+            "SECONDS, or make it again with --frame-spacing."
+        )
+    return config.clip_seconds
+
+
+def _compare(config: ModelConfig, seconds: float) -> None:
+    """Say so if frames are as far apart as in few training videos."""
+    known = config.frame_spacing
+    if known is not None and not 0.99 * known.p10 <= seconds <= 1.01 * known.p90:
+        note(
+            f"Frames are {seconds:.3g} s apart, in training they were {known}; --window auto "
+            "takes them as then."
+        )
 
 
 def _row(video: str, segment: Segment) -> dict[str, Any]:
@@ -94,10 +142,12 @@ def _row(video: str, segment: Segment) -> dict[str, Any]:
 
 
 @contextmanager
-def _frames(video: str, reading: ListReading) -> Iterator[Iterator[Frame]]:
-    """Open all frames of a video; damaged ones are refused if that was asked for."""
+def _frames(
+    video: str, reading: ListReading, sampling: Sampling, rate: float | None
+) -> Iterator[Iterator[Frame]]:
+    """Open the frames of a video; damaged ones are refused if that was asked for."""
     from adafuse_deploy.core.errors import InputError
-    from adafuse_deploy.data.feed import Sampling, open_feed
+    from adafuse_deploy.data.feed import open_feed
 
     def sound(feed: Any) -> Iterator[Frame]:
         for frame in feed:
@@ -108,7 +158,7 @@ def _frames(video: str, reading: ListReading) -> Iterator[Iterator[Frame]]:
                 )
             yield frame
 
-    with open_feed(video, Sampling(), template=reading.template) as feed:
+    with open_feed(video, sampling, template=reading.template, rate=rate) as feed:
         yield sound(feed)
 
 

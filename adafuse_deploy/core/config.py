@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.frame_spacing import FrameSpacing
 
 BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101", "bninception")
 SHIFTS = ("none", "bidirectional", "online")
@@ -103,6 +104,7 @@ class ModelConfig:
         dropout: before the classifier, in training only.
         class_names: K names, or empty when unknown.
         preprocessing: how frames become network input.
+        frame_spacing: how far apart the frames of training clips were; None when unknown.
     """
 
     backbone: str = "resnet50"
@@ -130,12 +132,15 @@ class ModelConfig:
     dropout: float = 0.5
     class_names: tuple[str, ...] = ()
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    frame_spacing: FrameSpacing | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "gated_stages", tuple(sorted(set(self.gated_stages))))
         object.__setattr__(self, "gate_actions", tuple(sorted(set(self.gate_actions))))
         object.__setattr__(self, "class_names", tuple(self.class_names))
         object.__setattr__(self, "depths", tuple(self.depths))
+        if self.frame_spacing is not None and not isinstance(self.frame_spacing, FrameSpacing):
+            object.__setattr__(self, "frame_spacing", FrameSpacing.from_dict(self.frame_spacing))
         self._choice("backbone", BACKBONES)
         self._choice("temporal_shift", SHIFTS)
         self._choice("shift_place", SHIFT_PLACES)
@@ -225,6 +230,11 @@ class ModelConfig:
         return self.consensus == "lstm"
 
     @property
+    def clip_seconds(self) -> float | None:
+        """How long a clip of the training videos was, in the median; None when unknown."""
+        return self.num_segments * self.frame_spacing.median if self.frame_spacing else None
+
+    @property
     def shift_text(self) -> str:
         """Where frames are shifted, in words."""
         if self.temporal_shift == "none":
@@ -257,8 +267,9 @@ class ModelConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, fit for JSON and for ``torch.load(weights_only=True)``."""
         values = asdict(self)
-        if not self.depths:
-            del values["depths"]  # which older versions do not know
+        for name in ("depths", "frame_spacing"):
+            if not values[name]:
+                del values[name]  # which older versions do not know
         for name, value in values.items():
             if isinstance(value, tuple):
                 values[name] = list(value)

@@ -26,6 +26,7 @@ class DatasetFormat:
         template: file name of frame ``n``, counting from 1.
         flip: how the paper mirrors training clips, for :func:`adafuse_deploy.data.flips.flip_rule`:
             not at all where classes differ only by left and right.
+        rate: frames a second of the published images; None where everybody extracts their own.
     """
 
     name: str
@@ -35,6 +36,7 @@ class DatasetFormat:
     class_file: str = "classInd.txt"
     template: str = "{:05d}.jpg"
     flip: str = "none"
+    rate: float | None = None
 
     def read(
         self,
@@ -83,9 +85,9 @@ class DatasetFormat:
 DATASETS = {
     data.name: data
     for data in (
-        DatasetFormat("somethingv1", 174, "train_split.txt", "validation_split.txt"),
+        DatasetFormat("somethingv1", 174, "train_split.txt", "validation_split.txt", rate=12),
         DatasetFormat("somethingv2", 174, "train_videofolder.txt", "val_videofolder.txt"),
-        DatasetFormat("jester", 27, "train_split.txt", "validation_split.txt"),
+        DatasetFormat("jester", 27, "train_split.txt", "validation_split.txt", rate=12),
         DatasetFormat(
             "minikinetics",
             200,

@@ -24,7 +24,11 @@ from adafuse_deploy.data.orientation import upright
 OPEN_TIMEOUT, READ_TIMEOUT = 10.0, 5.0
 """Seconds until a live source that says nothing counts as lost."""
 UNTIMED_RATE = 25.0
-"""Frames per second where a source tells no time, as folders of images."""
+"""Frames per second where a source tells no time, as folders of images, and nobody else does."""
+LONGEST_PAUSE_OF_A_SOURCE = 60.0
+"""Seconds without a frame after which what follows is another recording."""
+A_MOMENT = 1e-3
+"""Seconds by which time stamps are rounded; less than any frame lasts."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
 """Seconds between attempts to connect again; each pause is twice the one before."""
 
@@ -35,8 +39,8 @@ class Frame:
 
     Attributes:
         convert: gives the image; a frame that nobody looks at is not converted.
-        seconds: its time in the source.
-        begins: it is the first after the source was opened, or opened again.
+        seconds: its time in the source, or of the step that it is taken for.
+        begins: it is the first after the source was opened, or opened again, or after a break.
         damaged: the decoder marked it, or one since the last that counted, as damaged.
     """
 
@@ -57,31 +61,42 @@ class Sampling:
 
     Attributes:
         stride: every so many frames one.
-        fps: at most so many per second of the source's time, evenly; None for all.
+        spacing: seconds from a step to the next; None for every frame that ``stride`` leaves.
     """
 
     stride: int = 1
-    fps: float | None = None
+    spacing: float | None = None
 
     def __post_init__(self) -> None:
-        if self.stride < 1 or (self.fps is not None and self.fps <= 0):
-            raise InputError("The stride is at least 1 and the frames per second are above 0.")
+        if self.stride < 1 or (self.spacing is not None and not self.spacing > 0):
+            raise InputError("The stride is at least 1 and the spacing is above 0 seconds.")
 
     def pick(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        """Yield the frames that count of a source just opened."""
-        slot: int | None = None
+        """Yield the frames that count of a source just opened.
+
+        With a spacing there is a step every so many seconds from the first frame on, and the first
+        frame that is not earlier stands for it: at a variable rate, or where frames are missing,
+        one may stand for several steps.  After a minute without a frame, or where time runs
+        backwards, steps begin anew.
+        """
         begins, damaged = True, False
+        start = last = 0.0
+        step = 0
         for index, frame in enumerate(frames):
             damaged |= frame.damaged
             if index % self.stride:
                 continue
-            if self.fps is not None:
-                now = int(frame.seconds * self.fps + 1e-6)
-                if slot == now:
-                    continue
-                slot = now
-            yield replace(frame, begins=begins, damaged=damaged)
-            begins, damaged = False, False
+            if self.spacing is None:
+                yield replace(frame, begins=begins, damaged=damaged)
+                begins, damaged = False, False
+                continue
+            elapsed, last = frame.seconds - last, frame.seconds
+            if not index or not -self.spacing <= elapsed <= LONGEST_PAUSE_OF_A_SOURCE:
+                start, step, begins = frame.seconds, 0, True
+            while (moment := start + step * self.spacing) <= frame.seconds + A_MOMENT:
+                yield replace(frame, seconds=moment, begins=begins, damaged=damaged)
+                begins, damaged = False, False
+                step += 1
 
 
 Connect = Callable[[], Iterator[Frame]]
@@ -233,6 +248,7 @@ def open_feed(
     sampling: Sampling,
     *,
     template: str | None = None,
+    rate: float | None = None,
     retries: int | None = None,
     notify: Callable[[str], object] = lambda sentence: None,
 ) -> Iterator[FileFeed | LiveFeed]:
@@ -242,6 +258,8 @@ def open_feed(
         source: a video file, a folder of frames, a device or an address.
         sampling: which frames count.
         template: file names in a folder, such as ``img_{:05d}.jpg``; found out by default.
+        rate: frames per second of a folder, or of a file without time stamps; by default
+            :data:`UNTIMED_RATE`, or what the file says.
         retries, notify: as for :class:`LiveFeed`.
 
     Raises:
@@ -253,30 +271,30 @@ def open_feed(
         feed = LiveFeed(lambda: _receive(source), sampling, retries=retries, notify=notify)
     elif os.path.isdir(source):
         folder = FrameFolder(source, template=template)
-        feed = FileFeed(lambda: _images(folder), sampling)
+        feed = FileFeed(lambda: _images(folder, rate), sampling)
     else:
         check_exists(source)
-        feed = FileFeed(lambda: _play(source), sampling)
+        feed = FileFeed(lambda: _play(source, rate), sampling)
     try:
         yield feed
     finally:
         feed.close()
 
 
-def _images(folder: FrameFolder) -> Iterator[Frame]:
+def _images(folder: FrameFolder, rate: float | None) -> Iterator[Frame]:
     """Yield every image of a folder."""
     for index in range(folder.num_frames):
-        yield Frame(partial(folder.read, index), index / UNTIMED_RATE)
+        yield Frame(partial(folder.read, index), index / (rate or UNTIMED_RATE))
 
 
-def _play(source: str) -> Iterator[Frame]:
+def _play(source: str, rate: float | None) -> Iterator[Frame]:
     """Yield every frame of a video file.
 
     Raises:
         InputError: it cannot be opened or decoded, or has no video.
     """
     with open_video(source) as (container, stream):
-        rate = float(stream.average_rate or UNTIMED_RATE)
+        rate = float(rate or stream.average_rate or UNTIMED_RATE)
         for index, frame in enumerate(container.decode(stream)):
             seconds = index / rate if frame.time is None else frame.time
             yield Frame(partial(upright, frame), seconds, damaged=frame.is_corrupt)

@@ -12,7 +12,7 @@ from PIL import Image
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.core.files import atomic_path, write_text
 from adafuse_deploy.core.progress import progress as show_progress
-from adafuse_deploy.data.synthetic import CLASS_NAMES, synthetic_clip
+from adafuse_deploy.data.synthetic import CLASS_NAMES, RATE, synthetic_clip
 from adafuse_deploy.data.video import write_video
 
 LIST_NAME = "list.txt"
@@ -86,7 +86,7 @@ def _fill(
         name = f"{index:06d}"
         if as_video:
             made.append(folder / f"{name}.mp4")
-            write_video(made[-1], clip)
+            write_video(made[-1], clip, fps=RATE)
             lines.append(f"{name}.mp4 {label}")
         else:
             made.append(folder / name)

@@ -33,6 +33,8 @@ CLASS_NAMES = (
     "opening",
     "closing",
 )
+RATE = 8
+"""Frames a second where procedural videos are written or their time is asked for."""
 TIME_REVERSED = {label: label ^ 1 for label in range(len(CLASS_NAMES))}
 """The class of a clip played backwards."""
 

@@ -28,15 +28,17 @@ class Window:
     end: float
 
 
-def video_seconds(path: str | os.PathLike[str], template: str | None = None) -> float:
-    """Return how long a video is; what tells no time has 25 frames a second.
+def video_seconds(
+    path: str | os.PathLike[str], template: str | None = None, rate: float | None = None
+) -> float:
+    """Return how long a video is; what tells no time has ``rate`` frames a second, 25 by default.
 
     Raises:
         InputError: it is missing or no video.
     """
     source = open_source(path, template)
     told = source.seconds if isinstance(source, VideoFile) else None
-    return told or source.num_frames / UNTIMED_RATE
+    return told or source.num_frames / (rate or UNTIMED_RATE)
 
 
 def cut_windows(length: float, window: float, stride: float) -> list[Window]:

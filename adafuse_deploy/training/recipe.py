@@ -44,6 +44,8 @@ class DataConfig:
     Attributes:
         dataset: a name in :data:`adafuse_deploy.data.catalog.DATASETS`, "synthetic" for procedural
             videos, or empty for the user's own lists.
+        source_rate: frames a second of folders of images, which tell no time; 0 where unknown, or
+            where the catalog knows it.
         scales: sides of the random crops relative to the frame's short side.
         flip: "none", "free" or "mirrored", see :func:`adafuse_deploy.data.flips.flip_rule`;
             "auto" for what the paper does on ``dataset``, and "none" on any other.
@@ -54,6 +56,7 @@ class DataConfig:
     """
 
     dataset: str = ""
+    source_rate: float = 0.0
     scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)
     flip: str = "auto"
     train_clips: int = 4800
@@ -69,6 +72,8 @@ class DataConfig:
                 f"There is no data set {self.dataset!r}; choose one of "
                 f"{', '.join((*DATASETS, SYNTHETIC))}, or give your own lists."
             )
+        if self.source_rate < 0:
+            raise InputError(f"source_rate is frames a second, not {self.source_rate}.")
 
     @property
     def flip_kind(self) -> str:

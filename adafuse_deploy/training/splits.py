@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from adafuse_deploy.core.config import ModelConfig
+from adafuse_deploy.core.frame_spacing import FrameSpacing
 from adafuse_deploy.data.catalog import DATASETS
 from adafuse_deploy.data.class_files import read_class_names
 from adafuse_deploy.data.dataset import ClipDataset, SyntheticClips
 from adafuse_deploy.data.flips import flip_rule
-from adafuse_deploy.data.labelled import LabelledVideo
 from adafuse_deploy.data.lists import ListReading, read_list
-from adafuse_deploy.data.synthetic import CLASS_NAMES
+from adafuse_deploy.data.record import Record
+from adafuse_deploy.data.spacing import measure_spacing
+from adafuse_deploy.data.synthetic import CLASS_NAMES, RATE
 from adafuse_deploy.data.transforms import Augmentation
 from adafuse_deploy.training.recipe import DataConfig
 
@@ -34,6 +36,10 @@ class Source(Protocol):
         """Their names, or empty when unknown."""
         ...
 
+    def frame_spacing(self, num_segments: int, data: DataConfig) -> FrameSpacing | None:
+        """Return how far apart the frames of training clips are; None when unknown."""
+        ...
+
     def splits(
         self, model: ModelConfig, data: DataConfig, seed: int
     ) -> tuple[ClipDataset, ClipDataset]:
@@ -48,12 +54,18 @@ class Listed:
     Attributes:
         train, val: the lists' records.
         num_classes, class_names: as in :class:`Source`.
+        rate: frames a second of folders of images, unless the recipe tells; None where unknown.
     """
 
-    train: Sequence[LabelledVideo]
-    val: Sequence[LabelledVideo]
+    train: Sequence[Record]
+    val: Sequence[Record]
     num_classes: int
     class_names: tuple[str, ...] = ()
+    rate: float | None = None
+
+    def frame_spacing(self, num_segments: int, data: DataConfig) -> FrameSpacing | None:
+        """Return how far apart the frames of training clips are; None when unknown."""
+        return measure_spacing(self.train, num_segments, data.source_rate or self.rate)
 
     def splits(
         self, model: ModelConfig, data: DataConfig, seed: int
@@ -79,6 +91,10 @@ class Synthetic:
 
     def __init__(self, show_progress: bool = True) -> None:
         self._show_progress = show_progress
+
+    def frame_spacing(self, num_segments: int, data: DataConfig) -> FrameSpacing:
+        """Return how far apart the frames of all clips are."""
+        return FrameSpacing.constant(data.drawn_frames / RATE / num_segments)
 
     def splits(
         self, model: ModelConfig, data: DataConfig, seed: int
@@ -151,7 +167,7 @@ def public_lists(
     reading = reading or ListReading()
     train = public.read("train", lists, frames, reading)
     val = public.read("val", lists, frames, reading.for_validation(train))
-    return Listed(train, val, public.num_classes, names)
+    return Listed(train, val, public.num_classes, names, public.rate)
 
 
 def _augmentation(data: DataConfig, class_names: tuple[str, ...]) -> Augmentation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +200,7 @@ class _Run:
     @property
     def identity(self) -> dict[str, dict[str, Any]]:
         """What must not change between a run and its continuation."""
-        return {"model": self.model.config.to_dict(), "training": self.config.identity()}
+        return {"model": _identity(self.model.config), "training": self.config.identity()}
 
     def resume(self, tell: Callable[[str], None]) -> int:
         """Take up the saved state, if any; return the epoch to go on with."""
@@ -210,7 +210,7 @@ class _Run:
         recorded = state["identity"]
         self.files.check_identity(
             {
-                "model": ModelConfig.from_dict(recorded["model"]).to_dict(),
+                "model": _identity(ModelConfig.from_dict(recorded["model"])),
                 "training": TrainingConfig.recorded_identity(recorded["training"]),
             },
             self.identity,
@@ -364,6 +364,11 @@ class _Run:
                 },
             }
         )
+
+
+def _identity(config: ModelConfig) -> dict[str, Any]:
+    """Return what of a configuration decides over the result."""
+    return replace(config, frame_spacing=None).to_dict()
 
 
 def _row(

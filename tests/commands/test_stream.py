@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.data import feed as feeds
@@ -23,7 +24,7 @@ from adafuse_deploy.data.video import VideoFile, write_video
 from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.models.checkpoint import save_checkpoint
 from adafuse_deploy.models.recognizer import VideoRecognizer
-from tests.support import run_cli
+from tests.support import run_cli, with_spacing
 
 
 @pytest.fixture
@@ -71,7 +72,30 @@ def test_a_file_frame_by_frame(video: Path, lines: Lines, stream_graph: Path) ->
 def test_sampling_and_maximum(video: Path, lines: Lines) -> None:
     assert [line["seconds"] for line in lines(video, "--stride", 4)] == [0, 1, 2]
     assert [line["seconds"] for line in lines(video, "--fps", 1)] == [0, 1, 2]
+    assert [line["seconds"] for line in lines(video, "--fps", 8)] == [n / 8 for n in range(23)]
     assert len(lines(video, "--max-frames", 5)) == 5
+
+
+def test_steps_are_as_in_training(
+    video: Path, stream_graph: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """At 4 frames a second and a spacing of 0.75 s every third frame; old graphs take each."""
+    spaced = with_spacing(stream_graph, tmp_path / "spaced.onnx", 0.75)
+
+    def seen(graph: Path, source: Path, *options: object) -> list[float]:
+        assert run_cli("stream", graph, source, "--json", "-", *options) == 0
+        return [json.loads(line)["seconds"] for line in capfd.readouterr().out.splitlines()]
+
+    assert seen(spaced, video) == [0, 0.75, 1.5, 2.25]
+    assert seen(spaced, video, "--stride", 6) == [0, 1.5]
+    assert seen(spaced, video, "--fps", 1) == [0, 1, 2]
+    assert run_cli("stream", stream_graph, video) == 0
+    assert "does not record how far apart frames were" in capfd.readouterr().err
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(1, 9):
+        Image.new("RGB", (80, 80)).save(folder / f"{number:05d}.jpg")
+    assert seen(spaced, folder, "--source-rate", 4) == [0, 0.75, 1.5]
 
 
 def test_text_shows_changes_and_ends_with_a_summary(
@@ -83,7 +107,7 @@ def test_text_shows_changes_and_ends_with_a_summary(
     labels = [line.split()[2] for line in shown]
     assert labels and set(labels) <= {"left", "right", "still"}
     assert all(a != b for a, b in itertools.pairwise(labels))
-    assert printed.err.startswith("12 frames, 0 dropped, ")
+    assert "\n12 frames, 0 dropped, " in printed.err
     assert "GMACs" in printed.err
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,10 +18,12 @@ from adafuse_deploy.core.config import Preprocessing
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.data.annotate import write_annotated
 from adafuse_deploy.data.feed import Frame
+from adafuse_deploy.data.transforms import preprocess
 from adafuse_deploy.data.video import VideoFile, write_video
 from adafuse_deploy.data.windows import Window, cut_windows, video_seconds, window_clips
 from adafuse_deploy.engines.timeline import timeline
-from tests.support import run_cli
+from adafuse_deploy.engines.window_answers import stream_windows
+from tests.support import run_cli, with_spacing
 
 RAW = Preprocessing(resize=8, crop=8, mean=(0, 0, 0), std=(1, 1, 1), scale=1)
 
@@ -128,6 +131,78 @@ def test_the_command(long_video: Path, tiny_graph: Path, tmp_path: Path) -> None
     before, after = VideoFile(long_video).frames([20])[0], VideoFile(saved).frames([20])[0]
     assert np.abs(before[:60].astype(int) - after[:60]).mean() < 10
     assert after[75:].mean() < 0.75 * before[75:].mean()  # the caption's ground
+
+
+def test_windows_as_long_as_clips_were(
+    long_video: Path, tiny_graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("classify", long_video, "--window", "auto", "--no-operator-library", "--json", "-")
+    assert run_cli(*command, "--model", tiny_graph) == 1
+    assert "does not record how far apart frames were in training" in capsys.readouterr().err
+    spaced = with_spacing(tiny_graph, tmp_path / "spaced.onnx", 0.5)
+    assert run_cli(*command, "--model", spaced) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["window"] == found["stride"] == 2 and found["frame_spacing"] == 0.5
+    assert sum(segment["windows"] for segment in found["segments"]) == 3
+    assert run_cli(*command, "--model", spaced, "--window", 4) == 0
+    assert "1 s apart, in training they were 0.5 s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("spacing", [None, 0.25])
+def test_a_stream_runs_once_through_all_windows(
+    long_video: Path,
+    stream_graph: Path,
+    tmp_path: Path,
+    spacing: float | None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Answers are those of one stream of all steps, whose history no window interrupts."""
+    graph = stream_graph
+    if spacing is not None:
+        graph = with_spacing(stream_graph, tmp_path / "spaced.onnx", spacing)
+    command = ("classify", long_video, "--model", graph, "--no-operator-library", "--json", "-")
+    assert run_cli(*command, "--window", 2, "--stride", 1) == 0
+    found = json.loads(capsys.readouterr().out)
+    apart = found["frame_spacing"]
+    assert apart == (spacing or 2 / 4)  # 4 frames of a clip in a window
+    images = VideoFile(long_video).frames(range(0, 48, round(8 * apart)))
+    with (
+        adafuse_deploy.load_engine(graph, operator_library=False) as engine,
+        engine.stream() as stream,
+    ):
+        steps = [stream.classify(image).prediction for image in images]  # type: ignore[union-attr]
+        labels = engine.metadata.config.labels
+    logits, macs = [], []
+    for start in range(5):
+        inside = slice(round(start / apart), round((start + 2) / apart))
+        logits.append(np.mean([step.frame_logits[0, 0] for step in steps[inside]], 0))
+        macs.append(np.mean([step.macs[0] for step in steps[inside]]) * 4)
+    best = [labels[index] for index in np.argmax(logits, -1)]
+    expanded = [s["label"] for s in found["segments"] for _ in range(s["windows"])]
+    assert expanded == best
+    shares = np.array([1.5, 1, 1, 1, 1.5])
+    needed = sum(s["gmacs"] * (s["end"] - s["start"]) for s in found["segments"])
+    assert needed == pytest.approx((shares * macs).sum() / 1e9, rel=1e-6)
+
+
+def test_a_window_without_a_step_has_the_last_one(stream_graph: Path, tmp_path: Path) -> None:
+    """Where a video stands still longer than a break no step is made up."""
+    times = [0.0, 0.5, 1.0, 100.0, 100.5]
+    frames = [replace(frame, begins=n == 3) for n, frame in enumerate(numbered(times))]
+    windows = cut_windows(101, 2, 2)
+    with adafuse_deploy.load_engine(stream_graph, operator_library=False) as engine:
+        answers = list(stream_windows(engine, iter(frames), windows))
+        assert len(answers) == len(windows) == 51
+        counts = [answer.frame_logits.shape[1] for answer in answers]
+        assert counts == [3] + [1] * 48 + [1, 2]
+        np.testing.assert_array_equal(answers[1].logits, answers[48].logits)
+        with engine.stream() as stream:
+            image = preprocess(frames[3].image[None], engine.metadata.config.preprocessing)
+            np.testing.assert_allclose(
+                answers[50].frame_logits[0, 0], stream.push(image).logits[0], rtol=1e-5, atol=1e-6
+            )
+        with pytest.raises(InputError, match="no frame"):
+            list(stream_windows(engine, iter(()), windows))
 
 
 def test_captions_follow_time_and_frames_keep_theirs(tmp_path: Path) -> None:

@@ -48,10 +48,10 @@ def video(tmp_path: Path) -> Path:
     [
         (Sampling(), list(range(12))),
         (Sampling(stride=5), [0, 5, 10]),
-        (Sampling(fps=10), list(range(12))),
-        (Sampling(fps=5), [0, 2, 4, 6, 8, 10]),
-        (Sampling(fps=3), [0, 4, 7, 10]),
-        (Sampling(stride=2, fps=2.5), [0, 4, 8]),
+        (Sampling(spacing=0.1), list(range(12))),
+        (Sampling(spacing=0.2), [0, 2, 4, 6, 8, 10]),
+        (Sampling(spacing=1 / 3), [0, 4, 7, 10]),
+        (Sampling(stride=2, spacing=0.4), [0, 4, 8]),
     ],
 )
 def test_sampling(sampling: Sampling, expected: list[int]) -> None:
@@ -60,10 +60,56 @@ def test_sampling(sampling: Sampling, expected: list[int]) -> None:
     assert [frame.begins for frame in picked] == [True] + [False] * (len(expected) - 1)
 
 
-@pytest.mark.parametrize("values", [{"stride": 0}, {"fps": 0.0}, {"fps": -1.0}])
+@pytest.mark.parametrize("values", [{"stride": 0}, {"spacing": 0.0}, {"spacing": -1.0}])
 def test_impossible_sampling(values: dict[str, float]) -> None:
     with pytest.raises(InputError, match="at least 1"):
         Sampling(**values)  # type: ignore[arg-type]
+
+
+def timed(times: list[float]) -> Iterator[Frame]:
+    """Frames at these times that tell their number, which is below 1000."""
+    for number, seconds in enumerate(times):
+        image = np.full((1, 1, 3), number, np.int64)
+        yield Frame(lambda image=image: image, seconds)  # type: ignore[misc]
+
+
+def test_a_step_lasts_as_long_at_any_rate_and_where_frames_are_missing() -> None:
+    """The first frame that is not earlier stands for a step, for several if need be."""
+    steps = Sampling(spacing=0.5)
+    variable = [3.0, 3.1, 3.49, 3.52, 3.9, 4.0005, 4.4, 5.2, 5.3, 5.6]
+    picked = list(steps.pick(timed(variable)))
+    assert numbers(iter(picked)) == [0, 3, 5, 7, 7, 9]
+    assert [frame.seconds for frame in picked] == [3, 3.5, 4, 4.5, 5, 5.5]
+    # Container clocks round: milliseconds of Matroska are no earlier.
+    rounded = [round(number / 30, 3) for number in range(31)]
+    assert numbers(Sampling(spacing=1 / 3).pick(timed(rounded))) == [0, 10, 20, 30]
+    for rate in (5, 8, 25, 60):
+        rng = np.random.default_rng(rate)
+        kept = [n / rate for n in range(10 * rate) if n == 0 or rng.random() > 0.2]
+        picked = list(Sampling(spacing=0.375).pick(timed(kept)))
+        times = [frame.seconds for frame in picked]
+        assert times == pytest.approx([0.375 * step for step in range(len(times))])
+        late = [kept[number] - time for number, time in zip(numbers(iter(picked)), times)]  # noqa: B905
+        following = max(np.diff(kept))
+        assert min(late) > -1e-3 and max(late) < following and len(times) >= 26
+
+
+def test_steps_begin_anew_after_a_break() -> None:
+    """Clocks of cameras jump, and recordings are joined."""
+    jumps = [0.0, 0.5, 1.0, 1.7e9, 1.7e9 + 0.5, 2.0, 2.5, 2.3, 3.0]
+    picked = list(Sampling(spacing=0.5).pick(timed(jumps)))
+    assert numbers(iter(picked)) == [0, 1, 2, 3, 4, 5, 6, 8]
+    assert [frame.begins for frame in picked] == [n in (0, 3, 5) for n in range(8)]
+
+
+def test_who_tells_no_time_has_the_rate_that_is_said(tmp_path: Path) -> None:
+    for number in range(6):
+        Image.new("RGB", (8, 8), (number,) * 3).save(tmp_path / f"{number:03d}.png")
+    for rate, seconds in ((None, 1 / 25), (2.0, 0.5)):
+        with open_feed(str(tmp_path), Sampling(), rate=rate) as feed:
+            assert [frame.seconds for frame in feed] == [n * seconds for n in range(6)]
+    with open_feed(str(tmp_path), Sampling(spacing=1), rate=2) as feed:
+        assert numbers(iter(feed)) == [0, 2, 4]
 
 
 def test_a_file_gives_every_frame_however_slow_the_reader(video: Path) -> None:

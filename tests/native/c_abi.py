@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from ctypes import POINTER, byref, c_char_p, c_float, c_int64, c_size_t, c_uint8, c_void_p
+from ctypes import POINTER, byref, c_char_p, c_double, c_float, c_int64, c_size_t, c_uint8, c_void_p
 
 import numpy as np
 
@@ -23,6 +23,7 @@ for name, kind in {
     "adafuse_engine_classes": c_size_t,
     "adafuse_engine_frames": c_size_t,
     "adafuse_engine_size": c_size_t,
+    "adafuse_engine_frame_spacing": c_double,
     "adafuse_engine_gates": c_size_t,
     "adafuse_prediction_count": c_size_t,
     "adafuse_prediction_frames": c_size_t,
@@ -94,6 +95,7 @@ def main(graph: str, clips_path: str, target: str) -> None:
     clips = np.ascontiguousarray(np.load(clips_path), np.float32)
     size = library.adafuse_engine_size(engine)
     assert clips.shape[1:] == (library.adafuse_engine_frames(engine), 3, size, size)
+    assert library.adafuse_engine_frame_spacing(engine) == 0  # which the graph does not know
     prediction = c_void_p()
     call(
         "adafuse_run", engine, c_void_p(clips.ctypes.data), c_size_t(len(clips)), byref(prediction)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from adafuse_deploy.core.frame_spacing import FrameSpacing
 from adafuse_deploy.models.checkpoint import load_model, read_checkpoint
 from tests.support import run_cli
 
@@ -44,8 +45,8 @@ def folder(tmp_path_factory):
 def checkpoint(folder):
     """What ``train`` makes from the lists."""
     out = folder / "ckpt.pt"
-    code = run_cli("train", "--recipe", folder / "recipe.yaml", *_lists(folder), "-o", out)
-    assert code == 0
+    words = ("train", "--recipe", folder / "recipe.yaml", *_lists(folder), "--source-rate", 10)
+    assert run_cli(*words, "-o", out) == 0
     return out
 
 
@@ -58,6 +59,7 @@ def test_train_from_lists(checkpoint):
     model = load_model(checkpoint)
     assert model.config.class_names == ("wave", "nod", "point")
     assert model.config.num_segments == 4
+    assert model.config.frame_spacing == FrameSpacing.constant(5 / 10 / 4)
     content = read_checkpoint(checkpoint)
     assert content["command"].startswith("adafuse-deploy ")
     assert content["seed"] == 0
@@ -172,10 +174,12 @@ def test_a_run_goes_on_or_is_replaced(folder, tmp_path, capsys):
     out = tmp_path / "ckpt.pt"
     arguments = ("train", "--recipe", folder / "recipe.yaml", *_lists(folder), "-o", out)
     assert run_cli(*arguments, "--resume") == 0  # there is nothing to resume yet
+    assert "not known and not recorded: give --source-rate" in capsys.readouterr().err
     first = out.read_bytes()
     assert run_cli(*arguments) == 1
     assert out.read_bytes() == first
-    assert run_cli(*arguments, "--resume", "--epochs", 2) == 0
+    known = ("--source-rate", 10)  # now one knows, and the run is no other
+    assert run_cli(*arguments, *known, "--resume", "--epochs", 2) == 0
     assert "Going on after epoch 1 to epoch 2 instead of 1" in capsys.readouterr().err
     log = out.with_suffix(".csv")
     assert len(log.read_text().splitlines()) == 3

@@ -133,6 +133,9 @@ size_t adafuse_engine_frames(const adafuse_engine* engine) {
 size_t adafuse_engine_size(const adafuse_engine* engine) {
   return static_cast<std::size_t>(engine->engine.metadata().preprocessing.crop);
 }
+double adafuse_engine_frame_spacing(const adafuse_engine* engine) {
+  return engine->engine.metadata().frame_spacing.value_or(adafuse::FrameSpacing{}).median;
+}
 size_t adafuse_engine_gates(const adafuse_engine* engine) {
   return engine->engine.metadata().gates.size();
 }

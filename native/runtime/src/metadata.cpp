@@ -28,6 +28,18 @@ Preprocessing to_preprocessing(const Json& values) {
   return result;
 }
 
+std::optional<FrameSpacing> to_frame_spacing(const Json& config) {
+  const auto found = config.find("frame_spacing");
+  if (found == config.end()) {
+    return std::nullopt;
+  }
+  const FrameSpacing spacing{found->at("median"), found->at("p10"), found->at("p90")};
+  if (spacing.p10 > spacing.median || spacing.median > spacing.p90) {
+    throw std::runtime_error("config.frame_spacing is not in order");
+  }
+  return spacing;
+}
+
 std::optional<ChannelGate> to_gate(const Json& layer, const char* side, std::size_t gates) {
   const auto found = layer.find(side);
   if (found == layer.end()) {
@@ -79,6 +91,7 @@ Metadata parse_metadata(const Json& values, const std::string& source) {
     throw std::runtime_error("there is not one name per class");
   }
   result.preprocessing = to_preprocessing(config.at("preprocessing"));
+  result.frame_spacing = to_frame_spacing(config);
   values.at("gates").get_to(result.gates);
   for (const Json& layer : values.at("layers")) {
     result.layers.push_back(to_layer(layer, result.gates.size()));

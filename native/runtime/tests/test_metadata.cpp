@@ -122,7 +122,15 @@ TEST_CASE("records: fields") {
   CHECK(stream.state.at(0).input == "state_000_shifted");
   CHECK(stream.state.at(0).shape == adafuse::Shape{1, 8, 8});
   CHECK(stream.layers.at(0).macs == 301056);
+  CHECK(!stream.frame_spacing.has_value());
   CHECK(stream.preprocessing.mean == std::array<float, 3>{0.485f, 0.456f, 0.406f});
+  json spaced = records["stream"];
+  spaced["config"]["frame_spacing"] = {{"median", 0.375}, {"p10", 0.25}, {"p90", 0.5}};
+  write(kModel, model_with(spaced.dump()));
+  const adafuse::FrameSpacing spacing = adafuse::read_metadata(kModel).frame_spacing.value();
+  CHECK(spacing.median == 0.375);
+  CHECK(spacing.p10 == 0.25);
+  CHECK(spacing.p90 == 0.5);
   write(kModel, model_with(records["int8"].dump()));
   const adafuse::Metadata int8 = adafuse::read_metadata(kModel);
   CHECK(int8.precision == "int8");

@@ -65,7 +65,9 @@ ADAFUSE_API const char* adafuse_engine_mode(const adafuse_engine* engine); /* "c
 ADAFUSE_API size_t adafuse_engine_classes(const adafuse_engine* engine);   /* K */
 ADAFUSE_API size_t adafuse_engine_frames(const adafuse_engine* engine);    /* T, of a clip */
 ADAFUSE_API size_t adafuse_engine_size(const adafuse_engine* engine);      /* S, height and width */
-ADAFUSE_API size_t adafuse_engine_gates(const adafuse_engine* engine);     /* G */
+/* Seconds from a frame to the next in training, for clips and streams alike; 0: unknown. */
+ADAFUSE_API double adafuse_engine_frame_spacing(const adafuse_engine* engine);
+ADAFUSE_API size_t adafuse_engine_gates(const adafuse_engine* engine); /* G */
 /* A class's name or, where names are unknown, its number; NULL where there is no such class. */
 ADAFUSE_API const char* adafuse_engine_label(const adafuse_engine* engine, size_t index);
 ADAFUSE_API const char* adafuse_engine_gate(const adafuse_engine* engine, size_t index);

@@ -23,6 +23,12 @@ struct Preprocessing {
   std::string channel_order = "rgb";  // or "bgr"
 };
 
+// Seconds from a clip's frame to the next in training: of the median video, and of those that one
+// in ten undercuts and exceeds.
+struct FrameSpacing {
+  double median = 0, p10 = 0, p90 = 0;
+};
+
 // A layer's channels are channels start...stop - 1 of a gate.
 struct ChannelGate {
   std::size_t gate = 0, start = 0, stop = 0;
@@ -53,6 +59,7 @@ struct ADAFUSE_API Metadata {
   std::string consensus;                 // "average" or "lstm"
   std::vector<std::string> class_names;  // empty when unknown
   Preprocessing preprocessing;
+  std::optional<FrameSpacing> frame_spacing;  // nothing when unknown
   std::vector<Layer> layers;
   std::vector<std::string> gates;  // in network order
   std::vector<StateTensor> state;  // empty in clip mode
