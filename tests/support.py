@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import onnx
 import onnxruntime
+import pytest
 
 from adafuse_deploy.cli import main
 from adafuse_deploy.core.json_text import json_text
@@ -21,6 +23,11 @@ GIVES_MAPS = ("Stem", "ChannelsLast", "BasicBlock", "Bottleneck", "FrameConv", "
 
 SHALLOW = (2, 1, 1, 1)
 """Blocks of ResNet stages: with a stride and without, with a shortcut's convolution and without."""
+
+
+def slow(*values: Any) -> Any:
+    """One of many parameters, which `make test` leaves to `make test-all`."""
+    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 def run_cli(*arguments: object) -> int:

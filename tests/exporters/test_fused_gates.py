@@ -15,7 +15,7 @@ from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.exporters.fused_exporter import lower
 from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.models.recognizer import VideoRecognizer
-from tests.support import SHALLOW, assert_same, kinds_of
+from tests.support import SHALLOW, assert_same, kinds_of, slow
 
 Make = Callable[..., VideoRecognizer]
 SMALL: dict[str, Any] = {
@@ -55,8 +55,10 @@ KINDS: dict[str, tuple[dict[str, Any], bool, dict[str, Any], set[int]]] = {
 }
 
 
-@pytest.mark.parametrize("mode", ["clip", "stream"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [*((kind, "clip") for kind in KINDS), *(slow(kind, "stream") for kind in KINDS)],
+)
 def test_gates_of_every_kind(kind: str, mode: str, make_model: Make, tmp_path: Path) -> None:
     options, fused, attributes, actions = KINDS[kind]
     system = "tsm" if mode == "clip" else "tsn"

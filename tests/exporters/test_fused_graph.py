@@ -30,6 +30,7 @@ from tests.support import (
     kinds_of,
     maps_of_fused,
     run_cli,
+    slow,
 )
 
 Make = Callable[..., VideoRecognizer]
@@ -50,9 +51,9 @@ def fused_graph(tiny_graph: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         ("adafuse_tsm_resnet18", {"size": 72}),
         ("adafuse_tsm_online_resnet18", {"consensus": "lstm", "lstm_hidden": 16}),
         ("adafuse_tsn_resnet18", {"num_segments": 1}),
-        ("adafuse_tsm_last_resnet18", {}),  # gates in the last stage only
-        ("tsm_resnet18", {}),  # no gates at all, and shortcuts that are not shifted
-        ("adafuse_tsm_resnet18", {"shift_place": "conv1", "shift_every": 2}),
+        slow("adafuse_tsm_last_resnet18", {}),  # gates in the last stage only
+        slow("tsm_resnet18", {}),  # no gates at all, and shortcuts that are not shifted
+        slow("adafuse_tsm_resnet18", {"shift_place": "conv1", "shift_every": 2}),
         ("adafuse_tsm_resnet50", {"size": 80}),
     ],
 )

@@ -18,7 +18,13 @@ from adafuse_deploy.exporters.quantize import quantize
 from adafuse_deploy.graph.given_policies import force_policies
 from adafuse_deploy.graph.read import read_graph
 from adafuse_deploy.models.recognizer import VideoRecognizer
-from tests.support import assert_same, assert_shapes_of_maps_are_known, kinds_of, maps_of_fused
+from tests.support import (
+    assert_same,
+    assert_shapes_of_maps_are_known,
+    kinds_of,
+    maps_of_fused,
+    slow,
+)
 
 Make = Callable[..., VideoRecognizer]
 SMALL: dict[str, Any] = {"num_segments": 3, "num_classes": 6, "gate_hidden": 16}
@@ -62,8 +68,8 @@ def test_fused_networks_equal_pytorch(
 @pytest.mark.parametrize(
     ("name", "overrides"),
     [
-        ("adafuse_tsn_bninception", {"gated_stages": (4,)}),
-        ("tsn_bninception", {}),  # no gates at all
+        slow("adafuse_tsn_bninception", {"gated_stages": (4,)}),
+        slow("tsn_bninception", {}),  # no gates at all
     ],
 )
 def test_stages_without_gates(

@@ -19,13 +19,13 @@ from adafuse_deploy.graph.fuse.policy_fusion import SharedRows
 from adafuse_deploy.graph.new_nodes import add_constant
 from adafuse_deploy.graph.read import read_graph
 from adafuse_deploy.models.recognizer import VideoRecognizer
-from tests.support import SHALLOW, assert_same, kinds_of, run_cli
+from tests.support import SHALLOW, assert_same, kinds_of, run_cli, slow
 
 Make = Callable[..., VideoRecognizer]
 FRAMES = 12
-NETWORKS: list[tuple[str, dict[str, Any], int]] = [
+NETWORKS: list[Any] = [
     ("adafuse_tsn_resnet18", {}, sum(SHALLOW)),
-    ("adafuse_tsn_resnet50", {"gated_stages": (1, 4)}, sum(SHALLOW)),
+    slow("adafuse_tsn_resnet50", {"gated_stages": (1, 4)}, sum(SHALLOW)),
     # Shifted inputs: only blocks with a projection do not read the unshifted input too.
     ("adafuse_tsm_online_resnet18", {}, 3),
 ]
@@ -110,7 +110,7 @@ def test_policy_networks_share_their_first_layer(make_model: Make, tmp_path: Pat
         assert list(made[history.input[0]].input) == [node.input[0] for node in sharing]
 
 
-@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("shared", [slow(True), False])
 def test_policies_are_those_of_the_portable_graph(
     shared: bool, make_model: Make, tmp_path: Path
 ) -> None:

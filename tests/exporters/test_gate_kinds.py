@@ -25,7 +25,7 @@ from adafuse_deploy.graph.read import inlined, read_graph
 from adafuse_deploy.graph.without_gemm import linear_as_convolution
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from tests.engines.test_plugins import _GatedConv, _SkipConv
-from tests.support import assert_same
+from tests.support import assert_same, slow
 
 SMALL: dict[str, Any] = {
     "size": 32, "width": 0.125, "num_segments": 4, "num_classes": 5, "gate_hidden": 16,
@@ -39,7 +39,10 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    ["keep or reuse", slow("keep or skip"), slow("one layer"), "three layers on maxima"],
+)
 def test_graphs_built_from_the_portable_one(
     kind: str, make_model: Callable[..., VideoRecognizer], tmp_path: Path
 ) -> None:

@@ -21,7 +21,7 @@ from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.graph.read import read_graph
 from adafuse_deploy.models.checkpoint import save_checkpoint
 from adafuse_deploy.models.recognizer import VideoRecognizer
-from tests.support import assert_same, kinds_of
+from tests.support import assert_same, kinds_of, slow
 
 Make = Callable[..., VideoRecognizer]
 FRAMES = 20
@@ -44,6 +44,9 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+SLOW = {"bottlenecks, online shift, dense gates", "BN-Inception"}
+
+
 @dataclass(frozen=True)
 class Case:
     """A network, its stream graph, two videos and what the network says of them as clips."""
@@ -54,7 +57,10 @@ class Case:
     expected: Prediction
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
+@pytest.fixture(
+    scope="module",
+    params=[slow(name) if name in SLOW else name for name in NETWORKS],
+)
 def case(
     request: pytest.FixtureRequest, make_model: Make, tmp_path_factory: pytest.TempPathFactory
 ) -> Case:

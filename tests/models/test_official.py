@@ -22,6 +22,7 @@ from tests.golden import (
     spec,
     write_official,
 )
+from tests.support import slow
 
 EXPECTED = {
     "adatsn18": ("resnet18", (1, 2, 3, 4), False, False),
@@ -68,7 +69,9 @@ def test_policies_logits_and_flops_equal_the_reference(name: str, tmp_path: Path
         assert right.mean() == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize(
+    "name", [name if name in ("adatsn18dense", "adabninc") else slow(name) for name in OTHERS]
+)
 def test_the_other_configurations_equal_the_public_code(name: str, tmp_path: Path) -> None:
     model = load(name, tmp_path)
     prediction = model.predict(golden_clip(224))

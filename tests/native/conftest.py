@@ -11,15 +11,18 @@ import pytest
 
 from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.models.recognizer import VideoRecognizer
-from tests.native.support import BUILD, EXAMPLES, ROOT, cmake
+from adafuse_deploy.ops.library import operator_library_path
+from tests.native.support import ALONE, BUILD, EXAMPLES, ROOT, cmake
 
 
 @pytest.fixture(scope="session")
 def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the C++ package was installed, from the folder that ``make cpp`` builds in."""
+    """Where the C++ package was installed."""
     BUILD.mkdir(parents=True, exist_ok=True)
     prefix = tmp_path_factory.mktemp("prefix")
     options = ["-DADAFUSE_BUILD_TESTS=ON", "-DADAFUSE_BUILD_RUNTIME=ON"]
+    if ALONE:
+        options.append(f"-DADAFUSE_OPERATOR_LIBRARY={operator_library_path()}")
     with open(BUILD / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # other processes may be running tests
         python = f"-DPython3_EXECUTABLE={sys.executable}"

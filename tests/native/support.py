@@ -1,4 +1,4 @@
-"""Where ``make cpp`` builds, and how."""
+"""Where the C++ runtime is built, and how."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-BUILD = ROOT / "build" / "native"
+BUILT = ROOT / "build" / "native"
+"""Where ``make cpp`` builds."""
+ALONE = not (BUILT / "CMakeCache.txt").exists()
+"""Whether the runtime is built beside the package's operator library, which spares its minute."""
+BUILD = ROOT / "build" / "runtime_alone" if ALONE else BUILT
 EXAMPLES = [f"adafuse_{name}" for name in ("c", "classify", "preprocess", "run", "stream")]
 
 

@@ -13,6 +13,7 @@ from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from adafuse_deploy.models import forward
 from adafuse_deploy.ops import conv
 from adafuse_deploy.ops.triton import tiles
+from tests.support import slow
 
 pytest.importorskip("triton")
 from adafuse_deploy.ops.triton.channels import compact_inputs, list_outputs
@@ -96,15 +97,15 @@ def test_types_and_layouts(kind: str, layout: torch.memory_format, dtype: torch.
 @pytest.mark.parametrize(
     "shape",
     [
-        dict(kernel=(1, 1), padding=(0, 0), channels=(150, 70)),
+        slow(dict(kernel=(1, 1), padding=(0, 0), channels=(150, 70))),
         dict(kernel=(1, 1), padding=(0, 0), stride=(2, 2), size=(5, 8)),
         dict(kernel=(3, 3), stride=(2, 2), size=(9, 9)),
-        dict(kernel=(7, 7), stride=(2, 2), padding=(3, 3), channels=(3, 8)),
+        slow(dict(kernel=(7, 7), stride=(2, 2), padding=(3, 3), channels=(3, 8))),
         dict(kernel=(2, 3), stride=(1, 2), padding=(0, 1, 1, 2)),
         dict(clips=1, frames=1),
-        dict(clips=3, frames=1, channels=(1, 1)),
-        dict(clips=1, frames=8, channels=(16, 16), size=(4, 4)),
-        dict(clips=1, frames=2, channels=(70, 300), size=(3, 3)),
+        slow(dict(clips=3, frames=1, channels=(1, 1))),
+        slow(dict(clips=1, frames=8, channels=(16, 16), size=(4, 4))),
+        slow(dict(clips=1, frames=2, channels=(70, 300), size=(3, 3))),
         dict(clips=1, frames=2, channels=(4, 4), size=(12, 13)),
     ],
     ids=str,
