@@ -19,7 +19,7 @@ from adafuse_deploy.core.prediction import Prediction
 from adafuse_deploy.core.progress import progress
 from adafuse_deploy.data.feed import Frame, Sampling
 from adafuse_deploy.data.synthetic import RATE, synthetic_clip
-from adafuse_deploy.data.windows import Window
+from adafuse_deploy.data.windows import Window, cut_windows
 from adafuse_deploy.engines.engine import Engine
 from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.engines.window_answers import clip_windows, stream_windows
@@ -27,9 +27,8 @@ from adafuse_deploy.engines.window_answers import clip_windows, stream_windows
 SEED = 2  # of videos that training never saw
 SECONDS = 3
 RATES = (5, 8, 15, 30, 60)
-WHOLE = [Window(0, SECONDS)]
 
-Answer = Callable[[list[Frame]], Prediction]
+Answer = Callable[[list[Frame], list[Window]], Prediction]
 
 
 def main() -> None:
@@ -58,22 +57,26 @@ def main() -> None:
             rng = np.random.default_rng((SEED, rate, index))
             kept = np.flatnonzero(rng.random(len(images)) >= drops)
             frames = [Frame(partial(images.__getitem__, n), n / rate) for n in kept]
+            # As of a file, which ends with its last frame.
+            windows = cut_windows((kept[-1] + 1 - kept[0]) / rate, SECONDS, SECONDS)
             for name, answer in answers.items():
-                hits[name] += int(answer(frames).top(1)[0, 0]) == label
+                hits[name] += int(answer(frames, windows).top(1)[0, 0]) == label
         cells = [f"{100 * count / options.videos:.2f} %" for count in hits.values()]
         print(f"| {rate} | {drops:.0%} | {' | '.join(cells)} |", flush=True)
 
 
-def by_time(engine: Engine, frames: list[Frame]) -> Prediction:
+def by_time(engine: Engine, frames: list[Frame], windows: list[Window]) -> Prediction:
     """Recognise the clip of the frames that are shown in the middles of T equal parts."""
-    (prediction,) = clip_windows(engine, frames, WHOLE)
+    (prediction,) = clip_windows(engine, frames, windows)
     return prediction
 
 
-def by_steps(engine: Engine, sampling: Sampling, frames: list[Frame]) -> Prediction:
+def by_steps(
+    engine: Engine, sampling: Sampling, frames: list[Frame], windows: list[Window]
+) -> Prediction:
     """Recognise what a stream has seen when all frames are through."""
     steps: Iterator[Frame] = sampling.pick(iter(frames))
-    (prediction,) = stream_windows(engine, steps, WHOLE)
+    (prediction,) = stream_windows(engine, steps, windows)
     return prediction
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain, count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from adafuse_deploy.data.bitstreams import BEGINS, DISPOSABLE, Doubt, Picture, inspector
+from adafuse_deploy.data.bitstreams import BEGINS, DISPOSABLE, Doubt, Inspect, Picture, inspector
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
@@ -30,7 +30,8 @@ class PacketIndex:
     """Where the frames of a video stream are.
 
     Args:
-        container, stream: just opened; all packets are read.
+        packets: of the stream, all that are stored or those from one key frame to another.
+        inspect: looks at their content; or why nothing can, in words.
 
     Attributes:
         stored: how many pictures are stored and not cut off by the container's edit list.
@@ -39,18 +40,14 @@ class PacketIndex:
         doubt: why frames cannot be found by their packets, in words; empty if they can.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
-        self.stored, self.doubt = 0, ""
+    def __init__(self, packets: Iterable[Packet], inspect: Inspect | str) -> None:
+        self.stored, self.doubt = 0, inspect if isinstance(inspect, str) else ""
         pictures: list[Picture] = []
         times: list[int] = []
         ends: list[int] = []
         begin: int | None = None
         self._seeks: dict[int, tuple[int, ...]] = {}
-        try:
-            inspect = inspector(stream.codec_context.name, stream.codec_context.extradata or b"")
-        except Doubt as doubt:
-            self.doubt = str(doubt)
-        for packet in container.demux(stream):
+        for packet in packets:
             pts = packet.pts
             if packet.size and not packet.is_discard:
                 self.stored += 1
@@ -59,6 +56,7 @@ class PacketIndex:
                 if begin is None or pts < begin:
                     begin = pts
             if packet.size and not self.doubt:
+                assert not isinstance(inspect, str)
                 try:
                     picture = inspect(_checked(packet, pts))
                     if picture is BEGINS:
@@ -91,6 +89,21 @@ class PacketIndex:
             return "time stamps of its groups overlap"
         return ""
 
+    @classmethod
+    def of(cls, container: InputContainer, stream: VideoStream) -> PacketIndex:
+        """Read all packets of a stream just opened."""
+        context = stream.codec_context
+        inspect: Inspect | str
+        try:
+            inspect = inspector(context.name, context.extradata or b"")
+        except Doubt as doubt:
+            inspect = str(doubt)
+        return cls(container.demux(stream), inspect)
+
+    def begins(self, place: int) -> bool:
+        """Whether decoding can begin with the packet at ``place``."""
+        return place in self._seeks
+
     def runs(self, wanted: Iterable[int]) -> Iterator[list[int]]:
         """Yield which packets to decode without a break for the frames ``wanted``, in order.
 
@@ -119,9 +132,13 @@ class PacketIndex:
         """
         wanted = set(wanted)
         runs = list(self.runs(wanted))
-        reader = _Reader(container, stream)
-        if sum(map(len, runs)) >= THREADED_RUN * len(runs):
-            stream.thread_type = "AUTO"
+        use_threads(stream, list(map(len, runs)))
+        yield from self.shown(_Reader(container, stream), runs, wanted)
+
+    def shown(
+        self, reader: PacketReader, runs: Iterable[list[int]], wanted: set[int]
+    ) -> Iterator[tuple[int, VideoFrame]]:
+        """Decode ``runs`` and yield the frames ``wanted``; as :meth:`decode`."""
         for run in runs:
             expected = iter(sorted(self._times[run].tolist()))
             reader.seek(run[0], self._seeks[run[0]], self._place)
@@ -138,6 +155,24 @@ class PacketIndex:
                     yield number, frame
             if next(expected, None) is not None:
                 raise Doubt("the decoder shows fewer frames than are stored")
+
+
+def use_threads(stream: VideoStream, runs: list[int]) -> None:
+    """Decode several frames at a time if it pays for runs of so many packets."""
+    if sum(runs) >= THREADED_RUN * len(runs):
+        stream.thread_type = "AUTO"
+
+
+class PacketReader(Protocol):
+    """Decodes packets of a stream by their place."""
+
+    def seek(self, place: int, times: tuple[int, ...], places: dict[int, int]) -> None:
+        """Go to the packet at ``place`` and forget what was decoded."""
+        ...
+
+    def decode(self, places: list[int], times: np.ndarray) -> Iterator[VideoFrame]:
+        """Decode the packets at ``places``, ascending from where the reader is."""
+        ...
 
 
 class _Reader:

@@ -15,6 +15,7 @@ import numpy as np
 from adafuse_deploy.core.errors import InputError, InputWarning
 from adafuse_deploy.core.files import atomic_path
 from adafuse_deploy.data.bitstreams import Doubt
+from adafuse_deploy.data.container_index import ContainerIndex, is_listed
 from adafuse_deploy.data.frames import FrameSource, Indices
 from adafuse_deploy.data.media import check_local, file_url, open_video
 from adafuse_deploy.data.orientation import upright
@@ -28,9 +29,10 @@ class VideoFile(FrameSource):
 
     Frames are those that the decoder shows if it decodes the whole file.  Where the file's packets
     tell for sure which those are (:mod:`adafuse_deploy.data.packet_index`), only what the wanted
-    frames need is decoded; everything otherwise, and the log says why.  Then stored packets are
-    only a first guess at the number of frames: a file cut from a longer one begins with pictures
-    that cannot be decoded and are left out.
+    frames need is decoded, of long files not even the other packets are read where the container
+    lists them (:mod:`adafuse_deploy.data.container_index`); everything otherwise, and the log says
+    why.  Then stored packets are only a first guess at the number of frames: a file cut from a
+    longer one begins with pictures that cannot be decoded and are left out.
 
     Args:
         path: the file.
@@ -56,7 +58,8 @@ class VideoFile(FrameSource):
         self.seconds: float | None = None
         with ExitStack() as stack:
             self._streams = stack.enter_context(open_video(path))
-            self._index, self._doubt = self._read_index()
+            self._index = self._read_index(stack)
+            self._doubt = self._check_index()
             # Opening costs as much as decoding some frames: the first are read from what is open.
             self._opened: ExitStack | None = stack.pop_all()
         if self._doubt:
@@ -127,10 +130,12 @@ class VideoFile(FrameSource):
                         self._streams = stack.enter_context(open_video(self.path))
                     frames = self._index.decode(*self._streams, map(int, indices))
                     return {number: upright(frame) for number, frame in frames}
-            except Doubt as doubt:
-                self._doubt = str(doubt)
-            except InputError:
-                self._doubt = "a frame cannot be decoded"
+            except (Doubt, InputError) as doubt:
+                if isinstance(self._index, ContainerIndex):
+                    self._read_packets()
+                    return self._find(indices)
+                unreadable = isinstance(doubt, InputError)
+                self._doubt = "a frame cannot be decoded" if unreadable else str(doubt)
         log.info("%s is decoded from beginning to end: %s.", self.path, self._doubt)
         return self._decode(indices)
 
@@ -153,10 +158,25 @@ class VideoFile(FrameSource):
         self._shown, self.damaged = shown, damaged
         return found
 
-    def _read_index(self) -> tuple[PacketIndex, str]:
-        """Read all packets; return what they tell and why the frames cannot be found by it."""
-        container, stream = self._streams
-        index = PacketIndex(container, stream)
+    def _read_index(self, stack: ExitStack) -> ContainerIndex | PacketIndex:
+        """Return the container's own index of a long file, if it tells, or one of all packets."""
+        if is_listed(*self._streams):
+            try:
+                return ContainerIndex(*self._streams, self.path.stat().st_size)
+            except Doubt:  # after some packets
+                self._streams = stack.enter_context(open_video(self.path))
+        return PacketIndex.of(*self._streams)
+
+    def _read_packets(self) -> None:
+        """Go by all packets after the container's index turned out not to vouch for them."""
+        with open_video(self.path) as streams:
+            self._index = PacketIndex.of(*streams)
+        self._doubt = self._index.doubt
+        self._shown = None if self._doubt else self._index.stored
+
+    def _check_index(self) -> str:
+        """Return why the frames cannot be found by the index, in words."""
+        index, (_, stream) = self._index, self._streams
         if index.begin is not None and stream.time_base is not None:
             self.seconds = float((index.end - index.begin) * stream.time_base)
         announced, start = stream.duration or 0, stream.start_time or 0
@@ -166,7 +186,7 @@ class VideoFile(FrameSource):
             doubt = "it ends early"
         if self.strict:
             doubt = "every frame is to be checked"
-        return index, doubt
+        return doubt
 
     def _close(self) -> None:
         if self._opened:
