@@ -51,6 +51,20 @@ def synthetic_clip(
     return render_clip(label, rng, size=size, num_frames=num_frames), label
 
 
+def synthetic_frames(
+    index: int, moments: np.ndarray, *, seed: int = 0, size: int = 64
+) -> np.ndarray:
+    """Return frames of clip ``index`` at ``moments`` of its action: uint8 (T, size, size, 3).
+
+    Moments are from 0, its first frame, to 1, its last.
+    What moves is as in :func:`synthetic_clip`, whose T frames are at 0, 1 / (T - 1), ..., 1; noise
+    and flicker are drawn for the frames asked for.
+    """
+    pair, backwards = divmod(index % len(CLASS_NAMES), 2)
+    time = 1 - moments if backwards else moments
+    return _render(_ACTIONS[pair], np.random.default_rng((seed, index)), size, time)
+
+
 def render_clip(
     label: int, rng: np.random.Generator, *, size: int = 64, num_frames: int = 24
 ) -> np.ndarray:
@@ -59,7 +73,7 @@ def render_clip(
     The same generator state gives, for the other class of the pair, the same frames in reverse.
     """
     pair, backwards = divmod(label, 2)
-    frames = _render(_ACTIONS[pair], rng, size, num_frames)
+    frames = _render(_ACTIONS[pair], rng, size, np.linspace(0, 1, num_frames))
     return np.ascontiguousarray(frames[::-1]) if backwards else frames
 
 
@@ -124,8 +138,8 @@ _ACTIONS: tuple[_Action, ...] = (
 )
 
 
-def _render(action: _Action, rng: np.random.Generator, size: int, num_frames: int) -> np.ndarray:
-    time = np.linspace(0, 1, num_frames)
+def _render(action: _Action, rng: np.random.Generator, size: int, time: np.ndarray) -> np.ndarray:
+    num_frames = len(time)
     # Uneven speed: the warp is its own time reversal, so it does not betray the direction.
     path = 2 * (time + rng.uniform(-0.7, 0.7) * np.sin(2 * np.pi * time) / (2 * np.pi)) - 1
     pose = _Pose.still(rng, num_frames)

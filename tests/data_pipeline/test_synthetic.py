@@ -12,7 +12,13 @@ from adafuse_deploy.data.dataset import ClipDataset, SyntheticClips
 from adafuse_deploy.data.lists import read_list
 from adafuse_deploy.data.sampling import center_indices
 from adafuse_deploy.data.synthesize import write_dataset
-from adafuse_deploy.data.synthetic import CLASS_NAMES, TIME_REVERSED, render_clip, synthetic_clip
+from adafuse_deploy.data.synthetic import (
+    CLASS_NAMES,
+    TIME_REVERSED,
+    render_clip,
+    synthetic_clip,
+    synthetic_frames,
+)
 from adafuse_deploy.data.transforms import preprocess
 
 RAW = Preprocessing(resize=32, crop=32, mean=(0, 0, 0), std=(1, 1, 1), scale=1)
@@ -35,6 +41,17 @@ def test_a_clip_played_backwards_is_the_other_class_bit_for_bit(label):
         )
         np.testing.assert_array_equal(clip[::-1], other)
         assert (clip != other).any()
+
+
+def test_frames_at_moments_are_those_of_the_clip_but_for_noise():
+    moments = np.array([0, 0.25, 0.5, 1])
+    for index in (4, 5, 6, 7, 10, 11):
+        clip, _ = synthetic_clip(index, num_frames=25)
+        apart = np.abs(synthetic_frames(index, moments)[:, None].astype(int) - clip).mean((2, 3, 4))
+        assert np.abs(apart.argmin(1) - 24 * moments).max() <= 3
+        assert (apart.min(1) < 0.5 * apart.max(1)).all()
+    every = synthetic_frames(4, np.linspace(0, 1, 24))
+    np.testing.assert_array_equal(every, synthetic_clip(4)[0])
 
 
 def test_sampling_by_default_sees_the_same_frames_of_both_classes():
