@@ -3,8 +3,9 @@
     pip install 'tritonclient[grpc]' adafuse-deploy
     python client.py video.mp4 --url localhost:8001
 
-Clips are prepared as the model's configuration on the server says.  A model for streams gets every
-n-th frame as one sequence; the mean of its frames' logits is shown.
+Clips are prepared as the model's configuration on the server says.  A model for streams gets
+frames as far apart as in its training, or every n-th, as one sequence; the mean of their logits is
+shown.
 """
 
 from __future__ import annotations
@@ -13,14 +14,13 @@ import argparse
 import json
 import secrets
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
-import av
 import numpy as np
 import tritonclient.grpc as triton
 
 import adafuse_deploy
+from adafuse_deploy.data.feed import Sampling, open_feed
 
 
 class Model:
@@ -54,10 +54,16 @@ class Model:
         clip = adafuse_deploy.open_clip(video, config.num_segments, config.preprocessing)
         return self.infer("frames", clip[None])
 
-    def stream(self, video: str, stride: int) -> Iterator[np.ndarray]:
-        """Yield the logits (1, K) of every ``stride``-th frame; the server keeps what it saw."""
+    def stream(self, video: str, stride: int | None) -> Iterator[np.ndarray]:
+        """Yield the logits (1, K) of a video's steps; the server keeps what it saw.
+
+        Args:
+            video: the file.
+            stride: a step every so many frames; None for steps of the model's frame spacing.
+        """
         sequence = 1 + secrets.randbelow(2**63 - 1)  # no other stream may have this number
-        frames = _frames(video, stride)
+        spacing = None if stride else self.config.frame_spacing
+        frames = _frames(video, Sampling(stride or 1, spacing.median if spacing else None))
         following, first = next(frames, None), True
         while (image := following) is not None:
             following = next(frames, None)
@@ -72,10 +78,10 @@ class Model:
             first = False
 
 
-def _frames(video: str, stride: int) -> Iterator[np.ndarray]:
-    with av.open(video) as container:
-        for frame in islice(container.decode(video=0), 0, None, stride):
-            yield frame.to_ndarray(format="rgb24")
+def _frames(video: str, sampling: Sampling) -> Iterator[np.ndarray]:
+    with open_feed(video, sampling) as feed:
+        for frame in feed:
+            yield frame.image
 
 
 def main() -> None:
@@ -84,7 +90,7 @@ def main() -> None:
     parser.add_argument("video")
     parser.add_argument("--url", default="localhost:8001")
     parser.add_argument("--model", default=Path(__file__).resolve().parent.name)
-    parser.add_argument("--stride", type=int, default=8, help="of a stream's frames")
+    parser.add_argument("--stride", type=int, help="a stream's frames [those of its training]")
     options = parser.parse_args()
     model = Model(options.url, options.model)
     if model.streams:
