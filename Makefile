@@ -86,13 +86,13 @@ cpp: install  ## Build the native code and the C++ runtime, and run their own te
 tensorrt:  ## The same with a C++ runtime that opens engines of TensorRT, whose headers suffice
 	$(MAKE) cpp TENSORRT=ON
 
-# Kernels for seven GPU generations; one is compiled in half a minute: make plugin CUBIN_TARGETS=87
+# Kernels for seven GPU generations; one is compiled in some minutes: make plugin CUBIN_TARGETS=87
 CUBIN_TARGETS ?= 80 86 87 89 90 100 120
 empty :=
 WITH_PLUGIN = -DADAFUSE_BUILD_TENSORRT_PLUGIN=ON "-DADAFUSE_CUBIN_TARGETS=$(subst $(empty) ,;,$(strip $(CUBIN_TARGETS)))"
 plugin: install  ## Build the plugin library for TensorRT and drive it without TensorRT
 	$(CMAKE_NATIVE) -B build/plugin -DCMAKE_BUILD_TYPE=Release $(WITH_PLUGIN) -DPython3_EXECUTABLE=$(abspath $(BIN))/python
-	cmake --build build/plugin --target adafuse_tensorrt test_plugin_creators test_plugin_launch_plan test_plugin_enqueue
+	cmake --build build/plugin --target adafuse_tensorrt test_plugin_creators test_plugin_block_plan test_plugin_enqueue
 	ctest --test-dir build/plugin --output-on-failure -R plugin
 
 # Whatever is wrong ends the test that does it.

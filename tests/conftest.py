@@ -138,6 +138,19 @@ def tiny_graph(
 
 
 @pytest.fixture(scope="session")
+def served_graph(
+    make_model: Callable[..., VideoRecognizer], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """TSM ResNet-18 whose five blocks are as wide as compiled GPU kernels want, exported."""
+    from adafuse_deploy.exporters.onnx_exporter import export
+
+    path = tmp_path_factory.mktemp("served_graph") / "served.onnx"
+    options = {"size": 64, "num_segments": 3, "num_classes": 4, "gate_hidden": 24}
+    export(make_model("adafuse_tsm_resnet18", depths=(2, 1, 1, 1), **options), path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def tiny_metadata(tiny_graph: Path) -> GraphMetadata:
     """The metadata of the tiny graph."""
     from adafuse_deploy.graph.read import read_graph

@@ -274,10 +274,9 @@ class FakeRegistry:
         if Path(path).read_bytes() != b"plugins":
             return None
         FakeTensorRT.loaded.append(path)
-        self.all_creators += [
-            SimpleNamespace(name=name, plugin_namespace="ai.adafuse")
-            for name in ("GatedConv", "SkipConv")
-        ]
+        self.all_creators.append(
+            SimpleNamespace(name="GatedResidualBlock", plugin_namespace="ai.adafuse")
+        )
         return object()
 
 

@@ -11,7 +11,7 @@ from adafuse_deploy.core.errors import IncompatibleArtifactError, InputError, Mi
 from adafuse_deploy.core.files import sha256
 from adafuse_deploy.core.native_library import NativeLibrary
 from adafuse_deploy.engines.sidecar import OperatorLibrary
-from adafuse_deploy.graph.plugin_graph import OPERATORS
+from adafuse_deploy.graph.plugins import OPERATOR
 from adafuse_deploy.ops.operator_schemas import DOMAIN, VERSION
 
 AUTO, NONE = "auto", "none"
@@ -98,7 +98,7 @@ def _load(library: Path, registry: Any) -> None:
     found = {
         creator.name for creator in registry.all_creators if creator.plugin_namespace == DOMAIN
     }
-    if handle is None or not found.issuperset(OPERATORS):
+    if handle is None or OPERATOR not in found:
         raise MissingDependencyError(
             f"TensorRT cannot take plugins from {library}: it was built for another kind of "
             "processor or TensorRT, or is no plugin library; build it with 'make plugin' on this "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,16 +12,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.errors import InputError, InputWarning
 from adafuse_deploy.core.files import atomic_path, sha256
 from adafuse_deploy.core.metadata import GraphMetadata
 from adafuse_deploy.engines.backends import BACKENDS, find_backend
-from adafuse_deploy.engines.plugin_library import describe, find_plugins
+from adafuse_deploy.engines.plugin_library import AUTO, describe, find_plugins
 from adafuse_deploy.engines.sidecar import Sidecar, sidecar_path
 from adafuse_deploy.engines.suffixes import ENGINES
 from adafuse_deploy.exporters.build_options import BuildOptions, check_int8
 from adafuse_deploy.graph.half_precision import HALVES, to_half
-from adafuse_deploy.graph.plugin_graph import for_plugins
+from adafuse_deploy.graph.plugins import OPERATOR
+from adafuse_deploy.graph.plugins.lower import for_plugins
 from adafuse_deploy.graph.read import inlined, read_graph
 
 if TYPE_CHECKING:
@@ -80,11 +82,11 @@ def build_gpu_engine(
         raise InputError("There is no plugin library to embed; name it with --plugins.")
     if precision == "int8" and metadata.precision != "int8":
         model, metadata = _quantized(graph, clips)
-    flat = inlined(model) if library is None else model
-    if precision in HALVES:
-        flat = to_half(flat, precision)
-    if library is not None:
-        flat = for_plugins(flat)
+    flat = None if library is None else _with_plugins(model, metadata, precision, options)
+    if flat is None:
+        library, flat = None, inlined(model)
+        if precision in HALVES:
+            flat = to_half(flat, precision)
     # Both files are opened first: a build of minutes should not end in an unwritable folder.
     with atomic_path(sidecar_path(output)) as description, atomic_path(output) as engine:
         with open(engine, "wb") as file:
@@ -104,6 +106,23 @@ def build_gpu_engine(
         )
         description.write_text(sidecar.to_json(), encoding="utf-8")
     return sidecar
+
+
+def _with_plugins(
+    model: onnx.ModelProto, metadata: GraphMetadata, precision: str, options: BuildOptions
+) -> onnx.ModelProto | None:
+    """Return the graph with our plugins, or None if the library serves nothing in it."""
+    half = to_half(model, precision) if precision in HALVES else model
+    frames = metadata.config.num_segments
+    lowered = for_plugins(half, frames, precision, options.batch.max)
+    if not lowered.blocks and (options.plugins != AUTO or options.embed_plugins):
+        reasons = " ".join(lowered.left) or "It has no gated residual blocks."
+        raise InputError(
+            f"The plugin library has nothing for this network; leave out --plugins. {reasons}"
+        )
+    for sentence in lowered.left:
+        warnings.warn(sentence, InputWarning, stacklevel=3)
+    return inlined(lowered.model, (OPERATOR,)) if lowered.blocks else None
 
 
 def _check_precision(

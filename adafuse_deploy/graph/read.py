@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.core.metadata import GraphMetadata
 from adafuse_deploy.graph.metadata_props import metadata_props
+from adafuse_deploy.ops.operator_schemas import DOMAIN
 
 if TYPE_CHECKING:
     import onnx
@@ -81,8 +83,10 @@ def _unreadable(path: Path, error: Exception) -> str:
     )
 
 
-def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
+def inlined(model: onnx.ModelProto, plugins: Collection[str] = ()) -> onnx.ModelProto:
     """Return the graph in standard operators: function bodies stand where our operators stood.
+
+    Operators of ours that the runtime has as ``plugins`` stay.
 
     OpenVINO does not know local functions, and TensorRT's parser drops attributes that a function
     passes on by reference, without a word; neither may see them.
@@ -91,9 +95,14 @@ def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
     import onnx.inliner
 
     flat = onnx.inliner.inline_local_functions(model)
-    standard = [entry for entry in flat.opset_import if entry.domain in ("", "ai.onnx")]
+    domains = ("", "ai.onnx", DOMAIN) if plugins else ("", "ai.onnx")
+    known = [entry for entry in flat.opset_import if entry.domain in domains]
     foreign = sorted(
-        {node.op_type for node in flat.graph.node if node.domain not in ("", "ai.onnx")}
+        {
+            node.op_type
+            for node in flat.graph.node
+            if node.domain not in ("", "ai.onnx") and node.op_type not in plugins
+        }
     )
     if foreign:
         raise InputError(
@@ -102,5 +111,5 @@ def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
             "it again with this adafuse-deploy."
         )
     del flat.opset_import[:]
-    flat.opset_import.extend(standard)
+    flat.opset_import.extend(known)
     return flat

@@ -64,12 +64,12 @@ def main(source: Path, output: Path) -> None:
             cubins.append(f'{{{target}, "{cubin["symbol"]}", {cubin["shared_bytes"]}, {label}}}')
         parameters = [
             f'{{"{entry["name"]}", {_flag(entry["type"] == "CUdeviceptr")}, '
+            f"{_flag(entry['type'] == 'float')}, "
             f"{_flag(entry['name'] in kernel['multiples_of_16'])}}}"
             for entry in kernel["parameters"]
         ]
-        blocks = [str(kernel["constants"].get(f"BLOCK{axis}", 0)) for axis in ("", "_M", "_N")]
         kernels.append(
-            f'{{"{kernel["name"]}", {kernel["threads"]}, {", ".join(blocks)},\n'
+            f'{{"{kernel["name"]}", {kernel["threads"]},\n'
             f"{{{', '.join(parameters)}}},\n{{{', '.join(cubins)}}}}},"
         )
     output.mkdir(parents=True, exist_ok=True)

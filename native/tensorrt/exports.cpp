@@ -1,5 +1,5 @@
 // The two functions that TensorRT looks for in a library of plugins.
-#include "tensorrt/conv_creator.h"
+#include "tensorrt/block_creator.h"
 #include "tensorrt/report.h"
 
 #define ADAFUSE_EXPORT extern "C" __attribute__((visibility("default")))
@@ -9,10 +9,8 @@ ADAFUSE_EXPORT void setLoggerFinder(nvinfer1::ILoggerFinder* finder) {
 }
 
 ADAFUSE_EXPORT nvinfer1::IPluginCreatorInterface* const* getCreators(std::int32_t& count) {
-  using adafuse::plugin::ConvCreator;
-  using adafuse::plugin::Operator;
-  static ConvCreator gated(Operator::gated_conv), skip(Operator::skip_conv);
-  static nvinfer1::IPluginCreatorInterface* const creators[] = {&gated, &skip};
-  count = 2;
+  static adafuse::plugin::BlockCreator block;
+  static nvinfer1::IPluginCreatorInterface* const creators[] = {&block};
+  count = 1;
   return creators;
 }

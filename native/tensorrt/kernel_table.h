@@ -11,7 +11,8 @@ namespace adafuse::plugin {
 
 struct Parameter {
   const char* name;
-  bool is_address;      // else a 32-bit integer
+  bool is_address;      // else a number of 32 bits
+  bool is_real;         // which is a float
   bool multiple_of_16;  // the value, or the address in bytes
 };
 
@@ -26,7 +27,6 @@ struct Cubin {
 struct Kernel {
   const char* name;
   unsigned threads;
-  int block, block_m, block_n;  // sizes of tiles, 0 where the kernel has no such constant
   std::vector<Parameter> parameters;
   std::vector<Cubin> cubins;
 };

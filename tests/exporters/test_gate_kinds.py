@@ -20,11 +20,9 @@ from adafuse_deploy.exporters.fused_exporter import lower
 from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.exporters.quantize import quantize
 from adafuse_deploy.graph.half_precision import to_half
-from adafuse_deploy.graph.plugin_graph import for_plugins
 from adafuse_deploy.graph.read import inlined, read_graph
 from adafuse_deploy.graph.without_gemm import linear_as_convolution
 from adafuse_deploy.models.recognizer import VideoRecognizer
-from tests.engines.test_plugins import _GatedConv, _SkipConv
 from tests.support import assert_same, slow
 
 SMALL: dict[str, Any] = {
@@ -53,8 +51,6 @@ def test_graphs_built_from_the_portable_one(
     expected = model.predict(clips)
     graph = read_graph(path)[0]
 
-    with_plugins = ReferenceEvaluator(for_plugins(graph), new_ops=[_GatedConv, _SkipConv])
-    assert_same(_run(with_plugins, metadata, clips, expected), expected)
     turing = ReferenceEvaluator(linear_as_convolution(inlined(graph)))
     assert_same(_run(turing, metadata, clips, expected), expected)
 

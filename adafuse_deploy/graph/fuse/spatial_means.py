@@ -32,7 +32,7 @@ def take_means(
         maps: what fused operators give.
     """
     for node in list(graph):
-        if not _is_spatial_mean(node):
+        if not is_spatial_mean(node):
             continue
         shift = find_shift(given(node, 0))
         if shift.source not in maps.means:
@@ -53,7 +53,7 @@ def take_means(
         ir.convenience.replace_nodes_and_values(graph, node, [node], new, [old], new[-1].outputs)
 
 
-def _is_spatial_mean(node: ir.Node) -> bool:
+def is_spatial_mean(node: ir.Node) -> bool:
     """Whether a node turns (N * T, C, H, W) into means (N * T, C)."""
     return (
         node.op_type == "ReduceMean"

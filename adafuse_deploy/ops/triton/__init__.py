@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @functools.cache
@@ -21,4 +22,6 @@ def _installed() -> bool:
 
 def serve(x: Tensor) -> bool:
     """Whether the kernels take a convolution of ``x``: Triton is there and knows the type."""
+    import torch  # plans of whole blocks need none
+
     return _installed() and x.dtype in (torch.float16, torch.bfloat16, torch.float32)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib
+import importlib.util
 import os
 import re
 import subprocess
@@ -25,7 +25,7 @@ from adafuse_deploy.core.files import atomic_path, write_text
 from adafuse_deploy.core.json_text import json_text
 from adafuse_deploy.core.packages import PACKAGES, explained
 from adafuse_deploy.core.process import clean_exit
-from adafuse_deploy.ops.triton.variants import Variant, all_variants
+from adafuse_deploy.ops.triton.variant import Variant
 
 TARGETS = (80, 86, 87, 89, 90, 100, 120)
 """Compute capabilities times ten: Ampere, Jetson Orin (87), Ada, Hopper, Blackwell."""
@@ -189,13 +189,6 @@ def _resources(cubin: Path) -> tuple[int, int]:
     show_default=True,
     help="Repeatable.",
 )
-@click.option(
-    "--kernels",
-    type=click.Choice(["convolutions", "blocks"]),
-    default="convolutions",
-    show_default=True,
-    help="Single convolutions, for the plugin library; or whole residual blocks.",
-)
 @click.option("--match", default="", help="Only variants whose name contains this.")
 @click.option("--table", type=click.Path(path_type=Path), help="Write register use as Markdown.")
 @click.option("--jobs", type=click.IntRange(1), default=os.cpu_count(), help="Processes.")
@@ -203,21 +196,17 @@ def main(
     output: Path,
     targets: Sequence[str],
     dtypes: Sequence[str],
-    kernels: str,
     match: str,
     table: Path | None,
     jobs: int,
 ) -> None:
-    """Compile the GPU kernels ahead of time."""
+    """Compile the kernels of residual blocks ahead of time."""
     try:
-        if kernels == "blocks":
-            check_tools([int(target) for target in targets])
-            # Imports Triton, which check_tools found.
-            from adafuse_deploy.ops.triton.block.variants import block_variants
+        check_tools([int(target) for target in targets])
+        # Imports Triton, which check_tools found.
+        from adafuse_deploy.ops.triton.block.variants import block_variants
 
-            known = block_variants(dtypes, dtypes)
-        else:
-            known = all_variants(dtypes)
+        known = block_variants(dtypes, dtypes)
         variants = [variant for variant in known if match in variant.name]
         if not variants:
             raise InputError(f"No variant's name contains {match!r}.")

@@ -8,12 +8,13 @@
 #include <string>
 #include <vector>
 
-#include "tensorrt/conv_creator.h"
+#include "tensorrt/block_creator.h"
+#include "tensorrt/block_tensors.h"
 
 namespace {
 
 using namespace nvinfer1;
-using adafuse::plugin::ConvAttributes;
+using namespace adafuse::plugin;
 
 // Expressions over known numbers.
 class Number : public IDimensionExpr, private apiv::VDimensionExpr {
@@ -43,10 +44,10 @@ class Builder : public IExprBuilder, private apiv::VExprBuilder {
                                   const IDimensionExpr& second) noexcept override {
     const std::int64_t a = first.getConstantValue(), b = second.getConstantValue();
     switch (op) {
-      case DimensionOperation::kSUM:
-        return make(a + b);
-      case DimensionOperation::kSUB:
-        return make(a - b);
+      case DimensionOperation::kPROD:
+        return make(a * b);
+      case DimensionOperation::kCEIL_DIV:
+        return make((a + b - 1) / b);
       case DimensionOperation::kFLOOR_DIV:
         return make(a / b);
       default:
@@ -106,39 +107,65 @@ auto& runtime(const Plugin& plugin) {
   return capability<IPluginV3OneRuntime>(plugin, PluginCapabilityType::kRUNTIME);
 }
 
-Plugin create(IPluginCreatorV3One& creator, std::vector<std::int32_t> strides,
-              std::vector<std::int32_t> pads, std::int32_t packed = 0) {
-  const std::vector<PluginField> fields{
-      {"strides", strides.data(), PluginFieldType::kINT32, std::int32_t(strides.size())},
-      {"pads", pads.data(), PluginFieldType::kINT32, std::int32_t(pads.size())},
-      {"packed", &packed, PluginFieldType::kINT32, 1}};
+// The attributes of a gated bottleneck of ResNet-50, of which tests change some.
+struct Attributes {
+  std::vector<std::pair<std::string, std::vector<std::int32_t>>> values{
+      {"bottleneck", {1}},     {"frames", {8}},          {"height", {28}},
+      {"width", {28}},         {"channels_in", {256}},   {"channels", {128}},
+      {"channels_out", {512}}, {"stride", {2}},          {"project", {1}},
+      {"shift_next", {32}},    {"shift_previous", {32}}, {"shift_shortcut", {0}},
+      {"hidden", {1024}},      {"summed", {1}},          {"actions", {0, 1, 2}}};
+
+  Attributes with(const std::string& name, std::vector<std::int32_t> changed) const {
+    Attributes result = *this;
+    for (auto& [known, numbers] : result.values) {
+      if (known == name) {
+        numbers = changed;
+      }
+    }
+    return result;
+  }
+  Attributes without(const std::string& name) const {
+    Attributes result;
+    result.values.clear();
+    for (const auto& entry : values) {
+      if (entry.first != name) {
+        result.values.push_back(entry);
+      }
+    }
+    return result;
+  }
+};
+
+Plugin create(IPluginCreatorV3One& creator, const Attributes& attributes) {
+  std::vector<PluginField> fields;
+  for (const auto& [name, numbers] : attributes.values) {
+    fields.emplace_back(name.c_str(), numbers.data(), PluginFieldType::kINT32,
+                        std::int32_t(numbers.size()));
+  }
   const PluginFieldCollection collection{std::int32_t(fields.size()), fields.data()};
-  return Plugin(creator.createPlugin("conv", &collection, TensorRTPhase::kBUILD));
+  return Plugin(creator.createPlugin("block", &collection, TensorRTPhase::kBUILD));
+}
+
+// The block of those attributes.
+Block bottleneck() {
+  Block block;
+  block.frames = 8;
+  block.height = block.width = 28;
+  block.channels_in = 256;
+  block.channels = 128;
+  block.channels_out = 512;
+  block.stride = 2;
+  block.project = true;
+  block.forward = 32;
+  block.backward = 64;
+  block.shift_shortcut = false;
+  block.hidden = 1024;
+  block.summed = true;
+  return block;
 }
 
 using Shape = std::vector<std::int64_t>;
-
-// Returns the output's shape, or nothing where the plugin refuses.
-Shape output_shape(const Plugin& plugin, const std::vector<Shape>& inputs) {
-  Builder builder;
-  std::vector<DimsExprs> in(inputs.size());
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    in[i].nbDims = std::int32_t(inputs[i].size());
-    for (std::size_t axis = 0; axis < inputs[i].size(); ++axis) {
-      in[i].d[axis] = builder.make(inputs[i][axis]);
-    }
-  }
-  DimsExprs out{};
-  if (build(plugin).getOutputShapes(in.data(), std::int32_t(in.size()), nullptr, 0, &out, 1,
-                                    builder) != 0) {
-    return {};
-  }
-  Shape result;
-  for (std::int32_t axis = 0; axis < out.nbDims; ++axis) {
-    result.push_back(out.d[axis]->getConstantValue());
-  }
-  return result;
-}
 
 Dims dims(const Shape& shape) {
   Dims result{};
@@ -147,239 +174,263 @@ Dims dims(const Shape& shape) {
   return result;
 }
 
-std::vector<DynamicPluginTensorDesc> describe(const std::vector<Shape>& shapes, DataType type,
-                                              TensorFormat format) {
+std::vector<DynamicPluginTensorDesc> describe(const std::vector<TensorSpec>& specs, DataType type) {
   std::vector<DynamicPluginTensorDesc> result;
-  for (std::size_t i = 0; i < shapes.size(); ++i) {
-    const bool policy = shapes[i].size() == 3;
-    const bool frames = i == 0;
+  for (const TensorSpec& spec : specs) {
     DynamicPluginTensorDesc tensor{};
-    tensor.desc.type = policy ? DataType::kINT32 : type;
-    tensor.desc.format = frames ? format : TensorFormat::kLINEAR;
-    tensor.desc.dims = tensor.min = tensor.max = tensor.opt = dims(shapes[i]);
+    tensor.desc.type = spec.element == Element::stored    ? type
+                       : spec.element == Element::float32 ? DataType::kFLOAT
+                                                          : DataType::kINT32;
+    tensor.desc.format = TensorFormat::kLINEAR;
+    tensor.desc.dims = tensor.min = tensor.max = tensor.opt = dims(spec.dims);
     result.push_back(tensor);
   }
   return result;
 }
 
-void check_identity(const Creators& creators) {
-  CHECK(creators.size() == 2);
-  const char* const names[] = {"GatedConv", "SkipConv"};
-  for (std::size_t i = 0; i < 2; ++i) {
-    CHECK(std::strcmp(creators[i]->getPluginName(), names[i]) == 0);
-    CHECK(std::strcmp(creators[i]->getPluginNamespace(), "ai.adafuse") == 0);
-    CHECK(std::strcmp(creators[i]->getPluginVersion(), "1") == 0);
-    CHECK(creators[i]->getFieldNames()->nbFields == 3);
-    const Plugin plugin = create(*creators[i], {1, 1}, {0, 0, 0, 0});
-    auto& core = capability<IPluginV3OneCore>(plugin, PluginCapabilityType::kCORE);
-    CHECK(std::strcmp(core.getPluginName(), names[i]) == 0);
-    CHECK(std::strcmp(core.getPluginNamespace(), "ai.adafuse") == 0);
-    CHECK(build(plugin).getNbOutputs() == 1);
-    const DataType types[] = {DataType::kHALF, DataType::kHALF, DataType::kHALF, DataType::kINT32};
-    DataType output = DataType::kFLOAT;
-    CHECK(
-        (build(plugin).getOutputDataTypes(&output, 1, types, 4) == 0 && output == DataType::kHALF));
+// Returns the shapes of outputs, or none where the plugin refuses.
+std::vector<Shape> output_shapes(const Plugin& plugin, const std::vector<TensorSpec>& inputs,
+                                 std::int32_t outputs) {
+  Builder builder;
+  std::vector<DimsExprs> in(inputs.size());
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    in[i].nbDims = std::int32_t(inputs[i].dims.size());
+    for (std::size_t axis = 0; axis < inputs[i].dims.size(); ++axis) {
+      in[i].d[axis] = builder.make(inputs[i].dims[axis]);
+    }
   }
+  std::vector<DimsExprs> out(4);
+  if (build(plugin).getOutputShapes(in.data(), std::int32_t(in.size()), nullptr, 0, out.data(),
+                                    outputs, builder) != 0) {
+    return {};
+  }
+  std::vector<Shape> result;
+  for (std::int32_t i = 0; i < outputs; ++i) {
+    result.emplace_back();
+    for (std::int32_t axis = 0; axis < out[std::size_t(i)].nbDims; ++axis) {
+      result.back().push_back(out[std::size_t(i)].d[axis]->getConstantValue());
+    }
+  }
+  return result;
 }
 
-void check_refused(Logger& logger, const char* words, const Plugin& plugin) {
-  CHECK(plugin == nullptr);
+void check_said(Logger& logger, const std::string& words) {
+  INFO(logger.words);
   CHECK(logger.words.find(words) != std::string::npos);
   logger.words.clear();
 }
 
-// Fields that are missing, have no name or no values, or another type.
+void check_identity(const Creators& creators) {
+  REQUIRE(creators.size() == 1);
+  CHECK(std::strcmp(creators[0]->getPluginName(), "GatedResidualBlock") == 0);
+  CHECK(std::strcmp(creators[0]->getPluginNamespace(), "ai.adafuse") == 0);
+  CHECK(std::strcmp(creators[0]->getPluginVersion(), "1") == 0);
+  const PluginFieldCollection* const names = creators[0]->getFieldNames();
+  const Attributes all;
+  REQUIRE(names->nbFields == std::int32_t(all.values.size()));
+  for (std::int32_t i = 0; i < names->nbFields; ++i) {
+    CHECK(names->fields[i].name == all.values[std::size_t(i)].first);
+    CHECK(names->fields[i].length == std::int32_t(all.values[std::size_t(i)].second.size()));
+  }
+  const Plugin plugin = create(*creators[0], {});
+  REQUIRE(plugin != nullptr);
+  auto& core = capability<IPluginV3OneCore>(plugin, PluginCapabilityType::kCORE);
+  CHECK(std::strcmp(core.getPluginName(), "GatedResidualBlock") == 0);
+  CHECK(std::strcmp(core.getPluginNamespace(), "ai.adafuse") == 0);
+  CHECK(build(plugin).getNbOutputs() == 3);
+  const DataType types[] = {DataType::kHALF, DataType::kHALF};
+  DataType outputs[3] = {};
+  CHECK(build(plugin).getOutputDataTypes(outputs, 3, types, 2) == 0);
+  CHECK((outputs[0] == DataType::kHALF && outputs[1] == DataType::kFLOAT &&
+         outputs[2] == DataType::kINT32));
+  // Under a given policy there is none to give.
+  CHECK(build(create(*creators[0], Attributes().with("hidden", {0}))).getNbOutputs() == 2);
+}
+
 void check_fields(IPluginCreatorV3One& creator, Logger& logger) {
-  const std::int32_t numbers[] = {1, 1, 1, 1};
-  const PluginField strides{"strides", numbers, PluginFieldType::kINT32, 2};
-  const PluginField pads{"pads", numbers, PluginFieldType::kINT32, 4};
+  const Attributes good;
+  for (const auto& [name, numbers] : good.values) {
+    CHECK(create(creator, good.without(name)) == nullptr);
+    check_said(logger, "GatedResidualBlock: The attribute " + name + " is missing");
+    std::vector<std::int32_t> longer = numbers;
+    longer.push_back(1);
+    CHECK(create(creator, good.with(name, longer)) == nullptr);
+    check_said(logger, "The attribute " + name + " has to be ");
+    for (const std::int32_t bad : {-1, 1 << 30, std::numeric_limits<std::int32_t>::min()}) {
+      CHECK(create(creator, good.with(name, std::vector<std::int32_t>(numbers.size(), bad))) ==
+            nullptr);
+      check_said(logger, "The attribute " + name + " holds " + std::to_string(bad));
+    }
+  }
+  const auto contradict = [&](const Attributes& attributes) {
+    CHECK(create(creator, attributes) == nullptr);
+    check_said(logger, "contradict each other");
+  };
+  contradict(good.with("project", {0}));
+  contradict(good.with("bottleneck", {0}));
+  contradict(good.with("shift_next", {240}));
+  const std::int32_t one = 1;
+  const float real = 1;
   const auto make = [&](const std::vector<PluginField>& fields) {
     const PluginFieldCollection collection{std::int32_t(fields.size()), fields.data()};
-    return Plugin(creator.createPlugin("conv", &collection, TensorRTPhase::kBUILD));
+    return Plugin(creator.createPlugin("block", &collection, TensorRTPhase::kBUILD));
   };
-  REQUIRE(make({strides, pads}) != nullptr);
-  REQUIRE(make({strides, pads, {nullptr, nullptr, PluginFieldType::kINT32, 1}}) != nullptr);
-  check_refused(logger, "strides is missing", make({pads}));
-  check_refused(logger, "pads is missing", make({strides}));
-  check_refused(logger, "strides is missing", make({}));
-  check_refused(logger, "strides has to be 2 integers",
-                make({{"strides", numbers, PluginFieldType::kFLOAT32, 2}, pads}));
-  check_refused(logger, "pads has to be 4 integers",
-                make({strides, {"pads", nullptr, PluginFieldType::kINT32, 4}}));
-  check_refused(logger, "no attributes",
-                Plugin(creator.createPlugin("conv", nullptr, TensorRTPhase::kBUILD)));
+  CHECK(make({{"bottleneck", &real, PluginFieldType::kFLOAT32, 1}}) == nullptr);
+  check_said(logger, "bottleneck has to be 1 integers");
+  CHECK(make({{"bottleneck", nullptr, PluginFieldType::kINT32, 1}}) == nullptr);
+  check_said(logger, "bottleneck has to be 1 integers");
+  CHECK(make({{nullptr, &one, PluginFieldType::kINT32, 1}}) == nullptr);
+  check_said(logger, "bottleneck is missing");
+  CHECK(creator.createPlugin("block", nullptr, TensorRTPhase::kBUILD) == nullptr);
+  check_said(logger, "no attributes");
 }
 
-// Tensors of other ranks and sizes than the convolution's.
-void check_tensors(const Creators& creators, Logger& logger) {
-  const std::vector<Shape> good{{8, 4, 5, 5}, {6, 4, 3, 3}, {6}, {1, 8, 6}, {1, 8, 4}};
-  const Plugin plugin = create(*creators[0], {1, 1}, {1, 1, 1, 1});
-  const auto refuses = [&](const std::vector<Shape>& shapes) {
-    const auto described = describe(shapes, DataType::kFLOAT, TensorFormat::kLINEAR);
-    std::vector<PluginTensorDesc> in;
-    for (const auto& tensor : described) {
-      in.push_back(tensor.desc);
-    }
-    logger.words.clear();
-    const auto count = std::int32_t(in.size());
-    const bool refused = runtime(plugin).onShapeChange(in.data(), count, in.data(), 1) != 0;
-    CHECK(refused == (logger.words.find("GatedConv") != std::string::npos));
-    // The same where memory is asked for.
-    CHECK((!refused ||
-           build(plugin).getWorkspaceSize(described.data(), count, described.data(), 1) == 0));
-    return refused;
-  };
-  CHECK(!refuses(good));
-  const std::int64_t huge = std::int64_t{1} << 40;
-  for (std::size_t tensor = 0; tensor < good.size(); ++tensor) {
-    std::vector<Shape> bad = good;
-    bad[tensor].push_back(1);
-    CHECK(refuses(bad));
-    for (std::size_t axis = 0; axis < good[tensor].size(); ++axis) {
-      for (const std::int64_t size : {std::int64_t{0}, std::int64_t{-1}, huge}) {
-        bad = good;
-        bad[tensor][axis] = size;
-        CHECK(refuses(bad));
-      }
-      const bool plane = tensor < 2 && axis >= 2;
-      bad = good;
-      ++bad[tensor][axis];
-      CHECK(refuses(bad) == !plane);
-    }
-  }
-  // Each tensor is small enough, the result is not.
-  CHECK(refuses({{8, 4, 1, 1 << 24}, {1 << 20, 4, 1, 1}, {1 << 20}, {1, 8, 1 << 20}, {1, 8, 4}}));
-}
-
-void check_refusals(const Creators& creators, Logger& logger) {
-  logger.words.clear();
-  CHECK(create(*creators[0], {2}, {0, 0, 0, 0}) == nullptr);
-  CHECK(logger.words.find("strides has to be 2 integers") != std::string::npos);
-  const std::int32_t most = std::numeric_limits<std::int32_t>::max(), least = -most - 1;
-  for (const std::int32_t bad : {0, -1, least}) {
-    check_refused(logger, "GatedConv: The attribute strides holds",
-                  create(*creators[0], {1, bad}, {0, 0, 0, 0}));
-  }
-  for (const std::int32_t bad : {-1, 1025, most, least}) {
-    check_refused(logger, "SkipConv: The attribute pads holds",
-                  create(*creators[1], {1, 1}, {0, 0, bad, 0}));
-  }
-  for (const std::int32_t bad : {2, -1, most}) {
-    check_refused(logger, "The attribute packed holds",
-                  create(*creators[0], {1, 1}, {0, 0, 0, 0}, bad));
-  }
-  check_refused(logger, "pads has to be 4 integers", create(*creators[0], {1, 1}, {}));
-  check_fields(*creators[0], logger);
-  check_tensors(creators, logger);
-  const Plugin plugin = create(*creators[1], {1, 1}, {0, 0, 0, 0});
-  logger.words.clear();
-  CHECK(output_shape(plugin, {{8, 4, 5, 5}, {6, 4, 1, 1}, {6}}).empty());
-  CHECK(logger.words.find("SkipConv has 3 inputs") != std::string::npos);
-  // Policies over other channels than the weights have.
-  std::vector<PluginTensorDesc> in;
-  for (const auto& tensor : describe({{8, 4, 5, 5}, {6, 4, 1, 1}, {6}, {1, 8, 6}}, DataType::kFLOAT,
-                                     TensorFormat::kLINEAR)) {
-    in.push_back(tensor.desc);
-  }
-  logger.words.clear();
-  CHECK(runtime(plugin).onShapeChange(in.data(), 4, in.data(), 1) != 0);
-  CHECK(logger.words.find("do not fit each other") != std::string::npos);
-}
-
-void check_shapes(const Creators& creators) {
-  const Plugin plain = create(*creators[0], {2, 3}, {1, 0, 2, 1});
-  CHECK(
-      (output_shape(plain, {{16, 5, 13, 14}, {7, 5, 3, 2}, {7}, {2, 8, 7}}) == Shape{16, 7, 7, 5}));
-  const Plugin packed = create(*creators[0], {1, 1}, {1, 1, 1, 1}, 1);
-  CHECK((output_shape(packed, {{8, 5, 9, 7}, {7, 3, 3, 5}, {7}, {1, 8, 7}}) == Shape{8, 7, 9, 7}));
-  CHECK((output_shape(packed, {{8, 5, 9, 7}, {3, 3, 5, 7}, {7}, {1, 8, 7}, {1, 8, 5}}) ==
-         Shape{8, 7, 9, 7}));
-  const Plugin skip = create(*creators[1], {1, 1}, {0, 0, 0, 0}, 1);
-  CHECK((output_shape(skip, {{3, 5, 9, 7}, {1, 1, 5, 6}, {6}, {1, 3, 5}}) == Shape{3, 6, 9, 7}));
+void check_shapes(const Creators& creators, Logger& logger) {
+  const Plugin plugin = create(*creators[0], {});
+  const auto inputs = inputs_of(bottleneck(), 24);
+  CHECK(inputs.size() == 13);
+  // Sums: tiles of 64 pixels over 24 frames of 14 x 14, and 126 / 196 + 2 frames that one can meet.
+  CHECK((output_shapes(plugin, inputs, 3) ==
+         std::vector<Shape>{{24, 14 * 14 * 512}, {74 * 2, 512}, {3, 8, 128}}));
+  CHECK(output_shapes(plugin, {inputs.begin(), inputs.end() - 1}, 3).empty());
+  check_said(logger, "has 12 inputs instead of 13; build the engine again");
+  CHECK(output_shapes(plugin, inputs, 2).empty());
+  check_said(logger, "gives 3 tensors, not 2");
+  auto other = inputs;
+  other[0].dims.push_back(1);
+  CHECK(output_shapes(plugin, other, 3).empty());
+  check_said(logger, "frames of two dimensions, not 3");
+  // A basic block whose frames of 7 x 7 have a border; its policy is given.
+  Block block = bottleneck();
+  block.bottleneck = block.project = false;
+  block.channels_in = block.channels = block.channels_out = 512;
+  block.height = block.width = 7;
+  block.stride = 1;
+  block.hidden = 0;
+  const Plugin basic = create(*creators[0], Attributes()
+                                                .with("bottleneck", {0})
+                                                .with("project", {0})
+                                                .with("channels_in", {512})
+                                                .with("channels", {512})
+                                                .with("height", {7})
+                                                .with("width", {7})
+                                                .with("stride", {1})
+                                                .with("hidden", {0}));
+  CHECK((output_shapes(basic, inputs_of(block, 16), 2) ==
+         std::vector<Shape>{{16, (9 * 8 + 1) * 512}, {16, 512}}));
 }
 
 void check_formats(const Creators& creators) {
-  const Plugin plugin = create(*creators[0], {1, 1}, {0, 0, 0, 0});
-  const std::vector<TensorFormat> formats{
-      TensorFormat::kLINEAR, TensorFormat::kCHW2, TensorFormat::kHWC8, TensorFormat::kCHW4,
-      TensorFormat::kCHW32,  TensorFormat::kHWC,  TensorFormat::kHWC16};
-  const std::vector<DataType> types{DataType::kFLOAT, DataType::kHALF, DataType::kINT8,
+  const Plugin plugin = create(*creators[0], {});
+  const std::vector<TensorFormat> formats{TensorFormat::kLINEAR, TensorFormat::kCHW2,
+                                          TensorFormat::kHWC8, TensorFormat::kHWC};
+  const std::vector<DataType> types{DataType::kHALF, DataType::kFLOAT, DataType::kINT8,
                                     DataType::kINT32, DataType::kBF16};
-  // X, W, B, policy, input policy, Y.
-  std::vector<DynamicPluginTensorDesc> tensors(6);
-  int accepted = 0;
+  const auto in = inputs_of(bottleneck(), 8), out = outputs_of(bottleneck(), 8);
+  auto specs = in;
+  specs.insert(specs.end(), out.begin(), out.end());
+  const auto count = std::int32_t(in.size());
   for (const DataType type : types) {
-    for (const TensorFormat format : formats) {
-      const auto supports = [&](int position, DataType asked_type, TensorFormat asked_format) {
-        tensors[position].desc.type = asked_type;
-        tensors[position].desc.format = asked_format;
-        return build(plugin).supportsFormatCombination(position, tensors.data(), 5, 1);
-      };
-      if (!supports(0, type, format)) {
-        continue;
+    auto tensors = describe(specs, type);
+    const bool served = type == DataType::kHALF || type == DataType::kFLOAT;
+    for (std::int32_t position = 0; position < std::int32_t(specs.size()); ++position) {
+      const DataType right = tensors[std::size_t(position)].desc.type;
+      for (const TensorFormat format : formats) {
+        for (const DataType asked : types) {
+          tensors[std::size_t(position)].desc.format = format;
+          tensors[std::size_t(position)].desc.type = asked;
+          const bool expected = served && format == TensorFormat::kLINEAR && asked == right;
+          // The frames' own type is free among both.
+          const bool free = position == 0 && format == TensorFormat::kLINEAR &&
+                            (asked == DataType::kHALF || asked == DataType::kFLOAT);
+          CHECK(build(plugin).supportsFormatCombination(position, tensors.data(), count, 3) ==
+                (position == 0 ? free : expected));
+        }
       }
-      ++accepted;
-      CHECK((type == DataType::kHALF || type == DataType::kFLOAT));
-      for (int position = 1; position <= 2; ++position) {
-        CHECK(supports(position, type, TensorFormat::kLINEAR));
-        CHECK(!supports(position, type, TensorFormat::kHWC8));
-        CHECK(!supports(position, DataType::kINT32, TensorFormat::kLINEAR));
-      }
-      for (int position = 3; position <= 4; ++position) {
-        CHECK(supports(position, DataType::kINT32, TensorFormat::kLINEAR));
-        CHECK(!supports(position, type, TensorFormat::kLINEAR));
-      }
-      for (const TensorFormat other : formats) {
-        CHECK(supports(5, type, other) == (other == format));
-      }
+      tensors[std::size_t(position)].desc.format = TensorFormat::kLINEAR;
+      tensors[std::size_t(position)].desc.type = right;
     }
+    CHECK(!build(plugin).supportsFormatCombination(count + 3, tensors.data(), count, 3));
   }
-  CHECK(accepted == 4);  // float32 and float16, channels outermost and innermost
 }
 
 void check_copies(const Creators& creators) {
-  const Plugin original = create(*creators[0], {2, 1}, {1, 2, 3, 4}, 1);
+  const Plugin original = create(*creators[0], {});
   const PluginFieldCollection* const fields = runtime(original).getFieldsToSerialize();
-  CHECK(fields->nbFields == 3);
-  const Plugin restored(creators[0]->createPlugin("conv", fields, TensorRTPhase::kRUNTIME));
+  Plugin restored(creators[0]->createPlugin("block", fields, TensorRTPhase::kRUNTIME));
   const Plugin cloned(restored->clone());
   const Plugin attached(runtime(cloned).attachToContext(nullptr));
-  const std::vector<Shape> inputs{{8, 5, 12, 11}, {6, 3, 2, 5}, {6}, {1, 8, 6}};
-  const Shape expected = output_shape(original, inputs);
-  CHECK((expected == Shape{8, 6, 7, 16}));
-  CHECK(output_shape(restored, inputs) == expected);
-  CHECK(output_shape(cloned, inputs) == expected);
-  CHECK(output_shape(attached, inputs) == expected);
+  restored.reset();  // copies stand on their own
+  const Attributes expected;
+  for (const Plugin* plugin : {&original, &cloned, &attached}) {
+    const PluginFieldCollection* const got = runtime(*plugin).getFieldsToSerialize();
+    REQUIRE(got->nbFields == std::int32_t(expected.values.size()));
+    for (std::int32_t i = 0; i < got->nbFields; ++i) {
+      const auto& [name, numbers] = expected.values[std::size_t(i)];
+      CHECK(got->fields[i].name == name);
+      REQUIRE(got->fields[i].length == std::int32_t(numbers.size()));
+      CHECK(std::memcmp(got->fields[i].data, numbers.data(), numbers.size() * 4) == 0);
+    }
+  }
 }
 
-void check_workspace(const Creators& creators) {
-  const auto bytes = [](const Plugin& plugin, const std::vector<Shape>& shapes) {
-    const auto in = describe(shapes, DataType::kHALF, TensorFormat::kHWC8);
-    CHECK(build(plugin).configurePlugin(in.data(), std::int32_t(in.size()), in.data(), 1) == 0);
-    return build(plugin).getWorkspaceSize(in.data(), std::int32_t(in.size()), in.data(), 1);
+void check_tensors(const Creators& creators, Logger& logger) {
+  const Plugin plugin = create(*creators[0], {});
+  const auto out = describe(outputs_of(bottleneck(), 16), DataType::kHALF);
+  const auto configure = [&](const std::vector<DynamicPluginTensorDesc>& in) {
+    return build(plugin).configurePlugin(in.data(), std::int32_t(in.size()), out.data(), 3);
+  };
+  const auto good = describe(inputs_of(bottleneck(), 16), DataType::kHALF);
+  CHECK(configure(good) == 0);
+  for (std::size_t tensor = 0; tensor < good.size(); ++tensor) {
+    auto bad = good;
+    ++bad[tensor].max.nbDims;
+    CHECK(configure(bad) != 0);
+    check_said(logger, tensor == 0 ? "two dimensions" : "as input " + std::to_string(tensor));
+    for (std::int32_t axis = 0; axis < good[tensor].max.nbDims; ++axis) {
+      bad = good;
+      ++bad[tensor].max.d[axis];
+      CHECK(configure(bad) != 0);
+      CHECK(!logger.words.empty());
+      logger.words.clear();
+    }
+  }
+  CHECK(configure(describe(inputs_of(bottleneck(), 80000), DataType::kHALF)) != 0);
+  check_said(logger, "at most 65535 frames at a time, not 80000");
+}
+
+void check_workspace(const Creators& creators, Logger& logger) {
+  const Plugin plugin = create(*creators[0], {});
+  const auto bytes = [&](std::int64_t now, std::int64_t most) {
+    auto in = describe(inputs_of(bottleneck(), now), DataType::kHALF);
+    in[0].max.d[0] = most;  // the shapes at hand are of no account
+    return build(plugin).getWorkspaceSize(in.data(), std::int32_t(in.size()), nullptr, 3);
   };
   const auto rounded = [](std::size_t size) { return (size + 255) / 256 * 256; };
-  const Plugin packed = create(*creators[0], {1, 1}, {0, 0, 0, 0}, 1);
-  // A count and 32 channels for each of 16 frames.
-  CHECK(bytes(packed, {{16, 64, 9, 9}, {32, 1, 1, 64}, {32}, {2, 8, 32}}) == rounded(16 * 33 * 4));
-  const Plugin unpacked = create(*creators[0], {1, 1}, {0, 0, 0, 0}, 0);
-  CHECK(bytes(unpacked, {{16, 64, 9, 9}, {32, 64, 1, 1}, {32}, {2, 8, 32}}) ==
-        rounded(16 * 33 * 4) + rounded(64 * 32 * 2));
-  const Plugin skip = create(*creators[1], {1, 1}, {0, 0, 0, 0}, 1);
-  // The same of 65 inputs, and their values with room for 128.
-  CHECK(bytes(skip, {{16, 65, 9, 9}, {1, 1, 65, 32}, {32}, {2, 8, 65}}) ==
-        rounded(16 * 66 * 4) + rounded(16 * 81 * 128 * 2));
+  // Two parts of hidden units for 16 frames, an arrival, records of 16 numbers, 144 and 192
+  // channels, compact frames of 28 x 28 with room for 192 channels, and conv2's result.
+  const std::size_t expected =
+      rounded(2 * 16 * 1024 * 4) + rounded(4) + rounded(16 * (16 + 144 + 192) * 4) +
+      rounded(16 * (30 * 29 + 1) * 192 * 2) + rounded(16 * 14 * 14 * 128 * 2);
+  CHECK(bytes(8, 16) == expected);
+  CHECK(bytes(16, 16) == expected);
+  CHECK(bytes(8, 8) < expected);
+  CHECK(bytes(8, 1 << 20) > std::size_t{1} << 60);  // no size that anybody has
+  check_said(logger, "at most 65535 frames");
 }
 
 }  // namespace
 
-TEST_CASE("TensorRT plugins as the builder meets them") {
+TEST_CASE("the TensorRT plugin as the builder meets it") {
   Logger logger;
   const Creators creators = open(logger);
   check_identity(creators);
-  check_refusals(creators, logger);
-  check_shapes(creators);
+  CHECK(logger.words == "");
+  check_fields(*creators[0], logger);
+  check_shapes(creators, logger);
   check_formats(creators);
   check_copies(creators);
-  check_workspace(creators);
+  check_tensors(creators, logger);
+  check_workspace(creators, logger);
+  CHECK(logger.words == "");
 }

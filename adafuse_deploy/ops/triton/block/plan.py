@@ -32,6 +32,9 @@ GATE_ROWS = 16
 LIST_ROWS = 2
 """Frames whose lists are written together."""
 
+LARGEST_GRID = 65535
+"""Programs along a grid's second and third axis."""
+
 
 @dataclass(frozen=True)
 class Shift:
@@ -171,6 +174,24 @@ class Plan:
     sums: SumsLayout | None = None
 
 
+def sums_of_block(y: Frames, rows: int, dtype: str) -> SumsLayout:
+    """Return how a block leaves the sums of its output, ``rows`` frames ``y``."""
+    pixels, bits = y.height * y.width, 8 * BYTES[dtype]
+    if y.border:
+        return _sums_within(pixels, tiles.choose(bits, "inputs", pixels, y.distance, rows))
+    return _sums_across(pixels, tiles.choose(bits, "last", rows * pixels, y.distance, 1))
+
+
+def _sums_within(pixels: int, tile: Tile) -> SumsLayout:
+    """Sums of tiles that lie within frames."""
+    return SumsLayout(-(-pixels // tile.block_m) * tile.block_m, tile.block_m)
+
+
+def _sums_across(pixels: int, tile: Tile) -> SumsLayout:
+    """Sums of tiles that run over all frames."""
+    return SumsLayout(pixels, tile.block_m, (tile.block_m - 2) // pixels + 2)
+
+
 def plan_sums(frames: Frames, rows: int) -> Plan:
     """Return the launch that sums frames ``x`` over pixels for the first block's gate."""
     pixels, channels = frames.height * frames.width, frames.distance
@@ -255,10 +276,10 @@ class _Planner:
                 f"Frames of {height} x {width} are too large for the block kernels' 32-bit "
                 "distances; use smaller ones."
             )
-        if self.rows > 65535:
+        if self.rows > LARGEST_GRID:
             raise InputError(
                 f"{clips} clips of {frames} frames are too many for one launch; use batches of at "
-                f"most {65535 // frames} clips."
+                f"most {LARGEST_GRID // frames} clips."
             )
 
     def gate(self, sums: SumsLayout, pooled_scale: float) -> None:
@@ -434,8 +455,7 @@ class _Planner:
         block, y = self.block, self.y
         pixels = y.height * y.width
         tile = self._tile("last", self.rows * pixels, block.channels_out, 1)
-        segments = (tile.block_m - 2) // pixels + 2
-        sums = SumsLayout(pixels, tile.block_m, segments)
+        sums = _sums_across(pixels, tile)
         self._results(sums)
         self._append(
             ("last", "conv_last"),
@@ -455,14 +475,14 @@ class _Planner:
                 "pixels": pixels,
                 "all_pixels": self.rows * pixels,
                 "x_frame": self.x.size,
-                "segments": segments,
+                "segments": sums.segments,
                 "residual_scale": "residual_scale",
             },
             {
                 "STRIDE": block.stride,
                 "PROJECT": block.project,
                 **self._shift(block.project and block.shift_shortcut),
-                "SLOTS": _power_of_2(segments),
+                "SLOTS": _power_of_2(sums.segments),
                 "EVEN": self._even(tile),
             },
             tile,
@@ -473,7 +493,7 @@ class _Planner:
         pixels = y.height * y.width
         tile = self._tile("inputs", pixels, block.channels, self.rows)
         count = -(-pixels // tile.block_m)
-        self._results(SumsLayout(count * tile.block_m, tile.block_m))
+        self._results(_sums_within(pixels, tile))
         self._append(
             ("listed_inputs", "conv_listed_inputs_end"),
             (-(-block.channels // tile.block_n), count + 1, self.rows),
@@ -521,6 +541,11 @@ class _Planner:
         constants: dict[str, Any],
         tile: Tile,
     ) -> None:
+        if len(grid) > 1 and max(grid[1:]) > LARGEST_GRID:
+            raise InputError(
+                f"{self.rows} frames of {self.x.height} x {self.x.width} are too many for one "
+                "launch; use smaller batches."
+            )
         constants |= {"INT8": self.block.dtype == "int8"}
         constants |= dict(BLOCK_M=tile.block_m, BLOCK_N=tile.block_n, BLOCK_K=tile.block_k)
         self.plan.launches.append(

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
 
+from adafuse_deploy.ops.triton.block.compiled import CHANNELS, FOLD, SEGMENTS
 from adafuse_deploy.ops.triton.block.frames import BYTES, unit
 from adafuse_deploy.ops.triton.block.plan import GATE_ROWS, LIST_ROWS
 from adafuse_deploy.ops.triton.block.tiles import TILES, Tile
-from adafuse_deploy.ops.triton.variants import Variant
+from adafuse_deploy.ops.triton.variant import Variant
 
 GRIDS = {
     "channel_lists": ("ceil(rows / BLOCK_R)",),
@@ -46,9 +47,6 @@ ALIGNED = {
     *(*STORED, *FLOATS, *NUMBERS),
 }
 
-CHANNELS = (64, 128, 256, 512)
-"""Widths of lists."""
-
 
 def block_variants(dtypes: Sequence[str], gate_dtypes: Sequence[str]) -> Iterator[Variant]:
     """Yield the block kernels for feature maps and gates' weights of these types."""
@@ -61,7 +59,7 @@ def block_variants(dtypes: Sequence[str], gate_dtypes: Sequence[str]) -> Iterato
     for dtype in gate_dtypes:
         for shift in (False, True):
             sizes = {"BLOCK_M": GATE_ROWS, "BLOCK_N": 64, "BLOCK_K": 64}
-            constants = {"HISTORY": True, "SHIFT": shift, "FOLD": 8, **sizes}
+            constants = {"HISTORY": True, "SHIFT": shift, "FOLD": FOLD, **sizes}
             yield _variant("gate", "gate_hidden", dtype, constants, stages=3)
         units = sorted({unit(stored) for stored in dtypes})
         for units_of, channels in product(units, CHANNELS):
@@ -76,7 +74,7 @@ def block_variants(dtypes: Sequence[str], gate_dtypes: Sequence[str]) -> Iterato
 def _convolutions(dtype: str) -> Iterator[Variant]:
     common = {"EVEN": True, "INT8": dtype == "int8"}
     tiles = TILES[8 * BYTES[dtype]]
-    folds = (8, 16) if dtype == "int8" else (8,)
+    folds = (FOLD, 16) if dtype == "int8" else (FOLD,)
     for tile, fold, shift in product(tiles["outputs"].values(), folds, (False, True)):
         if fold == 16 and not shift:
             continue
@@ -90,10 +88,10 @@ def _convolutions(dtype: str) -> Iterator[Variant]:
     ends = [(False, False), (True, False), (True, True)]  # project, shift
     for tile, (project, shift) in product(tiles["last"].values(), ends):
         for stride in (1, 2) if project else (1,):
-            constants = {"STRIDE": stride, "PROJECT": project, "SHIFT": shift, "FOLD": 8}
-            yield _tiled("last", "conv_last", dtype, constants | {"SLOTS": 16} | common, tile)
+            constants = {"STRIDE": stride, "PROJECT": project, "SHIFT": shift, "FOLD": FOLD}
+            yield _tiled("last", "conv_last", dtype, constants | {"SLOTS": SEGMENTS} | common, tile)
     for tile, (project, shift) in product(tiles["inputs"].values(), ends):
-        constants = {"STRIDE": 1 + project, "PROJECT": project, "SHIFT": shift, "FOLD": 8}
+        constants = {"STRIDE": 1 + project, "PROJECT": project, "SHIFT": shift, "FOLD": FOLD}
         constants |= {"UNIT": unit(dtype), **common}
         yield _tiled("listed_inputs", "conv_listed_inputs_end", dtype, constants, tile)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.ops.triton.block import order
 from adafuse_deploy.ops.triton.block.plan import Block
 
 Convolution = tuple[Tensor, Tensor]
@@ -46,22 +48,19 @@ def pack_block(
         bias = bias.float()
         if index == last and shortcut is not None:
             bias = bias + shortcut[1].float()
-        weight, factor = _stored(weight, block.dtype)
+        turned, factor = _stored(weight, block.dtype, _ORDERS[index])
         if block.dtype == "int8":
             factor = factor * (scales[index - 1] / scales[index])
             bias = bias / scales[index]
-        if index == 1:  # (C + 1, taps, Cin): outputs are gathered
-            weight = F.pad(weight.permute(0, 2, 3, 1).flatten(1), (0, 0, 0, 1))
+        if index == 1:
             bias, factor = F.pad(bias, (0, 1)), F.pad(factor, (0, 1))
-        elif index == 2:  # (taps, C + 1, Cout): inputs are gathered
-            weight = F.pad(weight.permute(2, 3, 1, 0).flatten(0, 1), (0, 0, 0, 1))
-        packed[f"weight{index}"] = weight.contiguous()
+        packed[f"weight{index}"] = turned
         packed[f"scale{index}"], packed[f"bias{index}"] = factor.contiguous(), bias.contiguous()
     if shortcut is not None:
-        weight, factor = _stored(shortcut[0], block.dtype)
+        turned, factor = _stored(shortcut[0], block.dtype, order.plain)
         if block.dtype == "int8":
             factor = factor * (scales[0] / scales[-1])
-        packed["shortcut"], packed["shortcut_scale"] = weight.flatten(1).contiguous(), factor
+        packed["shortcut"], packed["shortcut_scale"] = turned, factor
     return packed
 
 
@@ -83,30 +82,40 @@ def pack_gate(block: Block, layers: Sequence[tuple[Tensor, Tensor]]) -> dict[str
             f"{actions}; compute this gate's policy outside."
         )
     (weight0, bias0), (weight1, bias1) = layers
-    weight1 = weight1.unflatten(0, (-1, actions)).transpose(0, 1)
-    bias1 = bias1.unflatten(0, (-1, actions)).t().float()
-    if actions == 2:
-        weight1 = torch.cat([weight1, torch.zeros_like(weight1[:1])])
-        bias1 = torch.cat([bias1, torch.full_like(bias1[:1], -torch.inf)])
-    weight0, scale0 = _stored(weight0, block.gate_dtype)
-    weight1, scale1 = _stored(weight1.flatten(0, 1), block.gate_dtype)
+    values, shifts = order.logits(_array(weight1), _array(bias1), actions)
+    stored0, scale0 = _stored(weight0, block.gate_dtype, order.plain)
+    stored1, scale1 = _stored(
+        torch.from_numpy(values).to(weight1.device), block.gate_dtype, order.plain
+    )
     return {
-        "gate_weight0": weight0.contiguous(),
+        "gate_weight0": stored0,
         "gate_scale0": scale0,
         "gate_bias0": bias0.float().contiguous(),
-        "gate_weight1": weight1.contiguous(),
+        "gate_weight1": stored1,
         "gate_scale1": scale1,
-        "gate_bias1": bias1.contiguous(),
+        "gate_bias1": torch.from_numpy(shifts).to(bias1.device),
     }
 
 
-def _stored(weight: Tensor, dtype: str) -> tuple[Tensor, Tensor]:
-    """Return weights in a type, and their scale per row: of int8 symmetric, else 1."""
-    rows = weight.float().flatten(1)
+_ORDERS = {1: order.first, 2: order.second, 3: order.plain}
+"""Of the convolutions on the residual path."""
+
+
+def _stored(
+    weight: Tensor, dtype: str, turn: Callable[[np.ndarray], np.ndarray]
+) -> tuple[Tensor, Tensor]:
+    """Return weights in a type and an order, and their scale per row: of int8 symmetric, else 1."""
+    values = weight.float()
+    rows = values.flatten(1)
     scale = torch.ones(len(rows), device=weight.device)
     if dtype == "int8":
         largest = rows.abs().amax(1)
         scale = torch.where(largest > 0, largest / 127, scale)
-        shape = (-1, *[1] * (weight.ndim - 1))
-        weight = (weight.float() / scale.view(shape)).round().clamp(-127, 127)
-    return weight.to(TYPES[dtype]), scale
+        values = (values / scale.view(-1, *[1] * (weight.ndim - 1))).round().clamp(-127, 127)
+    turned = torch.from_numpy(np.ascontiguousarray(turn(_array(values))))
+    return turned.to(weight.device, TYPES[dtype]), scale
+
+
+def _array(values: Tensor) -> np.ndarray:
+    array: np.ndarray = values.detach().float().cpu().numpy()
+    return array

@@ -25,7 +25,7 @@ for them."""
 def compiled(folder: Path, match: str, target: int) -> list[tuple[dict[str, Any], Path]]:
     """Compile block kernels without the tests' interpreter; return manifest entries and cubins."""
     variables = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
-    command = [sys.executable, "-m", "adafuse_deploy.ops.triton.compile", "--kernels", "blocks"]
+    command = [sys.executable, "-m", "adafuse_deploy.ops.triton.compile"]
     command += ["-o", str(folder), "--match", match, "--target", str(target), "--jobs", "1"]
     command += ["--dtype", "fp16"]
     result = subprocess.run(command, capture_output=True, text=True, env=variables)
