@@ -92,7 +92,7 @@ empty :=
 WITH_PLUGIN = -DADAFUSE_BUILD_TENSORRT_PLUGIN=ON "-DADAFUSE_CUBIN_TARGETS=$(subst $(empty) ,;,$(strip $(CUBIN_TARGETS)))"
 plugin: install  ## Build the plugin library for TensorRT and drive it without TensorRT
 	$(CMAKE_NATIVE) -B build/plugin -DCMAKE_BUILD_TYPE=Release $(WITH_PLUGIN) -DPython3_EXECUTABLE=$(abspath $(BIN))/python
-	cmake --build build/plugin --target adafuse_tensorrt test_plugin_creators test_plugin_block_plan test_plugin_enqueue
+	cmake --build build/plugin --target adafuse_tensorrt test_plugin_creators test_plugin_block_plan test_plugin_enqueue test_plugin_on_gpu
 	ctest --test-dir build/plugin --output-on-failure -R plugin
 
 # Whatever is wrong ends the test that does it.

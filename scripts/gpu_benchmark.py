@@ -3,6 +3,7 @@
 1. Every kind of conditional convolution of ResNet-50, by our kernels, against PyTorch in float64.
 2. AdaFuse TSM ResNet-50 in fp16, channels last, obeying given policies, against the same network in
    float32 on the processor, and timed beside the dense network on cuDNN; both as CUDA graphs.
+3. The TensorRT plugin library's test on the GPU, where 'make plugin' has built it.
 
 Writes a JSON and a Markdown file, called after the GPU, into docs/benchmarks/gpu.  With '--device
 cpu --tiny' it only shows that the script works: kernels in Triton's interpreter, a small network on
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -299,6 +301,16 @@ def break_even(points: Sequence[tuple[float, float]]) -> float | None:
     return None
 
 
+def run_harness(path: Path | None) -> dict[str, Any]:
+    """Run the plugin library's test on the GPU, if it was built."""
+    path = path or next(iter(sorted(ROOT.glob("build/**/test_plugin_on_gpu"))), None)
+    if path is None:
+        return {"result": "not built (make plugin)"}
+    done = subprocess.run([path], capture_output=True, text=True, timeout=120)
+    result = {0: "passed", 77: "skipped"}.get(done.returncode, f"failed ({done.returncode})")
+    return {"result": result, "output": (done.stdout + done.stderr)[-2000:]}
+
+
 def describe(device: str) -> dict[str, Any]:
     """Return what this ran on."""
     versions = {"adafuse-deploy": __version__, "torch": torch.__version__}
@@ -344,6 +356,7 @@ def page(report: dict[str, Any]) -> str:
         f"{worst['layout']}).",
         f"- Logits of the network under the same policies, against float32 on the processor: "
         f"{report['logits_error']:.1e} of their RMS.",
+        f"- TensorRT plugin library on the GPU: {report['plugin']['result']}.",
         "",
     ]
     for timed in report["networks"]:
@@ -378,6 +391,8 @@ def failures(report: dict[str, Any]) -> list[str]:
     ]
     if not report["logits_error"] < MAX_LOGITS_ERROR:
         wrong.append(f"The network's logits err by {report['logits_error']:.1e} of their RMS.")
+    if report["plugin"]["result"].startswith("failed"):
+        wrong.append(f"The plugin library {report['plugin']['result']}.")
     return wrong
 
 
@@ -386,6 +401,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     parser.add_argument("--tiny", action="store_true", help="small shapes, to test this script")
     parser.add_argument("--output", type=Path, default=DOCS / "benchmarks" / "gpu")
+    parser.add_argument("--plugin-harness", type=Path, help="test_plugin_on_gpu [in build/]")
     options = parser.parse_args(arguments)
     if options.device == "cpu":
         if not options.tiny:
@@ -406,6 +422,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             time_networks(options.tiny, options.device, count, 3 if options.tiny else 50)
             for count in ((1, 2) if options.tiny else (1, 16))
         ]
+    report["plugin"] = run_harness(options.plugin_harness)
     report["seconds"] = time.perf_counter() - start
     name = re.sub(r"[^a-z0-9]+", "-", report["device"].lower()).strip("-")
     options.output.mkdir(parents=True, exist_ok=True)

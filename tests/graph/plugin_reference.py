@@ -20,10 +20,12 @@ class GatedResidualBlock(OpRun):
     op_domain = "ai.adafuse"
 
     def _run(self, x, *inputs, **attributes):  # type: ignore[no-untyped-def]
-        return _Block(attributes)(x, [np.array(value) for value in inputs])
+        return BlockReference(attributes)(x, [np.array(value) for value in inputs])
 
 
-class _Block:
+class BlockReference:
+    """Of the plugin's attributes: from frames and other inputs to frames, sums and the policy."""
+
     def __init__(self, attributes: dict[str, Any]) -> None:
         self.a = attributes
         self.border = not attributes["bottleneck"]

@@ -89,9 +89,12 @@ def test_full_networks_for_all_gpus(network: str, tmp_path: Path) -> None:
     assert sizes[1] < sizes[0]
 
 
-def test_benchmark_without_a_gpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_benchmark_without_a_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("triton")
     output = tmp_path / "gpu"
+    monkeypatch.setattr(gpu_benchmark, "ROOT", tmp_path)  # where no plugin harness is
     arguments = ["--device", "cpu", "--tiny", "--output", str(output)]
     assert gpu_benchmark.main(arguments) == 0
     text = (output / "cpu.md").read_text()
@@ -102,6 +105,7 @@ def test_benchmark_without_a_gpu(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert {row["mix"] for row in report["networks"][0]["adaptive"]} == set(gpu_benchmark.mixes())
     fewer = {row["mix"]: row["fewer_macs"] for row in report["networks"][0]["adaptive"]}
     assert fewer["dense"] < 1 < fewer["sthv1"] < fewer["jester"]
+    assert report["plugin"]["result"] == "not built (make plugin)"
     assert gpu_benchmark.failures(report) == []
     report["kernels"][0]["error"] = float("nan")
     report["logits_error"] = 0.1
@@ -114,6 +118,14 @@ def test_benchmark_on_a_gpu_needs_one(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert gpu_benchmark.main([]) == 3
     assert "no NVIDIA GPU" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("status", "result"), [(0, "passed"), (77, "skipped"), (1, "failed (1)")])
+def test_plugin_harness(tmp_path: Path, status: int, result: str) -> None:
+    path = tmp_path / "test_plugin_on_gpu"
+    path.write_text(f"#!/bin/sh\necho said\nexit {status}\n")
+    path.chmod(0o755)
+    assert gpu_benchmark.run_harness(path) == {"result": result, "output": "said\n"}
 
 
 def test_shift_of_channels_last_frames() -> None:

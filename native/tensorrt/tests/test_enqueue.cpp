@@ -12,6 +12,7 @@
 #include "tensorrt/block_tensors.h"
 #include "tensorrt/report.h"
 #include "tensorrt/tests/block_cases.h"
+#include "tensorrt/tests/block_engine.h"
 #include "tensorrt/tests/stand_in_driver.h"
 
 namespace {
@@ -57,79 +58,18 @@ StandIn& stand_in() {
   return driver;
 }
 
-std::vector<PluginTensorDesc> describe(const std::vector<TensorSpec>& specs, bool half) {
-  std::vector<PluginTensorDesc> result;
-  for (const TensorSpec& spec : specs) {
-    PluginTensorDesc tensor{};
-    tensor.type = spec.element == Element::int32            ? DataType::kINT32
-                  : spec.element == Element::stored && half ? DataType::kHALF
-                                                            : DataType::kFLOAT;
-    tensor.dims.nbDims = static_cast<std::int32_t>(spec.dims.size());
-    std::copy(spec.dims.begin(), spec.dims.end(), tensor.dims.d);
-    result.push_back(tensor);
-  }
-  return result;
+const void* address(Tensor tensor) {
+  return reinterpret_cast<const void*>(kStep * (1 + static_cast<std::uint64_t>(tensor)));
 }
 
-// A plugin for a block, and what TensorRT tells it.
-struct Engine {
-  explicit Engine(const Block& given) : block(given) {
-    const std::vector<std::int64_t> numbers{block.bottleneck,
-                                            block.frames,
-                                            block.height,
-                                            block.width,
-                                            block.channels_in,
-                                            block.channels,
-                                            block.channels_out,
-                                            block.stride,
-                                            block.project,
-                                            block.forward,
-                                            block.backward - block.forward,
-                                            block.shift_shortcut,
-                                            block.hidden,
-                                            block.summed};
-    values.assign(numbers.begin(), numbers.end());
-    actions.assign(block.actions.begin(), block.actions.end());
-    std::vector<nvinfer1::PluginField> fields;
-    for (std::size_t i = 0; i < kFields.size(); ++i) {
-      fields.emplace_back(kFields[i].name, &values[i], nvinfer1::PluginFieldType::kINT32, 1);
-    }
-    fields.emplace_back("actions", actions.data(), nvinfer1::PluginFieldType::kINT32, 3);
-    const nvinfer1::PluginFieldCollection collection{static_cast<std::int32_t>(fields.size()),
-                                                     fields.data()};
-    plugin = std::make_unique<BlockPlugin>(&collection);
-  }
-
-  void shape(std::int64_t rows) {
-    in = describe(inputs_of(block, rows), block.half);
-    out = describe(outputs_of(block, rows), block.half);
-  }
-  std::int32_t change() {
-    return plugin->onShapeChange(in.data(), static_cast<std::int32_t>(in.size()), out.data(),
-                                 static_cast<std::int32_t>(out.size()));
-  }
-  static const void* address(Tensor tensor) {
-    return reinterpret_cast<const void*>(kStep * (1 + static_cast<std::uint64_t>(tensor)));
-  }
-  std::int32_t run(std::int64_t rows, std::uint64_t off = 0) {
-    std::vector<const void*> inputs;
-    for (const TensorSpec& spec : inputs_of(block, rows)) {
-      inputs.push_back(static_cast<const char*>(address(spec.tensor)) + off);
-    }
-    std::vector<void*> outputs;
-    for (const TensorSpec& spec : outputs_of(block, rows)) {
-      outputs.push_back(const_cast<void*>(address(spec.tensor)));
-    }
-    return plugin->enqueue(in.data(), out.data(), inputs.data(), outputs.data(),
-                           reinterpret_cast<void*>(kWorkspace),
-                           reinterpret_cast<cudaStream_t>(std::uintptr_t{0x55}));
-  }
-
-  Block block;
-  std::vector<std::int32_t> values, actions;
-  std::unique_ptr<BlockPlugin> plugin;
-  std::vector<PluginTensorDesc> in, out;
-};
+// Runs an engine with made-up addresses, all of them `off` bytes further.
+std::int32_t run(Engine& engine, std::int64_t rows, std::uint64_t off = 0) {
+  const auto at = [&](Tensor tensor) {
+    return const_cast<char*>(static_cast<const char*>(address(tensor)) + off);
+  };
+  return engine.run(rows, at, reinterpret_cast<void*>(kWorkspace),
+                    reinterpret_cast<cudaStream_t>(std::uintptr_t{0x55}));
+}
 
 // Names of tensors, where Python's differ from those of the plan.
 Tensor tensor_named(const std::string& name) {
@@ -181,7 +121,7 @@ void check_launch(const StandIn::Launched& got, const json& wanted, const Engine
     } else if (tensor == Tensor::workspace || (tensor == Tensor::x_sums && !engine.block.summed)) {
       CHECK((got.arguments[i] >= kWorkspace && got.arguments[i] < kWorkspace + workspace_bytes));
     } else {
-      CHECK(got.arguments[i] == reinterpret_cast<std::uint64_t>(Engine::address(tensor)));
+      CHECK(got.arguments[i] == reinterpret_cast<std::uint64_t>(address(tensor)));
     }
   }
 }
@@ -199,7 +139,7 @@ TEST_CASE("launches that reach the driver are those that Python plans") {
     REQUIRE(engine.change() == 0);
     const int modules = driver.modules;
     driver.launches.clear();
-    REQUIRE(engine.run(adafuse::plugin::rows_of(c)) == 0);
+    REQUIRE(run(engine, adafuse::plugin::rows_of(c)) == 0);
     CHECK(driver.modules == modules);  // all were loaded before
     REQUIRE(driver.launches.size() == c.at("launches").size());
     for (std::size_t i = 0; i < driver.launches.size(); ++i) {
@@ -221,7 +161,7 @@ TEST_CASE("enqueue goes by its descriptors") {
   engine.shape(2);
   REQUIRE(engine.change() == 0);
   engine.shape(6);  // nobody said so
-  REQUIRE(engine.run(6) == 0);
+  REQUIRE(run(engine, 6) == 0);
   CHECK(driver.launches.front().grid[0] == 3);  // lists of two frames a program
   driver.launches.clear();
   const std::unique_ptr<nvinfer1::IPluginV3> copy(engine.plugin->attachToContext(nullptr));
@@ -249,10 +189,10 @@ TEST_CASE("what fails is said") {
   engine.shape(4);
   REQUIRE(engine.change() == 0);
   REQUIRE(logger.words == "");
-  CHECK(engine.run(4, 8) != 0);
+  CHECK(run(engine, 4, 8) != 0);
   said("does not begin at a multiple of 16 bytes");
   driver.failing = "cuLaunchKernel";
-  CHECK(engine.run(4) != 0);
+  CHECK(run(engine, 4) != 0);
   said("cuLaunchKernel: the stand-in was told to fail (CUDA error 1)");
   driver.failing.clear();
   engine.in[1].dims.d[1] += 1;

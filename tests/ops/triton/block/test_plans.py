@@ -6,18 +6,24 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("triton")
 from adafuse_deploy.core.json_text import json_text
 from adafuse_deploy.ops.triton.block.compiled import why_not
 from adafuse_deploy.ops.triton.block.plan import Block, Launch, Shift, plan_block, sums_of_block
+from adafuse_deploy.ops.triton.block.run import run_block, sum_frames
 from adafuse_deploy.ops.triton.block.variants import block_variants, name_of
+from tests.ops.triton.block import block_values
 
 sys.path.insert(0, str(Path(__file__).parents[4] / "scripts"))
 import make_plan_vectors
 
+VALUES = json.loads(block_values.FILE.read_text())["cases"]
 VARIANTS = {variant.name: variant for variant in block_variants(["fp16", "fp32"], ["fp16", "fp32"])}
 
 
@@ -97,3 +103,36 @@ def test_what_has_no_kernels(changes: dict[str, object], words: str) -> None:
     assert "too small" in str(why_not(block, 2, 2, 2, 4))
     assert "batches of at most 16383 clips" in str(why_not(block, 2, 14, 20000, 4))
     assert "smaller batches" in str(why_not(block, 224, 224, 1000, 60))
+
+
+@pytest.mark.parametrize("case", VALUES, ids=lambda case: f"{case['block']['bottleneck']}")
+@pytest.mark.parametrize("dtype", ["fp16", "fp32"])
+def test_values_that_the_plugin_is_held_to_on_a_gpu(case: dict[str, Any], dtype: str) -> None:
+    """The kernels in the interpreter give what PyTorch does, exactly."""
+    a, rows = case["block"], case["clips"] * case["block"]["frames"]
+    given = block_values.inputs(a, rows)
+    assert {name: block_values.checksum(values) for name, values in given.items()} == case["inputs"]
+    block = Block(
+        "bottleneck" if a["bottleneck"] else "basic", a["channels_in"], a["channels"],
+        a["channels_out"], a["stride"], bool(a["project"]),
+        Shift(a["shift_next"], a["shift_next"] + a["shift_previous"]), bool(a["shift_shortcut"]),
+        hidden=a["hidden"], dtype=dtype, gate_dtype=dtype,
+    )  # fmt: skip
+    stored = {"fp16": torch.float16, "fp32": torch.float32}[dtype]
+    weights = {
+        name: torch.from_numpy(values).to(torch.float32 if "bias" in name else stored)
+        for name, values in given.items()
+        if name not in ("x", "policy")
+    }
+    frames = block_values.frames_of(a, given["x"].astype(np.float32))
+    x, size = torch.from_numpy(frames).to(stored), (a["height"], a["width"])
+    policy = given.get("policy")
+    result = run_block(
+        block, weights, x, size, a["frames"],
+        None if policy is None else torch.from_numpy(policy.reshape(rows, -1)).int(),
+        sum_frames(x, block.input(*size)) if block.hidden else None,
+    )  # fmt: skip
+    maps = block_values.maps_of(a, result.frames.numpy())
+    assert block_values.checksum(maps) == case["y"]
+    assert result.policy is not None
+    assert block_values.checksum(result.policy.numpy()) == case["policy"]
