@@ -24,7 +24,7 @@ from adafuse_deploy.data.clip_workers import ClipSettings, read_clips
 from adafuse_deploy.data.inputs import Video
 from adafuse_deploy.data.sampling import center_indices
 from adafuse_deploy.data.video import VideoFile
-from adafuse_deploy.engines.labelling import label_videos
+from adafuse_deploy.engines.labelling import LabelOptions, LocalLabeller
 from adafuse_deploy.engines.loader import load_engine
 
 Reader = Callable[[Path, list[int]], object]
@@ -164,7 +164,8 @@ def throughput(model: str, count: int = 100, rounds: int = 7) -> None:
             return read_clips(enumerate(videos), settings, workers)
 
         def label(workers: int) -> Iterable[Any]:
-            return label_videos(engine, videos, settings, workers=workers)
+            with LocalLabeller(engine, LabelOptions(workers=workers)) as labeller:
+                yield from labeller.label(videos)
 
         ways: dict[str, Callable[[], Iterable[Any]]] = {
             "reading": lambda: read(0),

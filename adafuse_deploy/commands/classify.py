@@ -1,11 +1,15 @@
-"""``adafuse-deploy classify``: the action in a video, or in many."""
+"""``adafuse-deploy classify``: the action in a video, in many, or from moment to moment.
+
+Each of the three has a file of its own, with what it does: :mod:`video_labels`,
+:mod:`label_table` and :mod:`video_timeline`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,7 +18,6 @@ from adafuse_deploy.commands.lists import (
     refuse_without_list,
     source_rate_option,
 )
-from adafuse_deploy.commands.next_step import advise
 from adafuse_deploy.commands.options import (
     ANY_PATH,
     FILE,
@@ -25,14 +28,11 @@ from adafuse_deploy.commands.options import (
     json_option,
     verb,
 )
-from adafuse_deploy.commands.output import note, report, talkative
 from adafuse_deploy.core.tables import TABLE_SUFFIXES
 from adafuse_deploy.engines.suffixes import CHECKPOINTS, GRAPHS
 
 if TYPE_CHECKING:
     from adafuse_deploy.data.lists import ListReading
-    from adafuse_deploy.engines.classification import Classification
-    from adafuse_deploy.engines.engine import Engine
 
 
 @verb(
@@ -58,7 +58,9 @@ if TYPE_CHECKING:
     default=True,
     help="Run a graph on the operator library (default) or on its function bodies.",
 )
-@click.option("--threads", type=click.IntRange(1), help="Threads of the runtime.")
+@click.option(
+    "--threads", type=click.IntRange(1), help="Threads of the runtime [all; with --ray: 1]."
+)
 @click.option(
     "--output",
     type=OutputFile(*TABLE_SUFFIXES),
@@ -71,7 +73,19 @@ if TYPE_CHECKING:
 @click.option(
     "--workers",
     type=click.IntRange(0),
-    help="With --output: processes that read videos [one for each processor].",
+    help="With --output: processes that read videos [one for each processor]; with --ray: for each "
+    "engine [1].",
+)
+@click.option(
+    "--ray",
+    metavar="ADDRESS",
+    help="With --output: label on a Ray cluster; auto is the one of this machine.",
+)
+@click.option(
+    "--engines",
+    "most_engines",
+    type=click.IntRange(1),
+    help="With --ray: engines at a time [as many as there is room for].",
 )
 @click.option(
     "--window",
@@ -104,6 +118,8 @@ def command(
     output: Path | None,
     resume: bool,
     workers: int | None,
+    ray: str | None,
+    most_engines: int | None,
     window: float | str | None,
     stride: float | None,
     save: Path | None,
@@ -119,19 +135,20 @@ def command(
 
     With --window a timeline of one long video: spans of one class, from windows of so many seconds.
     """
-    from adafuse_deploy.core.cost import dense_macs
-    from adafuse_deploy.data.inputs import LIST_SUFFIXES
     from adafuse_deploy.engines.loader import load_engine
 
     load = partial(load_engine, model, operator_library=operator_library, threads=threads)
+    if most_engines is not None and ray is None:
+        raise click.UsageError("--engines belongs to --ray; give it too.")
+    many = resume or workers is not None or ray is not None
     if window is not None:
-        if len(videos) != 1 or data is not None or resume or workers is not None:
+        if len(videos) != 1 or data is not None or many:
             raise click.UsageError(
-                "--window takes one VIDEO, without --data, --resume and --workers."
+                "--window takes one VIDEO, without --data, --resume, --workers and --ray."
             )
         from adafuse_deploy.commands.video_timeline import video_timeline
 
-        refuse_without_list(replace(reading, template=None, strict_frames=False))
+        _refuse_list_options(reading)
         with load() as engine:
             video_timeline(
                 engine,
@@ -157,73 +174,41 @@ def command(
             )
         from adafuse_deploy.commands.label_table import label_table
 
-        inputs = [*videos, *([str(data)] if data else [])]
-        with load() as engine:
-            label_table(
-                engine,
-                inputs,
-                output,
-                model=str(model),
-                reading=reading,
-                top=top,
-                workers=workers,
-                resume=resume,
-            )
+        label_table(
+            [*videos, *([str(data)] if data else [])],
+            output,
+            model=model,
+            operator_library=operator_library,
+            threads=threads,
+            reading=reading,
+            top=top,
+            workers=workers,
+            resume=resume,
+            ray=ray,
+            engines=most_engines,
+        )
         return
-    if resume or workers is not None:
-        raise click.UsageError("--resume and --workers belong to --output; give it too.")
+    if many:
+        raise click.UsageError("--resume, --workers and --ray belong to --output; give it too.")
     if len(videos) > 1:
         raise click.UsageError("Several videos get a table; name it with --output.")
-    video = videos[0] if videos else None
-    if (video is None) == (data is None):
+    if bool(videos) == (data is not None):
         raise click.UsageError("Give a VIDEO, or a list of videos with --data.")
-    if video is not None and video.lower().endswith(LIST_SUFFIXES):
-        raise click.UsageError(f"{video} is a list, not a video; give it with --data.")
-    if data is None:
-        refuse_without_list(replace(reading, template=None, strict_frames=False))
+    from adafuse_deploy.commands.video_labels import label_list, label_video
+
+    if data is not None:
+        with load() as engine:
+            label_list(engine, data, model, reading=reading, top=top, json_file=json_file)
+        return
+    from adafuse_deploy.data.inputs import LIST_SUFFIXES
+
+    if videos[0].lower().endswith(LIST_SUFFIXES):
+        raise click.UsageError(f"{videos[0]} is a list, not a video; give it with --data.")
+    _refuse_list_options(reading)
     with load() as engine:
-        metadata, name = engine.metadata, engine.name
-        dense = dense_macs(metadata.layers, metadata.config.num_segments)
-        if data is not None:
-            answers = _listed(engine, data, reading, top)
-        elif video is not None:
-            template, strict = reading.template, reading.strict_frames
-            answers = [(video, engine.classify(video, top=top, template=template, strict=strict))]
-    values: list[dict[str, Any]] = [
-        {
-            "video": path,
-            "top": [
-                {"label": label.name, "class": label.index, "probability": label.probability}
-                for label in answer
-            ],
-            "macs": int(answer.prediction.macs[0]),
-        }
-        for path, answer in answers
-    ]
-    if video is None:
-        lines = [f"{answer.best}  {path}" for path, answer in answers]
-        report({"engine": name, "videos": values, "dense_macs": dense}, lines, json_file)
-    else:
-        lines = [f"{label.probability:7.1%}  {label.name}" for label in answers[0][1]]
-        report({"engine": name, **values[0], "dense_macs": dense}, lines, json_file)
-    needed = sum(entry["macs"] for entry in values) / len(values)
-    note(f"{needed / 1e9:.3f} of {dense / 1e9:.3f} GMACs on {name}.")
-    advise("inspect", model)
+        label_video(engine, videos[0], model, reading=reading, top=top, json_file=json_file)
 
 
-def _listed(
-    engine: Engine, data: Path, reading: ListReading, top: int
-) -> list[tuple[str, Classification]]:
-    """Return the videos of a list and what they show."""
-    from adafuse_deploy.core.progress import progress
-    from adafuse_deploy.data.listed_clips import ListedClips
-    from adafuse_deploy.engines.classification import classifications
-
-    config = engine.metadata.config
-    listed = ListedClips(config, data, reading=reading, labels="unused")
-    answers = []
-    clips = progress(listed, "classifying", show=talkative(), unit="videos")
-    for path, (clip, _) in zip(listed.videos, clips, strict=True):
-        (answer,) = classifications(engine.run(clip[None]), config, top)
-        answers.append((path, answer))
-    return answers
+def _refuse_list_options(reading: ListReading) -> None:
+    """Refuse the options of lists but those that a single video has too."""
+    refuse_without_list(replace(reading, template=None, strict_frames=False))

@@ -1,10 +1,12 @@
-"""What ``classify --output`` does: many videos to a table, one row each."""
+"""What ``classify --output`` does: many videos to a table, one row each, here or on a cluster."""
 
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,20 +14,24 @@ from adafuse_deploy.commands.output import made, note, talkative
 from adafuse_deploy.core.errors import CheckFailed, InputWarning
 
 if TYPE_CHECKING:
+    from adafuse_deploy.data.inputs import Video
     from adafuse_deploy.data.lists import ListReading
-    from adafuse_deploy.engines.engine import Engine
+    from adafuse_deploy.engines.labelling import Labeller, LabelOptions
 
 
 def label_table(
-    engine: Engine,
     inputs: Sequence[str],
     output: Path,
     *,
-    model: str,
+    model: Path,
+    operator_library: bool,
+    threads: int | None,
     reading: ListReading,
     top: int,
     workers: int | None,
     resume: bool,
+    ray: str | None,
+    engines: int | None,
 ) -> None:
     """Label the videos that ``inputs`` stand for and write ``output``.
 
@@ -34,33 +40,79 @@ def label_table(
     Raises:
         InputError: there is no video, or a file cannot be written.
         CheckFailed: some videos have no label; the table is written, and their rows say why.
+        MissingDependencyError: a package for this kind of table, or Ray, is not installed.
     """
     from adafuse_deploy.core.files import sha256
-    from adafuse_deploy.core.journal import Journal, journal_path
+    from adafuse_deploy.core.journal import journal_path
     from adafuse_deploy.core.process import usable_processors
-    from adafuse_deploy.core.progress import progress
-    from adafuse_deploy.core.tables import check_table, write_table
-    from adafuse_deploy.data.clip_workers import ClipSettings
+    from adafuse_deploy.core.tables import check_table
     from adafuse_deploy.data.inputs import find_videos
-    from adafuse_deploy.engines.labelling import label_columns, label_videos
+    from adafuse_deploy.engines.labelling import LabelOptions
 
     check_table(output)
-    config = engine.metadata.config
-    top = min(top, config.num_classes)
     videos = find_videos(inputs, reading.root)
-    settings = ClipSettings(
-        config.num_segments, config.preprocessing, reading.template, reading.strict_frames
-    )
-    task: dict[str, Any] = {
-        "model": sha256(model),
-        "engine": engine.name,
-        "top": top,
-        "template": reading.template,
-        "strict_frames": reading.strict_frames,
-    }
     if resume and output.exists() and not journal_path(output).exists():
         note(f"{output} is complete: there is nothing to resume.")
         return
+    if workers is None:
+        workers = 1 if ray else usable_processors()
+    options = LabelOptions(top, workers, reading.template, reading.strict_frames)
+    with _labeller(model, operator_library, threads, options, ray, engines) as labeller:
+        task: dict[str, Any] = {
+            "model": sha256(model),
+            "engine": labeller.engine_name,
+            "top": min(top, labeller.config.num_classes),
+            "template": reading.template,
+            "strict_frames": reading.strict_frames,
+        }
+        rows = _rows(labeller, videos, output, task, resume)
+    made(f"Wrote {output}: {len(rows)} videos.")
+    _sum_up(output, rows)
+
+
+@contextmanager
+def _labeller(
+    model: Path,
+    operator_library: bool,
+    threads: int | None,
+    options: LabelOptions,
+    ray: str | None,
+    engines: int | None,
+) -> Iterator[Labeller]:
+    """Open an engine here, or join a cluster."""
+    from adafuse_deploy.core.files import sha256
+    from adafuse_deploy.engines.labelling import LocalLabeller
+    from adafuse_deploy.engines.loader import load_engine
+
+    if ray is None:
+        with (
+            load_engine(model, operator_library=operator_library, threads=threads) as engine,
+            LocalLabeller(engine, options) as local,
+        ):
+            yield local
+        return
+    from adafuse_deploy.engines.cluster import Cluster, EngineOfWorker
+
+    worker = EngineOfWorker(
+        str(model.absolute()), sha256(model), operator_library, threads or 1, options
+    )
+    # Ray prints on standard output what becomes of its workers.
+    with redirect_stdout(sys.stderr), Cluster(ray, worker, engines) as cluster:
+        if not cluster.places:
+            needs = f"{worker.cpus} processors and {worker.gpus} GPUs"
+            note(f"No node of the cluster has {needs} for an engine now; waiting for one.")
+        yield cluster
+
+
+def _rows(
+    labeller: Labeller, videos: list[Video], output: Path, task: dict[str, Any], resume: bool
+) -> list[dict[str, Any]]:
+    """Label what the journal does not have, write the table, and return its rows."""
+    from adafuse_deploy.core.journal import Journal
+    from adafuse_deploy.core.progress import progress
+    from adafuse_deploy.core.tables import write_table
+    from adafuse_deploy.engines.labelling import label_columns
+
     journal = Journal(output, task, key="path", resume=resume)
     done = False
     try:
@@ -68,28 +120,19 @@ def label_table(
         if len(left) < len(videos):
             note(f"{len(videos) - len(left)} of {len(videos)} videos are labelled already.")
         with progress(label="classifying", show=talkative(), total=len(left), unit="videos") as bar:
-            for row in label_videos(
-                engine,
-                left,
-                settings,
-                top=top,
-                workers=usable_processors() if workers is None else workers,
-                warn=lambda sentence: warnings.warn(InputWarning(sentence), stacklevel=2),
-                tell=_tell,
-            ):
-                journal.add(row)
+            for video in labeller.label(left):
+                for sentence in video.warnings:
+                    warnings.warn(InputWarning(sentence), stacklevel=2)
+                for sentence in video.notes:
+                    logging.getLogger("adafuse_deploy.data").info(sentence)
+                journal.add(video.row)
                 bar.update()
         rows = [journal.rows[video.path] for video in videos]
-        write_table(output, label_columns(top), rows)
+        write_table(output, label_columns(task["top"]), rows)
         done = True
     finally:
         journal.close(done=done)
-    made(f"Wrote {output}: {len(rows)} videos.")
-    _sum_up(output, rows)
-
-
-def _tell(sentence: str) -> None:
-    logging.getLogger("adafuse_deploy.data").info(sentence)
+    return rows
 
 
 def _sum_up(output: Path, rows: Sequence[dict[str, Any]]) -> None:

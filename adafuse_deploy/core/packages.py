@@ -40,6 +40,7 @@ PACKAGES = {
         "TensorRT for RTX", "tensorrt-rtx", "build engines ahead of time and run them"
     ),
     "pyarrow": Package("PyArrow", "parquet", "write Parquet tables"),
+    "ray": Package("Ray", "ray", "label videos on a cluster"),
     "huggingface_hub": Package(
         "huggingface_hub", "hub", "take models from repositories on Hugging Face"
     ),

@@ -87,15 +87,36 @@ def read_clips(
         settings: how clips are made.
         workers: processes; with 0 videos are read one by one by this one.
     """
-    if not workers:
-        for number, video in videos:
-            details, clip = _read(video, settings)
-            yield Reading(number, clip, **details)
-        return
-    waiting = deque(videos)
-    context = multiprocessing.get_context("spawn")
-    pool = [_Worker(context, settings) for _ in range(min(workers, len(waiting)))]
-    try:
+    with ClipReaders(settings, workers) as readers:
+        yield from readers.read(videos)
+
+
+class ClipReaders:
+    """Processes that read one lot of videos after another, until they are closed.
+
+    Args:
+        settings: how clips are made.
+        workers: processes; with 0 videos are read one by one by this one.
+    """
+
+    def __init__(self, settings: ClipSettings, workers: int) -> None:
+        self._settings, self._workers = settings, workers
+        self._context = multiprocessing.get_context("spawn")
+        self._pool: list[_Worker] = []
+
+    def read(self, videos: Iterable[tuple[int, Video]]) -> Iterator[Reading]:
+        """Yield what becomes of videos, each once, in the order in which they are ready.
+
+        The next lot can be given when that is over.
+        """
+        if not self._workers:
+            for number, video in videos:
+                details, clip = _read(video, self._settings)
+                yield Reading(number, clip, **details)
+            return
+        waiting, pool = deque(videos), self._pool
+        while len(pool) < min(self._workers, len(waiting)):
+            pool.append(self._start())
         while True:
             for place, worker in enumerate(pool):
                 while waiting and worker.free:
@@ -105,7 +126,7 @@ def read_clips(
                         break  # it died; what it had is heard of below
                     else:
                         worker.stop()
-                        pool[place] = worker = _Worker(context, settings)
+                        pool[place] = worker = self._start()
             busy = {worker.connection: worker for worker in pool if worker.tasks}
             if not busy:
                 return
@@ -116,11 +137,22 @@ def read_clips(
                 except (EOFError, ConnectionError):
                     number, rest = worker.bury()
                     waiting.extendleft(reversed(rest))
-                    pool[pool.index(worker)] = _Worker(context, settings)
+                    pool[pool.index(worker)] = self._start()
                     yield Reading(number, error=worker.fate)
-    finally:
-        for worker in pool:
-            worker.stop()
+
+    def close(self) -> None:
+        """End the processes."""
+        while self._pool:
+            self._pool.pop().stop()
+
+    def _start(self) -> _Worker:
+        return _Worker(self._context, self._settings)
+
+    def __enter__(self) -> ClipReaders:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
 
 @dataclass
