@@ -1,6 +1,7 @@
 // References: the operators' definitions, computed the plain way in double precision.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -9,32 +10,42 @@
 
 namespace adafuse::reference {
 
+// One weight after another is added to a whole plane, which the compiler makes vectors of; each
+// value is summed in the order of channels and of the kernel's rows and columns.
 inline std::vector<double> convolution(const ConvShape& s, const std::vector<float>& input,
                                        const std::vector<float>& weight,
                                        const std::vector<float>& bias) {
-  std::vector<double> output;
+  const std::size_t out_height = s.out_height(), out_width = s.out_width();
+  std::vector<double> output(s.frames * s.out_channels * out_height * out_width);
+  double* plane = output.data();
   for (std::size_t n = 0; n < s.frames; ++n) {
-    for (std::size_t o = 0; o < s.out_channels; ++o) {
-      for (std::size_t y = 0; y < s.out_height(); ++y) {
-        for (std::size_t x = 0; x < s.out_width(); ++x) {
-          double sum = bias[o];
-          for (std::size_t c = 0; c < s.in_channels; ++c) {
-            for (std::size_t ky = 0; ky < s.kernel_height; ++ky) {
-              for (std::size_t kx = 0; kx < s.kernel_width; ++kx) {
-                // Unsigned arithmetic: what lies before the plane wraps round to beyond it.
-                const std::size_t iy = y * s.stride_y + ky - s.pad_top;
-                const std::size_t ix = x * s.stride_x + kx - s.pad_left;
-                if (iy < s.in_height && ix < s.in_width) {
-                  sum +=
-                      double(
-                          input[((n * s.in_channels + c) * s.in_height + iy) * s.in_width + ix]) *
-                      weight[((o * s.in_channels + c) * s.kernel_height + ky) * s.kernel_width +
-                             kx];
+    for (std::size_t o = 0; o < s.out_channels; ++o, plane += out_height * out_width) {
+      std::fill_n(plane, out_height * out_width, double(bias[o]));
+      for (std::size_t c = 0; c < s.in_channels; ++c) {
+        for (std::size_t ky = 0; ky < s.kernel_height; ++ky) {
+          for (std::size_t kx = 0; kx < s.kernel_width; ++kx) {
+            const double factor =
+                weight[((o * s.in_channels + c) * s.kernel_height + ky) * s.kernel_width + kx];
+            // The columns of the output whose input lies in the frame.
+            std::size_t first = 0, end = 0;
+            for (std::size_t x = 0; x < out_width; ++x) {
+              // Unsigned arithmetic: what lies before the plane wraps round to beyond it.
+              if (x * s.stride_x + kx - s.pad_left < s.in_width) {
+                first = end == 0 ? x : first;
+                end = x + 1;
+              }
+            }
+            for (std::size_t y = 0; y < out_height; ++y) {
+              const std::size_t iy = y * s.stride_y + ky - s.pad_top;
+              if (iy < s.in_height) {
+                const std::size_t row = ((n * s.in_channels + c) * s.in_height + iy) * s.in_width;
+                for (std::size_t x = first; x < end; ++x) {
+                  plane[y * out_width + x] +=
+                      double(input[row + x * s.stride_x + kx - s.pad_left]) * factor;
                 }
               }
             }
           }
-          output.push_back(sum);
         }
       }
     }
