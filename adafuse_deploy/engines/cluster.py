@@ -12,6 +12,7 @@ import logging
 import math
 import os
 import signal
+import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -44,6 +45,7 @@ from adafuse_deploy.engines.suffixes import ENGINES
 
 MOST_IN_A_LOT = 64
 """Videos that are lost and labelled again when a worker dies."""
+_SECONDS_TO_KNOCK = 5.0
 _ATTEMPTS = 3
 """At a lot that ends its workers."""
 
@@ -301,12 +303,24 @@ def _connect(address: str) -> ModuleType:
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     handler = signal.getsignal(signal.SIGTERM)
     try:
+        _knock(address)
         ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL)
     except (ConnectionError, ValueError, RuntimeError, OSError, TimeoutError) as error:
         raise InputError(
-            f"There is no Ray cluster at {address}: {_last_line(error)}. Start one with 'ray start "
-            "--head', or name another with --ray."
+            f"There is no Ray cluster at {address} ({_last_line(error)}); start one with 'ray "
+            "start --head', or name another with --ray."
         ) from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)
     return ray
+
+
+def _knock(address: str) -> None:
+    """See that somebody listens at a host and port; Ray itself would wait for minutes.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_KNOCK).close()

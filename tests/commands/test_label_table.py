@@ -222,6 +222,20 @@ def test_a_process_that_dies_is_replaced(videos: Path, tiny_metadata: Any) -> No
     assert not multiprocessing.active_children()
 
 
+def test_processes_do_not_run_the_script_that_starts_them(videos: Path, tmp_path: Path) -> None:
+    """One without ``if __name__ == "__main__"``, which spawned processes would begin anew."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from adafuse_deploy.core.config import Preprocessing\n"
+        "from adafuse_deploy.data.clip_workers import ClipSettings, Video, read_clips\n"
+        f"given = [(0, Video({str(videos / 'a.mp4')!r}))]\n"
+        "(reading,) = read_clips(given, ClipSettings(4, Preprocessing()), 1)\n"
+        "print(reading.error, __file__)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["None", str(script)] and done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_verbose_says_once_what_was_decoded_in_full(
     workers: int, tiny_graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -99,6 +99,26 @@ def test_without_ray(
     assert run_cli(*words[:-2], "--output", tmp_path / "t.csv", "--engines", 2) == 2
 
 
+def test_where_there_is_no_cluster(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address where nobody listens, and what Ray says of none."""
+
+    def init(address: str, **options: Any) -> None:
+        raise ConnectionError("Could not find any running Ray instance.")
+
+    ray = SimpleNamespace(init=init, data=None)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setitem(sys.modules, "ray.data", ray)
+    words = ("classify", SAMPLE_VIDEO, "--model", SHIPPED_GRAPH, "--output", tmp_path / "t.csv")
+    for address, reason in (("localhost:1", "refused"), ("auto", "Could not find any running")):
+        assert run_cli(*words, "--ray", address) == 1
+        error = capsys.readouterr().err
+        assert error.startswith(f"Error: There is no Ray cluster at {address} (")
+        assert reason in error and "ray start --head" in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.fixture
 def two_nodes() -> Iterator[Any]:
     """A cluster of two nodes of one processor each, on this machine."""
@@ -111,19 +131,25 @@ def two_nodes() -> Iterator[Any]:
     cluster.shutdown()
 
 
-def _busy_actors() -> int:
-    """How many engines of a cluster on this machine label a lot right now, as Ray titles them."""
-    count = 0
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
+def _busy_actors(cluster: Any) -> list[int]:
+    """The processes of a cluster's engines that label a lot right now, as Ray titles them."""
+    nodes = [cluster.head_node, *cluster.worker_nodes]
+    raylets = {node.all_processes["raylet"][0].process.pid for node in nodes}
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            title = file.read_bytes()
-            count += title.startswith(b"ray::MapWorker") and b".submit" in title
-    return count
+            title = (folder / "cmdline").read_bytes()
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if title.startswith(b"ray::MapWorker") and b".submit" in title and parent in raylets:
+                found.append(int(folder.name))
+    return found
 
 
 @pytest.mark.slow
 def test_a_node_that_is_killed_loses_nothing(two_nodes: Any, tmp_path: Path) -> None:
-    """Rows are those of a run without Ray, though a node dies in the middle and work is resumed."""
+    """Rows are those of a run without Ray, though work is ended and resumed, and in the middle both
+    engines are killed, one with its node.
+    """
     videos = tmp_path / "videos"
     videos.mkdir()
     for number in range(400):
@@ -155,8 +181,10 @@ def test_a_node_that_is_killed_loses_nothing(two_nodes: Any, tmp_path: Path) -> 
 
     process = start("--resume")
     wait_for(kept + 20, process)
-    while _busy_actors() < 2:
+    while len(actors := _busy_actors(two_nodes)) < 2:
         assert process.poll() is None, process.communicate()
+    for actor in actors:  # that of the node that stays is made anew
+        os.kill(actor, signal.SIGKILL)
     two_nodes.remove_node(two_nodes.second, allow_graceful=False)
     _, told = process.communicate(timeout=120)
     assert process.returncode == 1, told
