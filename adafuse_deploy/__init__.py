@@ -11,9 +11,13 @@ quick and needs none of the runtimes.  One whose packages are not installed rais
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0"
+
+# From 1.31 on, ONNX Runtime sends its makers what it runs, unless it is told before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from adafuse_deploy.core.actions import KEEP, REUSE, SKIP

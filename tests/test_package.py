@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,17 @@ def test_every_public_name_loads() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         adafuse_deploy.nothing  # noqa: B018
     assert (adafuse_deploy.KEEP, adafuse_deploy.REUSE, adafuse_deploy.SKIP) == (0, 1, 2)
+
+
+@pytest.mark.parametrize("said", [None, "0"])
+def test_onnx_runtime_sends_nothing_unless_told_to(said: str | None) -> None:
+    environment = {name: text for name, text in os.environ.items() if "TELEMETRY" not in name}
+    environment |= {} if said is None else {"ORT_DISABLE_TELEMETRY": said}
+    shown = "import adafuse_deploy, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    done = subprocess.run(
+        [sys.executable, "-c", shown], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == (said or "1")
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

@@ -43,9 +43,9 @@ def test_every_package_is_in_the_extra_that_is_named() -> None:
         ("classify", VIDEO, "--model", SHIPPED),
         ("stream", SHIPPED, VIDEO),
         ("evaluate", SHIPPED, "--synthetic", 2),
-        ("train", "--model", "tsm_resnet18", "-o", "model.pt"),
         ("verify", SHIPPED_GRAPH, "--checkpoint", SHIPPED),
         ("bench", "--arch", "adafuse_tsm_resnet18", "--peers", "onnxruntime"),
+        ("bench", "--arch", "adafuse_tsm_resnet18"),
     ],
     ids=lambda words: words[0],
 )
@@ -59,6 +59,48 @@ def test_verbs_that_need_pytorch(
     assert error.startswith("Error: PyTorch is not installed here")
     assert "pip install 'adafuse-deploy[export]'" in error
     assert not list(tmp_path.iterdir())
+
+
+def test_training_names_the_extra_that_brings_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = _verb("train", "--synthetic", "-o", "model.pt")
+    assert done.returncode == 3 and "pip install 'adafuse-deploy[train]'" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_compiler_of_gpu_kernels() -> None:
+    done = _python(
+        "import runpy\nsys.argv[1:] = ['--output', 'x']\n"
+        "runpy.run_module('adafuse_deploy.ops.triton.compile', run_name='__main__')"
+    )
+    assert done.returncode == 3 and "pip install 'adafuse-deploy[gpu-kernels]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("inspect", "missing.pt"), "There is no checkpoint missing.pt; check the path."),
+        (("export", "missing.pt", "-o", "x.onnx"), "There is no checkpoint missing.pt"),
+        (("classify", VIDEO, "--model", "missing.pt"), "There is no checkpoint missing.pt"),
+        (("evaluate", "missing.safetensors", "--synthetic", 1), "There is no checkpoint missing"),
+        (("verify", SHIPPED), "is a checkpoint; 'adafuse-deploy export' makes"),
+        (("quantize", SHIPPED, "-o", "x.onnx"), "is a checkpoint; 'adafuse-deploy export' makes"),
+        (("inspect", VIDEO), "is none of the files that can be inspected"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+)
+def test_what_is_not_there_is_said_first(words: tuple[object, ...], said: str) -> None:
+    """Whoever mistypes a name must not install a gigabyte to hear of it."""
+    done = _verb(*words)
+    assert done.returncode == 1 and said in done.stderr, done.stderr
+
+
+def test_a_name_without_the_hub_may_be_a_mistyped_path() -> None:
+    done = _verb("inspect", "models/missing")
+    assert done.returncode == 3 and "There is no file models/missing here" in done.stderr
 
 
 def test_verbs_of_the_runtime(tiny_graph: Path, tiny_clips: object, tmp_path: Path) -> None:

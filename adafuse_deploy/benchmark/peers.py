@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.engines.backends import find_backend
 
 PRECISIONS = ("fp32", "bf16", "int8")
 
@@ -47,6 +48,11 @@ PEERS = {
     "onnxruntime": Peer(".onnx", ("fp32", "int8"), limitable=False),
     "torch": Peer(".pt", ("fp32", "bf16")),
 }
+
+
+def installed_peers() -> tuple[str, ...]:
+    """Return those of :data:`PEERS` that are installed here."""
+    return tuple(name for name in PEERS if find_backend(name).installed())
 
 
 def check_peers(names: tuple[str, ...]) -> None:

@@ -10,6 +10,7 @@ import click
 from adafuse_deploy.commands.lists import list_options, refuse_without_list
 from adafuse_deploy.commands.options import ANY_PATH, FILE, Number, json_option, verb
 from adafuse_deploy.commands.output import note, report, talkative
+from adafuse_deploy.core.packages import need
 
 if TYPE_CHECKING:
     from adafuse_deploy.data.lists import ListReading
@@ -59,9 +60,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--peers",
-    default="openvino,onnxruntime,torch",
-    show_default=True,
-    help="Runtimes that run the dense network of the same backbone.",
+    help="Runtimes that run the dense network of the same backbone. [those installed of "
+    "openvino,onnxruntime,torch]",
 )
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
 @click.option(
@@ -88,7 +88,7 @@ def command(
     frames: int,
     end_to_end: str | None,
     isa: str | None,
-    peers: str,
+    peers: str | None,
     threads: int,
     clips: int,
     size: int,
@@ -116,7 +116,9 @@ def command(
             "--stream times a random network in fp32 or bf16; leave out --model, --isa and "
             "--precision int8."
         )
+    need("torch")
     from adafuse_deploy.benchmark.mixes import parse_mix
+    from adafuse_deploy.benchmark.peers import PEERS, installed_peers
     from adafuse_deploy.benchmark.runner import BenchmarkOptions, RealPolicies, run_benchmark
     from adafuse_deploy.benchmark.streaming import (
         StreamBenchmarkOptions,
@@ -125,12 +127,15 @@ def command(
     )
     from adafuse_deploy.models.registry import model_config
 
+    against = tuple(peers.split(",")) if peers is not None else installed_peers()
+    if absent := set(PEERS).difference(against) if peers is None else ():
+        note(f"Not installed here, so not compared with: {', '.join(sorted(absent))}.")
     note(f"Preparing {model if model and data else arch} and its dense counterpart ...")
     if stream:
         stream_options = StreamBenchmarkOptions(
             mix=parse_mix(policy_mix),
             precision=precision,
-            peers=tuple(name for name in peers.split(",") if name != "torch"),
+            peers=tuple(name for name in against if name != "torch"),
             threads=threads,
             streams=clips,
             frames=rounds,
@@ -147,7 +152,7 @@ def command(
         mix=parse_mix(policy_mix),
         precision=precision,
         isa=isa,
-        peers=tuple(peers.split(",")),
+        peers=against,
         threads=threads,
         clips=clips,
         rounds=rounds,

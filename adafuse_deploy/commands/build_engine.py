@@ -14,6 +14,7 @@ from adafuse_deploy.commands.options import FILE, ModelFile, OutputFile, verb
 from adafuse_deploy.commands.output import made, note, talkative
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.core.files import check_target
+from adafuse_deploy.core.hub import is_cached
 from adafuse_deploy.engines.backends import BACKENDS
 from adafuse_deploy.engines.suffixes import ENGINES, GRAPHS
 
@@ -131,7 +132,8 @@ def command(
     if backend == "auto":
         backend = _choose(output, compute_capabilities)
     for_cpus = backend == "onnxruntime"
-    target = output or graph.with_suffix(".cpu.onnx" if for_cpus else ".engine")
+    beside = Path(graph.name) if is_cached(graph) else graph
+    target = output or beside.with_suffix(".cpu.onnx" if for_cpus else ".engine")
     _check_name(target, GRAPHS if for_cpus else ENGINES, backend)
     if for_cpus:
         if precision == "fp16":

@@ -198,9 +198,11 @@ def _evaluation(values: Any, source: Path) -> Evaluation:
 
     names = {field.name for field in fields(Evaluation)} | {"gflops", "dense_gflops"}
     try:
+        if not isinstance(values, dict):
+            raise TypeError("it is no record of one")
         known = {name: value for name, value in values.items() if name in names}
         return Evaluation.from_dict({**known, "relative_flops": values["relative_flops"]})
-    except (AttributeError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise InputError(
             f"The evaluation in {source} is incomplete ({error}); give what 'adafuse-deploy "
             "evaluate --json' wrote with --evaluation."

@@ -108,7 +108,10 @@ def _engine(file: Path) -> Description:
 def _checkpoint(file: Path, options: dict[str, Any]) -> Description:
     from adafuse_deploy.core.files import sha256
     from adafuse_deploy.models.safetensors_file import is_safetensors, read_header
+    from adafuse_deploy.models.weight_files import may_be_pickle
 
+    if file.suffix not in CHECKPOINTS and not may_be_pickle(file):
+        raise InputError(_none_of_ours(file))
     details: dict[str, Any]
     header = read_header(file) if is_safetensors(file) and not same_options(DESCRIPTION) else None
     if header is not None:
@@ -127,10 +130,7 @@ def _checkpoint(file: Path, options: dict[str, Any]) -> Description:
     except InputError as error:
         if file.suffix in CHECKPOINTS or not file.is_file():
             raise
-        raise InputError(
-            f"{file} is none of the files that can be inspected: a graph ({', '.join(GRAPHS)}), an "
-            f"engine ({', '.join(ENGINES)}) or a readable checkpoint, by whatever name."
-        ) from error
+        raise InputError(_none_of_ours(file)) from error
     model = load_checkpoint(file, guess_shift=True, content=content, **options)
     digest = sha256(file)
     details = {"parameters": sum(p.numel() for p in model.parameters())}
@@ -140,6 +140,13 @@ def _checkpoint(file: Path, options: dict[str, Any]) -> Description:
     else:
         kind = str(foreign_weights(content, str(file)))
     return kind, metadata_of(model, digest), {**details, "sha256": digest}
+
+
+def _none_of_ours(file: Path) -> str:
+    return (
+        f"{file} is none of the files that can be inspected: a graph ({', '.join(GRAPHS)}), an "
+        f"engine ({', '.join(ENGINES)}) or a readable checkpoint, by whatever name."
+    )
 
 
 def _is_plain(value: object) -> bool:

@@ -14,6 +14,8 @@ from adafuse_deploy.commands.output import be_quiet, be_verbose, leave_stdout_to
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.core.files import check_target, own_stream
 from adafuse_deploy.core.hub import local_file
+from adafuse_deploy.engines.suffixes import CHECKPOINTS, ENGINES, GRAPHS
+from adafuse_deploy.models.weight_files import existing
 
 WORDS = "The words are explained in docs/glossary.md."
 
@@ -42,7 +44,16 @@ class ModelFile(click.Path):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Any:
-        return super().convert(local_file(value, self.suffixes), param, ctx)
+        path = local_file(value, self.suffixes)
+        if set(CHECKPOINTS) <= set(self.suffixes):
+            if path.suffix not in (*GRAPHS, *ENGINES):
+                existing(path)  # before the packages that read it are asked for
+        elif path.suffix in CHECKPOINTS:
+            raise InputError(
+                f"{path} is a checkpoint; 'adafuse-deploy export' makes the graph of it that is "
+                "wanted here."
+            )
+        return super().convert(path, param, ctx)
 
 
 class OutputFile(click.Path):

@@ -19,6 +19,7 @@ from adafuse_deploy.commands.next_step import advise, graph_name
 from adafuse_deploy.commands.options import ANY_PATH, FILE, Number, OutputFile, verb
 from adafuse_deploy.commands.output import note, say, talkative
 from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.packages import need
 
 if TYPE_CHECKING:
     from adafuse_deploy.data.lists import ListReading
@@ -99,6 +100,7 @@ def command(
     alone takes the published settings for the data set, see recipes/README.md; for data of your own
     those for Something-Something V1.
     """
+    need("yaml")  # its extra brings PyTorch too
     import torch
 
     from adafuse_deploy.models.recognizer import VideoRecognizer

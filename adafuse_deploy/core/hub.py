@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.errors import InputError, MissingDependencyError
 from adafuse_deploy.core.packages import explained
 
 _WORD = r"[A-Za-z0-9][\w.-]*"
@@ -38,8 +38,13 @@ def local_file(name: str | os.PathLike[str], suffixes: Sequence[str]) -> Path:
     found = _NAME.fullmatch(text)
     if found is None or not (found["said"] or _is_repository(text, found)):
         return Path(text)
-    with explained():
-        from huggingface_hub import snapshot_download
+    try:
+        with explained():
+            from huggingface_hub import snapshot_download
+    except MissingDependencyError as error:
+        if found["said"]:
+            raise
+        raise MissingDependencyError(f"There is no file {text} here. {error}") from error
     file = (found["file"] or "").lstrip("/")
     if file and not file.endswith(tuple(suffixes)):
         raise InputError(f"{text} is none of the files that fit here: {', '.join(suffixes)}.")

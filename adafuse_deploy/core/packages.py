@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ class Package:
 
 
 PACKAGES = {
-    "torch": Package("PyTorch", "export", "read checkpoints, export, verify and bench"),
+    "torch": Package("PyTorch", "export", "run checkpoints, export, train and bench"),
     "onnxscript": Package("ONNX Script", "export", "export"),
     "yaml": Package("PyYAML", "train", "read recipes"),
     "tensorboard": Package("TensorBoard", "train", "write --tensorboard"),
@@ -47,6 +48,16 @@ PACKAGES = {
     "triton": Package("Triton", "gpu-kernels", "compile the GPU kernels"),
 }
 """By the name that Python imports."""
+
+
+def need(module: str) -> None:
+    """Import one of :data:`PACKAGES`, before anything else is done that would be in vain without.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
+    with explained():
+        importlib.import_module(module)
 
 
 @contextmanager

@@ -47,7 +47,8 @@ def write_table(
         if path.suffix == ".parquet":
             _write_parquet(path, columns, rows)
         elif path.suffix == ".csv":
-            with open(path, "w", newline="", encoding="utf-8") as file:
+            # Names of files that are no UTF-8 are written as the bytes they are.
+            with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
                 writer = csv.DictWriter(file, columns)
                 writer.writeheader()
                 writer.writerows(rows)
@@ -65,5 +66,13 @@ def _write_parquet(
 
     kinds = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64()}
     schema = pyarrow.schema([(name, kinds[kind]) for name, kind in columns.items()])
-    table = pyarrow.Table.from_pylist([dict(row) for row in rows], schema=schema)
+    table = pyarrow.Table.from_pylist([_valid(row) for row in rows], schema=schema)
     pyarrow.parquet.write_table(table, path)
+
+
+def _valid(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row with ``\\udcff`` for a byte that is no UTF-8, which Parquet cannot hold."""
+    return {
+        name: value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+        for name, value in row.items()
+    }

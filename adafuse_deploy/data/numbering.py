@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from adafuse_deploy.core.errors import InputError, InputWarning
+from adafuse_deploy.data.list_files import VIDEO_SUFFIXES
 
 IMAGE_TEMPLATES = ("{:05d}.jpg", "img_{:05d}.jpg", "{:06d}.jpg", "image_{:05d}.jpg")
 """Names that are taken first where a folder holds images of several patterns."""
@@ -54,7 +55,8 @@ def find_numbering(
             between the images, or there are fewer than ``count``.
     """
     if template is None:
-        return _checked(Path(folder), *_choose(Path(folder), _patterns(_list(Path(folder)))), count)
+        names = _list(Path(folder))
+        return _checked(Path(folder), *_choose(Path(folder), names), count)
     template = check_template(template)
     *below, name = template.rpartition("/")
     place = Path(folder, "".join(below))
@@ -126,12 +128,19 @@ def _fitting(names: Iterable[str], template: str) -> list[int]:
     ]
 
 
-def _choose(folder: Path, patterns: dict[str, list[int]]) -> tuple[str, list[int]]:
+def _choose(folder: Path, names: Sequence[str]) -> tuple[str, list[int]]:
     """Return the pattern of a folder's images and their numbers."""
+    patterns = _patterns(names)
     # A cover or a thumbnail beside the images is none of them.
     several = {template: numbers for template, numbers in patterns.items() if len(numbers) > 1}
     patterns = several or patterns
     if not patterns:
+        videos = [name for name in sorted(names) if name.lower().endswith(VIDEO_SUFFIXES)]
+        if videos:
+            raise InputError(
+                f"The folder {folder} holds no images but videos, such as {videos[0]}; give one of "
+                "them, or all to 'adafuse-deploy classify --output'."
+            )
         raise InputError(
             f"The folder {folder} has no numbered images; give their names, such as "
             "--template 'frame_{:04d}.png'."

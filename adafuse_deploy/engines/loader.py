@@ -6,7 +6,7 @@ import os
 
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.core.hub import local_file
-from adafuse_deploy.engines.backends import BACKENDS
+from adafuse_deploy.core.packages import need
 from adafuse_deploy.engines.engine import Engine
 from adafuse_deploy.engines.suffixes import CHECKPOINTS, ENGINES, GRAPHS
 
@@ -57,8 +57,10 @@ def load_engine(
     if path.suffix in CHECKPOINTS:
         from adafuse_deploy.core.files import sha256
         from adafuse_deploy.engines.pytorch_engine import TorchEngine
+        from adafuse_deploy.models.weight_files import existing
 
-        BACKENDS["torch"].load()
+        existing(path)
+        need("torch")
         from adafuse_deploy.models.checkpoint import load_model
 
         model = load_model(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -66,13 +66,36 @@ class Evaluation:
         """Rebuild an evaluation from :meth:`to_dict`, of version 0.1.0 too.
 
         What a file does not record, ``official_gflops``, is NaN.
+
+        Raises:
+            KeyError, TypeError: a value is missing, or is none of its kind.
         """
         renamed = {_RENAMED.get(name, name): value for name, value in values.items()}
         values = {"official_gflops": float("nan"), **renamed}
-        values.pop("relative_flops")
-        if values["overall"] is not None:
-            values["overall"] = PolicyMix(**values["overall"])
-        return cls(**{**values, "gates": tuple(PolicyMix(**gate) for gate in values["gates"])})
+        values = {field.name: values[field.name] for field in fields(cls)}
+        overall, gates = values.pop("overall"), values.pop("gates")
+        if not isinstance(gates, (list, tuple)):
+            raise TypeError("'gates' is no list")
+        return cls(
+            **_numbers(values),
+            overall=None if overall is None else _mix(overall),
+            gates=tuple(map(_mix, gates)),
+        )
+
+
+def _mix(values: Any) -> PolicyMix:
+    if not isinstance(values, dict) or not isinstance(values.get("name"), str):
+        raise TypeError("a gate's shares have no name")
+    return PolicyMix(
+        values["name"], **_numbers({name: values[name] for name in ("skip", "reuse", "keep")})
+    )
+
+
+def _numbers(values: dict[str, Any]) -> dict[str, Any]:
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise TypeError(f"{name!r} is no number")
+    return values
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import torch
 
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.core.files import atomic_path
+from adafuse_deploy.models.weight_files import existing
 
 
 class Inert:
@@ -75,9 +76,7 @@ def load_pickle(path: str | os.PathLike[str]) -> Any:
         InputError: the file is missing, truncated, or holds other objects, which would have to run
             code to load; the first is named.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"There is no checkpoint {path}; check the path.")
+    path = existing(path)
     try:
         _check_sums(path)
         with torch.serialization.safe_globals(list(_INERT)):

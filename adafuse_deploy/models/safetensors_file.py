@@ -18,6 +18,7 @@ from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.core.files import atomic_path
 from adafuse_deploy.core.json_text import json_text, parse_json
 from adafuse_deploy.core.metadata import KEY, GraphMetadata
+from adafuse_deploy.models.weight_files import existing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -91,7 +92,7 @@ def read_header(path: str | os.PathLike[str]) -> Header | None:
     """
     from safetensors import SafetensorError, safe_open
 
-    path = _existing(path)
+    path = existing(path)
     try:
         with safe_open(path, "numpy") as file:
             entries = file.metadata() or {}
@@ -139,13 +140,6 @@ def _digest(weights: Mapping[str, Tensor]) -> str:
         digest.update(f"{name}\n".encode())
         digest.update(weights[name].reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def _existing(path: str | os.PathLike[str]) -> Path:
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"There is no checkpoint {path}; check the path.")
-    return path
 
 
 def _damaged(path: Path, reason: object) -> InputError:

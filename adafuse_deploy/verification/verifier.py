@@ -15,6 +15,7 @@ from adafuse_deploy.compare.comparison import Comparison
 from adafuse_deploy.compare.reference import Reference
 from adafuse_deploy.core.config import ModelConfig
 from adafuse_deploy.core.errors import InputError, NotFiniteError
+from adafuse_deploy.core.packages import need
 from adafuse_deploy.core.progress import progress as show_progress
 from adafuse_deploy.data.listed_clips import LabelledClip
 from adafuse_deploy.engines.engine import Engine
@@ -124,6 +125,7 @@ def _reference(
 ) -> tuple[Reference, ModelConfig, str]:
     """Return what to compare with, its configuration, and what it is in words."""
     if not isinstance(model, (str, os.PathLike)):
+        need("torch")
         from adafuse_deploy.compare.torch_reference import TorchReference
 
         return TorchReference(model), model.config, "PyTorch"
@@ -138,10 +140,14 @@ def _reference(
     return GraphReference(model), metadata.config, f"{os.fspath(model)} on its function bodies"
 
 
+_LABELS = ("class_names", "frame_spacing")
+"""Fields of a configuration that say something about a network and change nothing in it."""
+
+
 def check_same_network(config: ModelConfig, name: str, engine: Engine) -> None:
     """Raise :class:`InputError` unless the engine's network has this configuration."""
     mine, its = asdict(config), asdict(engine.metadata.config)
-    different = sorted(key for key in mine if mine[key] != its[key] and key != "class_names")
+    different = sorted(key for key in mine if mine[key] != its[key] and key not in _LABELS)
     if different:
         key = different[0]
         raise InputError(

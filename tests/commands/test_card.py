@@ -13,6 +13,7 @@ import yaml
 
 from adafuse_deploy.assets import SAMPLE_VIDEO, SHIPPED_GRAPH, SHIPPED_STREAM, SHIPPED_STREAM_GRAPH
 from adafuse_deploy.commands.card import UNSTATED
+from adafuse_deploy.core.json_text import json_text
 from tests.support import run_cli
 
 
@@ -71,3 +72,39 @@ def test_the_figures_of_an_evaluation(tmp_path: Path, capsys: pytest.CaptureFixt
         assert said in capsys.readouterr().err
     assert run_cli("card", SHIPPED_GRAPH, "--evaluation", tmp_path / "none.json") == 1
     assert "There is no readable file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        (("top1",), "x", "'top1' is no number"),
+        (("gmacs",), None, "'gmacs' is no number"),
+        (("overall", "skip"), None, "'skip' is no number"),
+        (("gates",), [1], "a gate's shares have no name"),
+        (("gates",), 1, "'gates' is no list"),
+        (("clips",), ..., "'clips'"),
+        ((), [], "it is no record of one"),
+    ],
+    ids=str,
+)
+def test_damaged_evaluations(
+    place: tuple[str, ...],
+    value: Any,
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    mix = {"name": "all", "skip": 0.2, "reuse": 0.3, "keep": 0.5}
+    record: dict[str, Any] = {
+        **{name: 1.0 for name in ("clips", "top1", "top5", "gmacs", "dense_gmacs")},
+        **{"official_gflops": 1.0, "relative_flops": 1.0, "overall": mix, "gates": [mix]},
+    }
+    if place:
+        inner = record[place[0]] if len(place) == 2 else record
+        inner[place[-1]] = value
+        if value is ...:
+            del inner[place[-1]]
+    (tmp_path / "result.json").write_text(json_text(record if place else value))
+    assert run_cli("card", SHIPPED_GRAPH, "--evaluation", tmp_path / "result.json") == 1
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1 and "is incomplete" in error

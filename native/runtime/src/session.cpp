@@ -23,7 +23,9 @@ Ort::Env& environment() {
                                    " is too old: install 1.20 or newer.");
     }
     Ort::InitApi(api);
-    return Ort::Env(ORT_LOGGING_LEVEL_WARNING, "adafuse");
+    Ort::Env made(ORT_LOGGING_LEVEL_WARNING, "adafuse");
+    made.DisableTelemetryEvents();
+    return made;
   }();
   return env;
 }
