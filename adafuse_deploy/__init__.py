@@ -14,7 +14,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 # From 1.31 on, ONNX Runtime sends its makers what it runs, unless it is told before it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
