@@ -154,15 +154,20 @@ SECOND = r"\d+ conditional convolutions are left .* residual blocks with one gat
 @pytest.mark.parametrize(
     ("arch", "options"),
     [
-        ("adafuse_tsm_resnet18", {"size": 32, "dense_gates": True, "gated_stages": (4,)}),
-        pytest.param("adafuse_tsn_bninception", {"size": 64}, marks=pytest.mark.slow),
+        (
+            "adafuse_tsm_resnet18",
+            {"size": 32, "width": 0.125, "dense_gates": True, "gated_stages": (4,)},
+        ),
+        pytest.param(
+            "adafuse_tsn_bninception", {"size": 64, "gated_stages": (4,)}, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_second_gates_and_inception_are_left(
     arch: str, options: dict[str, Any], make_model: Make, tmp_path: Path
 ) -> None:
     path = tmp_path / "model.onnx"
-    rest = {"width": 0.125, "num_segments": 2, "num_classes": 4, "gate_hidden": 16}
+    rest = {"num_segments": 2, "num_classes": 4, "gate_hidden": 16}
     export(make_model(arch, **rest, **options), path)
     check_left(path, SECOND)
 
