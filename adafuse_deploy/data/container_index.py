@@ -33,8 +33,12 @@ _MIXED = ("avc3", "avc4", "hev1")
 
 
 def is_listed(container: InputContainer, stream: VideoStream) -> bool:
-    """Whether a container lists its pictures, so many that it pays not to read all packets."""
-    return container.format.name.startswith("mov") and stream.frames >= FEWEST
+    """Whether a container lists its pictures, so many that it pays not to read all packets.
+
+    PyAV 15 does not give the list.
+    """
+    told = container.format.name.startswith("mov") and hasattr(stream, "index_entries")
+    return told and stream.frames >= FEWEST
 
 
 class ContainerIndex:

@@ -74,29 +74,42 @@ class Sampling:
     def pick(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         """Yield the frames that count of a source just opened.
 
-        With a spacing there is a step every so many seconds from the first frame on, and the first
-        frame that is not earlier stands for it: at a variable rate, or where frames are missing,
-        one may stand for several steps.  After a minute without a frame, or where time runs
-        backwards, steps begin anew.
+        With a spacing there is a step every so many seconds from the first frame on, and the frame
+        nearest in time stands for it: at a variable rate, or where frames are missing, one may
+        stand for several steps.  After a minute without a frame, or where time runs backwards,
+        steps begin anew.
         """
-        begins, damaged = True, False
-        start = last = 0.0
-        step = 0
+        begins, damaged, fresh = True, False, False
+        before: Frame | None = None
+        start, elapsed, step = 0.0, 0.0, 0
         for index, frame in enumerate(frames):
-            damaged |= frame.damaged
+            fresh |= frame.damaged
             if index % self.stride:
                 continue
             if self.spacing is None:
-                yield replace(frame, begins=begins, damaged=damaged)
-                begins, damaged = False, False
+                yield replace(frame, begins=begins, damaged=fresh)
+                begins, fresh = False, False
                 continue
-            elapsed, last = frame.seconds - last, frame.seconds
-            if not index or not -self.spacing <= elapsed <= LONGEST_PAUSE_OF_A_SOURCE:
-                start, step, begins = frame.seconds, 0, True
+            elapsed = 0.0 if before is None else frame.seconds - before.seconds
+            if before is None or not -self.spacing <= elapsed <= LONGEST_PAUSE_OF_A_SOURCE:
+                start, elapsed, step, begins, before = frame.seconds, 0.0, 0, True, frame
             while (moment := start + step * self.spacing) <= frame.seconds + A_MOMENT:
-                yield replace(frame, seconds=moment, begins=begins, damaged=damaged)
+                nearest = before if moment - before.seconds < frame.seconds - moment else frame
+                if nearest is frame:
+                    damaged, fresh = damaged or fresh, False
+                yield replace(nearest, seconds=moment, begins=begins, damaged=damaged)
                 begins, damaged = False, False
                 step += 1
+            damaged, fresh, before = damaged or fresh, False, frame
+        # A next frame would come as long after the last one as that came after the one before it.
+        while (
+            before is not None
+            and self.spacing is not None
+            and (moment := start + step * self.spacing) < before.seconds + elapsed / 2 - A_MOMENT
+        ):
+            yield replace(before, seconds=moment, begins=begins, damaged=damaged)
+            begins, damaged = False, False
+            step += 1
 
 
 Connect = Callable[[], Iterator[Frame]]
