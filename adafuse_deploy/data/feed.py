@@ -75,7 +75,7 @@ class Sampling:
         """Yield the frames that count of a source just opened.
 
         With a spacing there is a step every so many seconds from the first frame on, and the frame
-        nearest in time stands for it: at a variable rate, or where frames are missing, one may
+        that is shown then stands for it: at a variable rate, or where frames are missing, one may
         stand for several steps.  After a minute without a frame, or where time runs backwards,
         steps begin anew.
         """
@@ -94,10 +94,10 @@ class Sampling:
             if before is None or not -self.spacing <= elapsed <= LONGEST_PAUSE_OF_A_SOURCE:
                 start, elapsed, step, begins, before = frame.seconds, 0.0, 0, True, frame
             while (moment := start + step * self.spacing) <= frame.seconds + A_MOMENT:
-                nearest = before if moment - before.seconds < frame.seconds - moment else frame
-                if nearest is frame:
+                shown = frame if frame.seconds <= moment + A_MOMENT else before
+                if shown is frame:
                     damaged, fresh = damaged or fresh, False
-                yield replace(nearest, seconds=moment, begins=begins, damaged=damaged)
+                yield replace(shown, seconds=moment, begins=begins, damaged=damaged)
                 begins, damaged = False, False
                 step += 1
             damaged, fresh, before = damaged or fresh, False, frame

@@ -50,7 +50,7 @@ def video(tmp_path: Path) -> Path:
         (Sampling(stride=5), [0, 5, 10]),
         (Sampling(spacing=0.1), list(range(12))),
         (Sampling(spacing=0.2), [0, 2, 4, 6, 8, 10]),
-        (Sampling(spacing=1 / 3), [0, 3, 7, 10]),
+        (Sampling(spacing=1 / 3), [0, 3, 6, 10]),
         (Sampling(stride=2, spacing=0.4), [0, 4, 8]),
     ],
 )
@@ -74,11 +74,11 @@ def timed(times: list[float]) -> Iterator[Frame]:
 
 
 def test_a_step_lasts_as_long_at_any_rate_and_where_frames_are_missing() -> None:
-    """The nearest frame stands for a step, for several if need be."""
+    """The frame that is shown stands for a step, for several if need be."""
     steps = Sampling(spacing=0.5)
     variable = [3.0, 3.1, 3.49, 3.52, 3.9, 4.0005, 4.4, 5.2, 5.3, 5.6]
     picked = list(steps.pick(timed(variable)))
-    assert numbers(iter(picked)) == [0, 2, 5, 6, 7, 9]
+    assert numbers(iter(picked)) == [0, 2, 5, 6, 6, 8]
     assert [frame.seconds for frame in picked] == [3, 3.5, 4, 4.5, 5, 5.5]
     # Container clocks round: milliseconds of Matroska are no earlier.
     rounded = [round(number / 30, 3) for number in range(31)]
@@ -90,14 +90,14 @@ def test_a_step_lasts_as_long_at_any_rate_and_where_frames_are_missing() -> None
         times = [frame.seconds for frame in picked]
         assert times == pytest.approx([0.375 * step for step in range(len(times))])
         found = [kept[number] for number in numbers(iter(picked))]
-        apart = np.abs(np.subtract(found, times))
-        assert apart.max() <= max(np.diff(kept)) / 2 + 1e-3 and len(times) >= 26
+        early = np.subtract(times, found)
+        assert early.min() > -1e-3 and early.max() < max(np.diff(kept)) and len(times) >= 26
 
 
-def test_the_last_frame_stands_for_what_is_nearest_to_it() -> None:
+def test_the_last_frame_is_shown_for_a_while() -> None:
     whole, spacing = [n / 8 for n in range(24)], Sampling(spacing=0.375)
     assert numbers(spacing.pick(timed(whole))) == list(range(0, 24, 3))
-    slow = [n / 5 for n in range(14)]  # of 15, the last of which is missing: 2.6 is near to 2.625
+    slow = [n / 5 for n in range(14)]  # of 15, the last of which is missing: 2.6 is shown at 2.625
     assert numbers(spacing.pick(timed(slow)))[-2:] == [11, 13]
     assert numbers(spacing.pick(timed([0.0]))) == [0]
 
@@ -105,7 +105,7 @@ def test_the_last_frame_stands_for_what_is_nearest_to_it() -> None:
 def test_damage_is_told_by_the_step_that_shows_it() -> None:
     marked = [replace(f, damaged=n in (1, 4)) for n, f in enumerate(timed([0, 0.6, 1.1, 1.9, 2.4]))]
     picked = list(Sampling(spacing=1).pick(iter(marked)))
-    assert numbers(iter(picked)) == [0, 2, 3]
+    assert numbers(iter(picked)) == [0, 1, 3]
     assert [frame.damaged for frame in picked] == [False, True, False]
 
 
