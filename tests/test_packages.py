@@ -87,7 +87,10 @@ def test_the_compiler_of_gpu_kernels() -> None:
         (("classify", VIDEO, "--model", "missing.pt"), "There is no checkpoint missing.pt"),
         (("evaluate", "missing.safetensors", "--synthetic", 1), "There is no checkpoint missing"),
         (("verify", SHIPPED), "is a checkpoint; 'adafuse-deploy export' makes"),
-        (("quantize", SHIPPED, "-o", "x.onnx"), "is a checkpoint; 'adafuse-deploy export' makes"),
+        (
+            ("quantize", SHIPPED, "--data", VIDEO, "-o", "x.onnx"),
+            "is a checkpoint; 'adafuse-deploy export' makes",
+        ),
         (("inspect", VIDEO), "is none of the files that can be inspected"),
     ],
     ids=lambda value: value if isinstance(value, str) else value[0],

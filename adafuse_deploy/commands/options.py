@@ -44,16 +44,22 @@ class ModelFile(click.Path):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Any:
-        path = local_file(value, self.suffixes)
+        return super().convert(local_file(value, self.suffixes), param, ctx)
+
+    def check(self, path: Path) -> None:
+        """See what can be seen of a file before the packages that read it are asked for.
+
+        Raises:
+            InputError: a checkpoint that is not there, or that stands for a graph.
+        """
         if set(CHECKPOINTS) <= set(self.suffixes):
             if path.suffix not in (*GRAPHS, *ENGINES):
-                existing(path)  # before the packages that read it are asked for
+                existing(path)
         elif path.suffix in CHECKPOINTS:
             raise InputError(
                 f"{path} is a checkpoint; 'adafuse-deploy export' makes the graph of it that is "
                 "wanted here."
             )
-        return super().convert(path, param, ctx)
 
 
 class OutputFile(click.Path):
@@ -131,10 +137,14 @@ json_option = click.option(
 
 
 class Verb(click.Command):
-    """A command whose outputs cannot be its inputs."""
+    """A command whose outputs cannot be its inputs, and whose models are seen to be there first."""
 
     def invoke(self, ctx: click.Context) -> Any:
         _keep_inputs(ctx)
+        for param in self.params:
+            model = ctx.params.get(str(param.name))
+            if isinstance(param.type, ModelFile) and model is not None:
+                param.type.check(model)
         return super().invoke(ctx)
 
 
