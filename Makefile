@@ -32,7 +32,7 @@ test: install  ## Run the tests, but for the slow ones
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-all: install  ## Run all tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --all-mutations
 
 # The package without its native code, which `make install` built already, and what it cannot do without.
 RUNTIME_TESTS := tests/test_runtime.py tests/core tests/data_pipeline/test_video.py tests/data_pipeline/test_feed.py \

@@ -46,6 +46,7 @@ for verb in [None, *VERBS]:
     assert result.exit_code == 0, (verb, result.exception)
     words = " ".join(result.output.split())
     assert verb is None or "Example" in words and "adafuse-deploy " + verb in words, verb
+    assert verb is None or "docs/glossary.md" in words, verb
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
