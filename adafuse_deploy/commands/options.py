@@ -57,7 +57,7 @@ class ModelFile(click.Path):
                 existing(path)
         elif path.suffix in CHECKPOINTS:
             raise InputError(
-                f"{path} is a checkpoint; 'adafuse-deploy export' makes the graph of it that is "
+                f"{path} is a checkpoint; 'adafuse-deploy export' makes a graph of it, which is "
                 "wanted here."
             )
 
