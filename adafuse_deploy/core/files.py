@@ -47,10 +47,7 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
         if not (regular and _takes_the_place(temporary, resolved, found)):
             _copy_into(temporary, target if stream is None else stream)
     except OSError as error:
-        raise InputError(
-            f"Cannot write {target}: {error.strerror or error}; free some space, or choose "
-            "another place."
-        ) from error
+        raise _unwritten(target, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -78,15 +75,19 @@ def atomic_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.rename(target)
         done = True
     except OSError as error:
-        raise InputError(
-            f"Cannot write {target}: {error.strerror or error}; free some space, or choose "
-            "another place."
-        ) from error
+        raise _unwritten(target, error) from error
     finally:
         if not done:
             shutil.rmtree(temporary, ignore_errors=True)
             if made and parent.is_dir():
                 parent.rmdir()
+
+
+def _unwritten(target: Path, error: OSError) -> InputError:
+    return InputError(
+        f"Cannot write {target}: {error.strerror or error}; free some space, or choose another "
+        "place."
+    )
 
 
 def check_new_folder(target: str | os.PathLike[str]) -> None:

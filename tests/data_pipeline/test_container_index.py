@@ -14,7 +14,7 @@ from adafuse_deploy.data import container_index
 from adafuse_deploy.data.container_index import ContainerIndex
 from adafuse_deploy.data.packet_index import PacketIndex
 from adafuse_deploy.data.video import VideoFile
-from tests.video_files import COUNT, X264, X265, check, decode_all, encode, moving
+from tests.video_files import COUNT, X264, X265, check, decode_all, earlier, encode, moving
 
 pytestmark = pytest.mark.skipif(
     not hasattr(av.stream.Stream, "index_entries"), reason="needs a newer PyAV"
@@ -112,12 +112,6 @@ def test_what_the_container_cannot_vouch_for_is_read_in_full(tmp_path, caplog, m
 
 
 def test_an_edit_list_is_not_second_guessed(tmp_path, caplog):
-    def earlier(packets: list[av.Packet]) -> list[av.Packet]:
-        for packet in packets:
-            packet.pts -= 22
-            packet.dts -= 22
-        return packets
-
     path = encode(tmp_path / "cut.mp4", "libx264", X264, edit=earlier, avoid_negative_ts="disabled")
     check(path, caplog, "its edit list leaves pictures out")
 

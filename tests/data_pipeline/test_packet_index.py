@@ -10,7 +10,7 @@ import pytest
 
 from adafuse_deploy.core.errors import InputError, InputWarning
 from adafuse_deploy.data.video import VideoFile
-from tests.video_files import COUNT, X264, X265, check, decode_all, encode, moving
+from tests.video_files import COUNT, X264, X265, check, decode_all, earlier, encode, moving
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov", "ts"])
@@ -92,12 +92,6 @@ def test_streams_without_a_count_or_a_time(tmp_path, caplog):
 
 
 def test_an_edit_list_is_not_second_guessed(tmp_path, caplog):
-    def earlier(packets: list[av.Packet]) -> list[av.Packet]:
-        for packet in packets:
-            packet.pts -= 22
-            packet.dts -= 22
-        return packets
-
     path = encode(tmp_path / "cut.mp4", "libx264", X264, edit=earlier, avoid_negative_ts="disabled")
     assert len(decode_all(path)) < COUNT
     check(path, caplog, "its edit list leaves pictures out")
