@@ -274,8 +274,16 @@ struct ConvCase {
     return {result.data(), result.data() + bytes};
   }
 
-  void check(const IgemmKernel& kernel_of) {
+  // Every instruction set of this processor against the definition, which is computed once.
+  void check() {
     reference();
+    for (const IgemmKernel* each : igemm_kernels(precision)) {
+      INFO(to_string(each->instruction_set));
+      check(*each);
+    }
+  }
+
+  void check(const IgemmKernel& kernel_of) const {
     std::vector<float> pooled, again;
     const std::vector<char> memory = run(kernel_of, serial, pooled);
     check_frames(output, output_size(), border, precision, memory.data(), pooled, scales.output);
@@ -290,11 +298,11 @@ std::size_t between(std::mt19937& random, std::size_t least, std::size_t most) {
   return std::uniform_int_distribution<std::size_t>(least, most)(random);
 }
 
-void convolutions_equal_the_definition(const IgemmKernel& kernel) {
+void convolutions_equal_the_definition(Precision precision) {
   std::mt19937 random(1);
   for (int i = 0; i < 60; ++i) {
     ConvCase c;
-    c.precision = kernel.precision;
+    c.precision = precision;
     const bool large = i % 20 == 0;  // cut into strips
     c.size = {between(random, 1, 2), between(random, 1, 4), large ? 27 : between(random, 1, 15),
               large ? 23 : between(random, 1, 15)};
@@ -314,16 +322,16 @@ void convolutions_equal_the_definition(const IgemmKernel& kernel) {
       c.output.decide(random, c.size);
     }
     c.fill(random);
-    c.check(kernel);
+    c.check();
   }
 }
 
-void convolutions_handle_uniform_policies(const IgemmKernel& kernel) {
+void convolutions_handle_uniform_policies(Precision precision) {
   std::mt19937 random(2);
   for (const int input : {0, 1, 2}) {
     for (const int output : {0, 1, 2}) {
       ConvCase c;
-      c.precision = kernel.precision;
+      c.precision = precision;
       c.size = {2, 3, 5, 4};
       c.kernel = 3;
       c.output.channels = 9;
@@ -334,7 +342,7 @@ void convolutions_handle_uniform_policies(const IgemmKernel& kernel) {
         features.decide(random, c.size, input);
       }
       c.fill(random);
-      c.check(kernel);
+      c.check();
     }
   }
 }
@@ -425,10 +433,11 @@ void pooling_equals_the_definition(const IgemmKernel& kernel) {
 TEST_CASE("convolutions and pooling on NHWC") {
   using namespace adafuse;
   for (const Precision precision : {Precision::kFloat32, Precision::kBFloat16, Precision::kInt8}) {
+    INFO(value_bytes(precision), " bytes a value");
+    convolutions_equal_the_definition(precision);
+    convolutions_handle_uniform_policies(precision);
     for (const IgemmKernel* kernel : igemm_kernels(precision)) {
-      INFO(to_string(kernel->instruction_set), ", ", value_bytes(precision), " bytes a value");
-      convolutions_equal_the_definition(*kernel);
-      convolutions_handle_uniform_policies(*kernel);
+      INFO(to_string(kernel->instruction_set));
       pooling_equals_the_definition(*kernel);
     }
   }

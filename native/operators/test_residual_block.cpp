@@ -376,10 +376,10 @@ double tolerance(const Case& c) {
   }
 }
 
-void check_result(const Case& c, const IgemmKernel& kernel) {
+void check_result(const Case& c, const std::vector<double>& expected, const IgemmKernel& kernel) {
+  INFO(to_string(kernel.instruction_set));
   const Result result = c.run(kernel);
   const double most = tolerance(c);
-  const std::vector<double> expected = c.expected();
   REQUIRE(result.output.size() == expected.size());
   std::size_t different = 0;
   for (std::size_t i = 0; i < expected.size(); ++i) {
@@ -397,27 +397,35 @@ void check_result(const Case& c, const IgemmKernel& kernel) {
   }
 }
 
-void equals_the_definition(const IgemmKernel& kernel) {
+// Every instruction set of this processor against the definition, which is computed once.
+void check_result(const Case& c) {
+  const std::vector<double> expected = c.expected();
+  for (const IgemmKernel* kernel : igemm_kernels(c.precision)) {
+    check_result(c, expected, *kernel);
+  }
+}
+
+void equals_the_definition(Precision precision) {
   std::mt19937 random(1);
   for (int i = 0; i < 60; ++i) {
-    check_result(random_case(random, kernel.precision), kernel);
+    check_result(random_case(random, precision));
   }
-  Case c = large_case(random, kernel.precision);
-  check_result(c, kernel);
+  Case c = large_case(random, precision);
+  check_result(c);
   c.lasting = c.precision == Precision::kFloat32;
   c.in_channels = c.out_channels = 48;  // whole cache lines, which can stay where they are
   c.fill(random);
-  check_result(c, kernel);
+  check_result(c);
 }
 
-void equals_the_definition_by_winograd(const IgemmKernel& kernel) {
+void equals_the_definition_by_winograd() {
   std::mt19937 random(7);
-  Case c = large_case(random, kernel.precision);
+  Case c = large_case(random, Precision::kFloat32);
   c.winograd = true;
-  check_result(c, kernel);
+  check_result(c);
   c.bottleneck = false;
   c.fill(random);
-  check_result(c, kernel);
+  check_result(c);
   // So wide that one row of patches fills the cache, so many frames that a task has several rows.
   c.clips = 16;
   c.frames = 1;
@@ -428,25 +436,25 @@ void equals_the_definition_by_winograd(const IgemmKernel& kernel) {
   c.shift = {};
   c.fill(random);
   c.policy.clear();
-  check_result(c, kernel);
+  check_result(c);
 }
 
-void streams_equal_clips(const IgemmKernel& kernel) {
+void streams_equal_clips(Precision precision) {
   std::mt19937 random(9);
   for (int i = 0; i < 30; ++i) {
-    Case c = i == 0 ? large_case(random, kernel.precision) : random_case(random, kernel.precision);
+    Case c = i == 0 ? large_case(random, precision) : random_case(random, precision);
     c.shift = {};
     c.draw_policy(random);
     c.as_streams = true;
-    check_result(c, kernel);
+    check_result(c);
   }
 }
 
-void handles_every_width_and_number_of_channels(const IgemmKernel& kernel) {
+void handles_every_width_and_number_of_channels(Precision precision) {
   std::mt19937 random(2);
   for (std::size_t size = 1; size <= 66; ++size) {
     Case c;
-    c.precision = kernel.precision;
+    c.precision = precision;
     c.bottleneck = size % 2 == 0;
     c.frames = 2;
     c.height = 2;
@@ -454,17 +462,17 @@ void handles_every_width_and_number_of_channels(const IgemmKernel& kernel) {
     c.in_channels = c.mid_channels = c.out_channels = size;
     c.fill(random);
     c.draw_policy(random);
-    check_result(c, kernel);
+    check_result(c);
   }
 }
 
-void handles_uniform_policies(const IgemmKernel& kernel) {
+void handles_uniform_policies(Precision precision) {
   std::mt19937 random(3);
   for (const std::int32_t action : {0, 1, 2}) {
     for (const std::size_t frames : {1, 4}) {
       for (const bool bottleneck : {false, true}) {
         Case c;
-        c.precision = kernel.precision;
+        c.precision = precision;
         c.bottleneck = bottleneck;
         c.clips = 2;
         c.frames = frames;
@@ -473,7 +481,7 @@ void handles_uniform_policies(const IgemmKernel& kernel) {
         c.mid_channels = 9;
         c.fill(random);
         c.policy.assign(c.rows() * c.mid_channels, action);
-        check_result(c, kernel);
+        check_result(c);
       }
     }
   }
@@ -581,18 +589,17 @@ void computes_only_what_is_needed(const IgemmKernel& kernel, bool as_streams) {
 
 TEST_CASE("residual blocks") {
   for (const Precision precision : {Precision::kFloat32, Precision::kBFloat16, Precision::kInt8}) {
+    INFO(value_bytes(precision), " bytes a value");
+    equals_the_definition(precision);
+    streams_equal_clips(precision);
+    handles_every_width_and_number_of_channels(precision);
+    handles_uniform_policies(precision);
     for (const IgemmKernel* kernel : igemm_kernels(precision)) {
-      INFO(to_string(kernel->instruction_set), ", ", value_bytes(precision), " bytes a value");
-      equals_the_definition(*kernel);
-      if (precision == Precision::kFloat32) {
-        equals_the_definition_by_winograd(*kernel);
-      }
-      streams_equal_clips(*kernel);
-      handles_every_width_and_number_of_channels(*kernel);
-      handles_uniform_policies(*kernel);
+      INFO(to_string(kernel->instruction_set));
       does_not_depend_on_threads_or_place(*kernel);
       computes_only_what_is_needed(*kernel, false);
       computes_only_what_is_needed(*kernel, true);
     }
   }
+  equals_the_definition_by_winograd();
 }
