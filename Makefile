@@ -35,7 +35,7 @@ test-all: install  ## Run all tests
 	$(BIN)/python -m pytest -n 2 --all-mutations
 
 # The package without its native code, which `make install` built already, and what it cannot do without.
-RUNTIME_TESTS := tests/test_runtime.py tests/core tests/data_pipeline/test_video.py tests/data_pipeline/test_feed.py \
+RUNTIME_TESTS := tests/test_runtime.py tests/core tests/data/test_video.py tests/data/test_feed.py \
 	tests/evaluation/test_videos.py tests/evaluation/test_views.py tests/engines/test_old_files.py
 runtime: install  ## Test what runs without PyTorch, in an environment that has nothing else
 	$(PYTHON) -m venv --clear build/runtime
@@ -46,7 +46,7 @@ runtime: install  ## Test what runs without PyTorch, in an environment that has 
 coverage: install  ## Run all tests and report which lines of Python none of them reaches
 	$(BIN)/python -m pytest -n 2 --cov=adafuse_deploy --cov-report=term-missing:skip-covered --cov-report=html:build/coverage
 
-FLOOR_TESTS := tests/exporters/test_onnx_exporter.py tests/engines/test_classify.py tests/data_pipeline \
+FLOOR_TESTS := tests/exporters/test_onnx_exporter.py tests/engines/test_classify.py tests/data \
 	tests/native/test_library.py tests/engines/test_streams.py tests/exporters/test_quantize.py tests/ops/test_function_bodies.py tests/test_cli.py
 floors:  ## Test what runs with the oldest versions that pyproject.toml allows
 	test -x build/floors/bin/python || $(PYTHON) -m venv build/floors

@@ -1,6 +1,6 @@
 """What the reference data of the public code comes to, in everything that runs a network here.
 
-For each configuration under tests/data/golden: decisions that differ from the public code's, and
+For each configuration under tests/golden: decisions that differ from the public code's, and
 the largest error of its logits over their root mean square, in PyTorch, as plain ONNX, with the
 operator library and fused.  Where a decision differs, by what margin it was taken there is printed,
 in units of the root mean square of the gate's logits.

@@ -29,7 +29,7 @@ from adafuse_deploy.models.official import load_official
 from adafuse_deploy.models.official.arguments import read_arguments
 from adafuse_deploy.models.recognizer import VideoRecognizer
 
-FOLDER = Path(__file__).parent / "data" / "golden"
+FOLDER = Path(__file__).parent / "golden"
 SHIFT = {"adatsm50", "adatsm50last"}
 FULL = {"adatsn18": 112, "adatsm50": 224}
 # A minute's tracing of the larger one is for the slow tests.

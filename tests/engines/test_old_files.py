@@ -9,7 +9,7 @@ import pytest
 
 from adafuse_deploy.engines.loader import load_engine
 
-GOLDEN = Path(__file__).parents[1] / "data" / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 @pytest.mark.parametrize(("name", "of"), [("fused", "clip"), ("stream", "stream")])
