@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from adafuse_deploy.benchmark.streaming import (
 from adafuse_deploy.core.cost import gate_widths
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.core.json_text import json_text
+from adafuse_deploy.core.metadata import GraphMetadata
 from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.models.gate import fixed
@@ -27,11 +30,22 @@ from adafuse_deploy.models.registry import model_config
 
 SMALL = {"size": 64, "width": 0.125, "num_segments": 4, "num_classes": 3, "gate_hidden": 8}
 
+Exported = tuple[VideoRecognizer, Path, GraphMetadata]
 
-def test_forced_policies_are_obeyed_frame_after_frame(make_model, tmp_path: Path) -> None:
-    model: VideoRecognizer = make_model("adafuse_tsn_resnet18", **SMALL)
-    path = tmp_path / "stream.onnx"
-    metadata = export(model, path, mode="stream")
+
+@pytest.fixture(scope="module")
+def exported(
+    make_model: Callable[..., VideoRecognizer], tmp_path_factory: pytest.TempPathFactory
+) -> Exported:
+    """A network, its stream graph and what that says of itself."""
+    model = make_model("adafuse_tsn_resnet18", **SMALL)
+    path = tmp_path_factory.mktemp("streaming") / "stream.onnx"
+    return model, path, export(model, path, mode="stream")
+
+
+def test_forced_policies_are_obeyed_frame_after_frame(exported: Exported, tmp_path: Path) -> None:
+    model, graph, metadata = exported
+    path = Path(shutil.copy(graph, tmp_path))
     rng = np.random.default_rng(0)
     policies = [rng.integers(0, 3, (4, w)).astype(np.int32) for w in gate_widths(metadata.layers)]
     force_stream_policies(path, policies)
@@ -48,10 +62,9 @@ def test_forced_policies_are_obeyed_frame_after_frame(make_model, tmp_path: Path
         np.testing.assert_allclose(got, expected[:, 0], rtol=1e-4, atol=1e-5)
 
 
-def test_streams_obey_policies_of_their_own(make_model, tmp_path: Path) -> None:
-    model: VideoRecognizer = make_model("adafuse_tsn_resnet18", **SMALL)
-    path = tmp_path / "stream.onnx"
-    metadata = export(model, path, mode="stream")
+def test_streams_obey_policies_of_their_own(exported: Exported, tmp_path: Path) -> None:
+    model, graph, metadata = exported
+    path = Path(shutil.copy(graph, tmp_path))
     rng = np.random.default_rng(0)
     policies = [rng.integers(0, 3, (4, w)).astype(np.int32) for w in gate_widths(metadata.layers)]
     force_stream_policies(path, policies, streams=2)

@@ -25,7 +25,7 @@ from adafuse_deploy.models.checkpoint import save_checkpoint
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from tests.golden import write_official
 from tests.nvidia import write_engine
-from tests.support import run_cli
+from tests.support import run_cli, slow
 
 RECIPE = """
 model: {name: adafuse_tsm_resnet18, size: 32, width: 0.125, num_segments: 4, gate_hidden: 8,
@@ -116,7 +116,11 @@ def _advice(text: str) -> list[str]:
 
 
 @pytest.mark.usefixtures("no_gpu")
-@pytest.mark.parametrize(("line", "verb"), CASES.items(), ids=CASES)
+@pytest.mark.parametrize(
+    ("line", "verb"),
+    [slow(*case) if "official" in case[0] else case for case in CASES.items()],
+    ids=CASES,
+)
 def test_advice_runs(
     line: str,
     verb: str,

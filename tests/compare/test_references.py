@@ -16,6 +16,7 @@ from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.models.gate import fixed
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from tests.compare.support import gate_logits
+from tests.support import slow
 
 Make = Callable[..., VideoRecognizer]
 ACTIONS = {"keep": KEEP, "reuse": REUSE, "skip": SKIP}
@@ -33,7 +34,11 @@ TINY = {
     ("name", "mode", "overrides"),
     [
         ("adafuse_tsm_resnet18", "clip", {}),
-        ("adafuse_tsn_resnet18", "stream", {"gate_actions": ("keep", "skip"), "consensus": "lstm"}),
+        slow(
+            "adafuse_tsn_resnet18",
+            "stream",
+            {"gate_actions": ("keep", "skip"), "consensus": "lstm"},
+        ),
         (
             "adafuse_tsm_online_resnet18",
             "stream",

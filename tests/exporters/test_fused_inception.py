@@ -136,6 +136,7 @@ def test_integers_are_the_quantised_graph(quantised: Path, tmp_path: Path) -> No
     assert np.abs(results[0].logits - expected.logits).max() < 0.02 * rms
 
 
+@pytest.mark.slow
 def test_integers_without_gates(make_model: Make, tmp_path: Path) -> None:
     """Pooled inputs go from one concatenation to the next, whose scale is another."""
     model = make_model("tsn_bninception", **{**SMALL, "num_segments": 2, "size": 64})

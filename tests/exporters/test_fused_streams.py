@@ -150,6 +150,7 @@ def test_shared_rows() -> None:
         assert rows.find(own)[0] is own
 
 
+@pytest.mark.slow
 def test_nothing_to_fuse(make_model: Make, tmp_path: Path) -> None:
     model = make_model(
         "adafuse_tsn_resnet18",

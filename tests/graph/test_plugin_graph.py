@@ -21,7 +21,7 @@ from adafuse_deploy.graph.plugins.lower import PluginGraph, for_plugins
 from adafuse_deploy.graph.read import inlined, read_graph
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from tests.graph.plugin_reference import GatedResidualBlock
-from tests.support import SHALLOW
+from tests.support import SHALLOW, slow
 
 Make = Callable[..., VideoRecognizer]
 FRAMES = 3
@@ -158,9 +158,7 @@ SECOND = r"\d+ conditional convolutions are left .* residual blocks with one gat
             "adafuse_tsm_resnet18",
             {"size": 32, "width": 0.125, "dense_gates": True, "gated_stages": (4,)},
         ),
-        pytest.param(
-            "adafuse_tsn_bninception", {"size": 64, "gated_stages": (4,)}, marks=pytest.mark.slow
-        ),
+        slow("adafuse_tsn_bninception", {"size": 64, "gated_stages": (4,)}),
     ],
 )
 def test_second_gates_and_inception_are_left(

@@ -17,7 +17,7 @@ from adafuse_deploy.models.official.options import DEFAULTS, flag, state
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.training.initialise import initialise
 from tests.golden import FOLDER, arguments, write_official
-from tests.support import run_cli
+from tests.support import run_cli, slow
 
 PAGE = Path(__file__).parents[2] / "docs" / "official.md"
 
@@ -284,7 +284,9 @@ def test_training_starts_from_gates_of_two_actions(tmp_path: Path) -> None:
     assert all(torch.equal(tensor, weights[name]) for name, tensor in model.state_dict().items())
 
 
-@pytest.mark.parametrize("name", ["adatsn18", "adatsn18noskip", "adatsn18triple", "adatsn18dense"])
+@pytest.mark.parametrize(
+    "name", ["adatsn18", slow("adatsn18noskip"), slow("adatsn18triple"), slow("adatsn18dense")]
+)
 def test_damaged_checkpoints_get_a_sentence(name: str, tmp_path: Path) -> None:
     """Keys dropped, renamed and reshaped at random: nothing but one sentence ever comes out."""
     path = write_official(name, tmp_path, tiny=True)

@@ -10,6 +10,7 @@ from scripts import random_exports
 TINY = {"size": 32, "width": 0.125, "num_segments": 2, "gate_hidden": 8}
 
 
+@pytest.mark.slow
 def test_networks_of_one_shape_share_a_graph(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
