@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from adafuse_deploy.core.json_text import json_text
-from adafuse_deploy.ops.triton.block.frames import BYTES, round_up
+from adafuse_deploy.core.sizes import round_up
+from adafuse_deploy.ops.triton.block.frames import BYTES
 from adafuse_deploy.ops.triton.block.plan import (
     Block,
     Launch,

@@ -10,6 +10,7 @@ import numpy as np
 
 from adafuse_deploy.core.cost import gate_widths
 from adafuse_deploy.core.metadata import GraphMetadata
+from adafuse_deploy.core.sizes import round_up
 
 Arrays = dict[str, np.ndarray]
 
@@ -88,5 +89,5 @@ def _zeros(tensors: Sequence[tuple[tuple[int, ...], str]], sets: int) -> list[li
         arrays.append([])
         for (shape, kind), size in zip(tensors, used, strict=True):
             arrays[-1].append(memory[begin : begin + size].view(kind).reshape(shape))
-            begin += -(-size // line) * line
+            begin += round_up(size, line)
     return arrays

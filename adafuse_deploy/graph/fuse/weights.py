@@ -8,6 +8,7 @@ import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 
+from adafuse_deploy.core.sizes import ceil_div
 from adafuse_deploy.graph.layers import Parameters
 from adafuse_deploy.graph.new_nodes import add_constant
 from adafuse_deploy.graph.qdq.removal import Quantisation
@@ -81,7 +82,7 @@ def by_panels(weight: np.ndarray) -> np.ndarray:
     """Return weights (O, I, k, k) as (panels of P outputs, k * k, I * P), filled up with zeros."""
     outputs, inputs, height, width = weight.shape
     panel = weight_panel()
-    panels = -(-outputs // panel)
+    panels = ceil_div(outputs, panel)
     filled = np.zeros((panels * panel, inputs, height * width), weight.dtype)
     filled[:outputs] = weight.reshape(outputs, inputs, -1)
     ordered = filled.reshape(panels, panel, inputs, -1).transpose(0, 3, 2, 1)

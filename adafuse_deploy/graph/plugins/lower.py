@@ -16,6 +16,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedFunctionsPass, RemoveUnusedNodesPass
 
 from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.sizes import round_up
 from adafuse_deploy.graph.fuse.policy_networks import PolicyNetwork, find_policy_networks
 from adafuse_deploy.graph.fuse.residual_blocks import ResidualBlock, find_blocks
 from adafuse_deploy.graph.layers import Parameters
@@ -27,7 +28,6 @@ from adafuse_deploy.graph.values import constant, dims, plane
 from adafuse_deploy.ops.operator_schemas import DOMAIN, VERSION
 from adafuse_deploy.ops.triton.block import order
 from adafuse_deploy.ops.triton.block.compiled import HIDDEN, why_not
-from adafuse_deploy.ops.triton.block.frames import round_up
 from adafuse_deploy.ops.triton.block.plan import Block, Shift
 
 _CONDITIONAL = ("GatedConv", "SkipConv")

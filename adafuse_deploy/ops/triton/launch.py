@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from adafuse_deploy.core.sizes import ceil_div, round_up
 from adafuse_deploy.ops.triton import tiles
 from adafuse_deploy.ops.triton.channels import compact_inputs, list_outputs
 from adafuse_deploy.ops.triton.conv import conditional_conv
@@ -75,9 +76,9 @@ def convolve(
     if input_policy is not None:
         input_policy = input_policy.contiguous()
         inputs = input_policy.new_empty(rows, channels_in + 1)
-        compact_stride = -(-channels_in // tiles.PADDING) * tiles.PADDING
+        compact_stride = round_up(channels_in, tiles.PADDING)
         compact = x.new_empty(rows, height * width, compact_stride)
-        compact_inputs[(-(-height * width // tiles.COMPACT_M), rows)](
+        compact_inputs[(ceil_div(height * width, tiles.COMPACT_M), rows)](
             x,
             input_policy,
             compact,
@@ -96,7 +97,8 @@ def convolve(
         )
         x, x_frame, x_stride = compact, height * width * compact_stride, compact_stride
     sizes = tiles.TILES[8 * x.element_size()][tile or tiles.choose_tile(pixels, channels_out, rows)]
-    conditional_conv[(-(-channels_out // sizes.block_n), -(-pixels // sizes.block_m), rows)](
+    grid = (ceil_div(channels_out, sizes.block_n), ceil_div(pixels, sizes.block_m), rows)
+    conditional_conv[grid](
         x,
         packed,
         bias,
@@ -156,7 +158,7 @@ def _pack(weight: Tensor, skipping: bool) -> Tensor:
     weight = weight.contiguous()
     channels_out, channels_in, kernel_h, kernel_w = weight.shape
     packed = torch.empty_like(weight)
-    pack_weights[(-(-weight.numel() // tiles.PACK_BLOCK),)](
+    pack_weights[(ceil_div(weight.numel(), tiles.PACK_BLOCK),)](
         weight,
         packed,
         channels_out,

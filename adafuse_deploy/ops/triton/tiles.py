@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from adafuse_deploy.core.sizes import ceil_div
+
 PADDING = 64
 """Compact inputs are filled up with zeros to a multiple of this; every BLOCK_K divides it."""
 
@@ -71,9 +73,9 @@ def choose_tile(pixels: int, channels: int, frames: int) -> str:
         channels: Cout, computed or not.
         frames: N * T.
     """
-    columns = frames * -(-channels // 64)
-    if pixels >= 512 and columns * -(-pixels // 128) >= 200:
+    columns = frames * ceil_div(channels, 64)
+    if pixels >= 512 and columns * ceil_div(pixels, 128) >= 200:
         return "wide"
-    if columns * -(-pixels // 64) >= 200:
+    if columns * ceil_div(pixels, 64) >= 200:
         return "square"
     return "narrow"

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from adafuse_deploy.core.sizes import round_up
+
 BYTES = {"fp16": 2, "bf16": 2, "fp32": 4, "int8": 1}
 """Of one element."""
 
 LINE = 64
 """Pixels of compact frames are a multiple of this many channels apart."""
-
-
-def round_up(number: int, to: int) -> int:
-    """Return the smallest multiple of ``to`` that is not less than ``number``."""
-    return -(-number // to) * to
 
 
 def unit(dtype: str) -> int:

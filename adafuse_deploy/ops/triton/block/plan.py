@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.sizes import ceil_div, round_up
 from adafuse_deploy.ops.triton.block import tiles
 from adafuse_deploy.ops.triton.block.frames import (
     BYTES,
     Frames,
     compact_frames,
-    round_up,
     unit,
 )
 from adafuse_deploy.ops.triton.block.tiles import Tile
@@ -69,12 +69,12 @@ class SumsLayout:
     def tiles(self) -> int:
         """Return how many tiles a frame can have a part in."""
         whole = self.pixels % self.tile_pixels == 0
-        count = -(-self.pixels // self.tile_pixels)
+        count = ceil_div(self.pixels, self.tile_pixels)
         return count if whole else (self.pixels + self.tile_pixels - 2) // self.tile_pixels + 1
 
     def rows(self, frames: int) -> int:
         """Return the rows of ``frames`` frames."""
-        return -(-frames * self.pixels // self.tile_pixels) * self.segments
+        return ceil_div(frames * self.pixels, self.tile_pixels) * self.segments
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def sums_of_block(y: Frames, rows: int, dtype: str) -> SumsLayout:
 
 def _sums_within(pixels: int, tile: Tile) -> SumsLayout:
     """Sums of tiles that lie within frames."""
-    return SumsLayout(-(-pixels // tile.block_m) * tile.block_m, tile.block_m)
+    return SumsLayout(round_up(pixels, tile.block_m), tile.block_m)
 
 
 def _sums_across(pixels: int, tile: Tile) -> SumsLayout:
@@ -196,11 +196,11 @@ def plan_sums(frames: Frames, rows: int) -> Plan:
     """Return the launch that sums frames ``x`` over pixels for the first block's gate."""
     pixels, channels = frames.height * frames.width, frames.distance
     block_m, steps = 32, 8
-    count = -(-pixels // (block_m * steps))
+    count = ceil_div(pixels, block_m * steps)
     sums = SumsLayout(count * block_m * steps, block_m * steps)
     launch = Launch(
         ("gate", "sum_frames"),
-        (-(-channels // 64), count, rows),
+        (ceil_div(channels, 64), count, rows),
         {
             "x": "x",
             "sums": "sums",
@@ -288,7 +288,7 @@ class _Planner:
         splits = max(1, min(8, length // 256))
         group_clips = max(1, GATE_ROWS // self.frames)
         group_rows = group_clips * self.frames
-        groups = -(-rows // group_rows)
+        groups = ceil_div(rows, group_rows)
         block_n = 64
         self.plan.buffers |= {
             "partial": ((splits, rows, block.hidden), "fp32"),
@@ -300,7 +300,7 @@ class _Planner:
         self.plan.launches += [
             Launch(
                 ("gate", "gate_hidden"),
-                (-(-block.hidden // block_n), -(-rows // GATE_ROWS), splits),
+                (ceil_div(block.hidden, block_n), ceil_div(rows, GATE_ROWS), splits),
                 {
                     "sums": "x_sums",
                     "weight": "gate_weight0",
@@ -329,7 +329,7 @@ class _Planner:
             ),
             Launch(
                 ("gate", "gate_policy"),
-                (-(-block.channels // 16), -(-group_rows // GATE_ROWS), groups),
+                (ceil_div(block.channels, 16), ceil_div(group_rows, GATE_ROWS), groups),
                 {
                     "partial": "partial",
                     "scale_hidden": "gate_scale0",
@@ -371,7 +371,7 @@ class _Planner:
         self.plan.buffers["lists"] = ((rows, self.record), "int32")
         launch = Launch(
             ("lists", "channel_lists"),
-            (-(-rows // LIST_ROWS),),
+            (ceil_div(rows, LIST_ROWS),),
             {
                 "policy": "policy",
                 "lists": "lists",
@@ -394,7 +394,7 @@ class _Planner:
         taps = 1 if block.kind == "bottleneck" else 9
         self._append(
             ("listed_outputs", "conv_listed_outputs"),
-            (-(-columns // tile.block_n), -(-pixels // tile.block_m) + 1, self.rows),
+            (ceil_div(columns, tile.block_n), ceil_div(pixels, tile.block_m) + 1, self.rows),
             {
                 "x": "x",
                 **self._weights(1),
@@ -428,7 +428,7 @@ class _Planner:
         self.plan.buffers["middle"] = ((self.rows, pixels * block.channels), "stored")
         self._append(
             ("listed_inputs", "conv_listed_inputs"),
-            (-(-block.channels // tile.block_n), -(-pixels // tile.block_m), self.rows),
+            (ceil_div(block.channels, tile.block_n), ceil_div(pixels, tile.block_m), self.rows),
             {
                 "compact": "compact",
                 **self._weights(2),
@@ -459,7 +459,10 @@ class _Planner:
         self._results(sums)
         self._append(
             ("last", "conv_last"),
-            (-(-block.channels_out // tile.block_n), -(-self.rows * pixels // tile.block_m)),
+            (
+                ceil_div(block.channels_out, tile.block_n),
+                ceil_div(self.rows * pixels, tile.block_m),
+            ),
             {
                 "x": "x",
                 "middle": "middle",
@@ -492,11 +495,11 @@ class _Planner:
         block, y = self.block, self.y
         pixels = y.height * y.width
         tile = self._tile("inputs", pixels, block.channels, self.rows)
-        count = -(-pixels // tile.block_m)
+        count = ceil_div(pixels, tile.block_m)
         self._results(_sums_within(pixels, tile))
         self._append(
             ("listed_inputs", "conv_listed_inputs_end"),
-            (-(-block.channels // tile.block_n), count + 1, self.rows),
+            (ceil_div(block.channels, tile.block_n), count + 1, self.rows),
             {
                 "compact": "compact",
                 **self._weights(2),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from adafuse_deploy.core.sizes import ceil_div
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -53,7 +55,7 @@ def choose(bits: int, kernel: str, pixels: int, columns: int, frames: int) -> Ti
     """
     tiles = list(TILES[bits][kernel].values())
     for tile in tiles[:-1]:
-        programs = frames * -(-pixels // tile.block_m) * -(-columns // tile.block_n)
+        programs = frames * ceil_div(pixels, tile.block_m) * ceil_div(columns, tile.block_n)
         if columns >= tile.block_n and 2 * pixels >= 3 * tile.block_m // 2 and programs >= FILL:
             return tile
     return tiles[-1]
