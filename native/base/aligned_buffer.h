@@ -1,4 +1,4 @@
-// Memory for intermediate results that is kept from one use to the next.
+// Arrays in aligned memory, whose capacity is kept from one use to the next.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,8 @@
 
 namespace adafuse {
 
-// Aligned to a cache line, which is also the widest vector.
+// An array of T that owns its memory.  It begins on a cache line, which is also the widest vector,
+// and from 2 MiB on a huge page; capacity only grows.
 template <typename T>
 class AlignedArray {
  public:
@@ -35,7 +36,7 @@ class AlignedArray {
   T* data() const { return memory_.get(); }
 
  private:
-  static constexpr std::size_t kAlignment = 64;
+  static constexpr std::size_t kAlignment = 64;  // bytes
   struct Free {
     void operator()(T* memory) const { std::free(memory); }
   };

@@ -13,7 +13,8 @@ std::uintptr_t address(const void* memory) {
   return reinterpret_cast<std::uintptr_t>(memory);
 }
 
-// Whole huge pages.  Advice that a system does not take leaves everything as it was.
+// Asks for huge pages in [first, last), the addresses of whole ones.  A system that does not take
+// the advice leaves everything as it was.
 void advise([[maybe_unused]] std::uintptr_t first, [[maybe_unused]] std::uintptr_t last) {
 #if defined(__linux__)
   if (first < last) {
@@ -22,6 +23,7 @@ void advise([[maybe_unused]] std::uintptr_t first, [[maybe_unused]] std::uintptr
 #endif
 }
 
+// Moves the contents of one page's address range into a huge page.
 void move_page([[maybe_unused]] std::uintptr_t page) {
 #if defined(__linux__)
   constexpr int kCollapse = 25;  // MADV_COLLAPSE, which older C libraries do not name
@@ -50,7 +52,7 @@ void WrittenMemory::add(const void* memory, std::size_t bytes) {
 void WrittenMemory::move_some() {
   std::size_t first = moved_;
   const std::size_t last = std::min(2 * first + 1, pages_.size());
-  // Of threads that are here at once one moves pages, and the others go on.
+  // One of the threads that are here at once moves pages, and the others go on.
   if (first < last && moved_.compare_exchange_strong(first, last)) {
     std::for_each(pages_.begin() + first, pages_.begin() + last, move_page);
   }

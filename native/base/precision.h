@@ -10,7 +10,7 @@ namespace adafuse {
 // kInt8: unsigned activations and signed weights, each with a scale.
 enum class Precision { kFloat32, kBFloat16, kInt8 };
 
-// The names of attributes and messages: "fp32", "bf16", "int8".
+// Names in attributes and messages: "fp32", "bf16", "int8".
 constexpr const char* to_string(Precision precision) {
   switch (precision) {
     case Precision::kFloat32:
@@ -27,10 +27,12 @@ constexpr std::size_t kGroupBytes = 4;
 // Bytes of a cache line, which is also the widest vector.
 constexpr std::size_t kLine = 64;
 
+// The upper half of a float.
 struct BFloat16 {
   std::uint16_t bits;
 };
 
+// Bytes of a stored value.
 constexpr std::size_t value_bytes(Precision precision) {
   switch (precision) {
     case Precision::kFloat32:
@@ -46,7 +48,7 @@ constexpr std::size_t kr(Precision precision) {
   return kGroupBytes / value_bytes(precision);
 }
 
-// The nearest bfloat16, ties to even; not a number stays that.
+// The bits of the nearest bfloat16, ties to even; NaN stays NaN.
 inline std::uint16_t to_bfloat16(float value) {
   std::uint32_t bits;
   std::memcpy(&bits, &value, sizeof(bits));
@@ -56,14 +58,15 @@ inline std::uint16_t to_bfloat16(float value) {
   return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-// The nearest integer within bounds, ties to even; without a call, so that loops become vectors.
+// The nearest integer of [least, most], ties to even; without a library call, so that compilers
+// make vectors of loops.
 inline std::int32_t to_integer(float value, float least, float most) {
-  constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23: beside it no fraction has room
+  constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23: float32 has no fractions there
   const float bounded = value < least ? least : value > most ? most : value;
   return static_cast<std::int32_t>((bounded + kMagic) - kMagic);
 }
 
-// Writes an activation to place `index` of an array of stored values.
+// Writes an activation, in kInt8 0 ... 255, to place `index` of an array of stored values.
 inline void encode(Precision precision, float value, char* values, std::size_t index) {
   if (precision == Precision::kFloat32) {
     std::memcpy(values + index * sizeof(float), &value, sizeof(float));
@@ -75,7 +78,7 @@ inline void encode(Precision precision, float value, char* values, std::size_t i
   }
 }
 
-// The same for a weight.
+// Writes a weight, in kInt8 -128 ... 127, to place `index` of an array of stored values.
 inline void encode_weight(Precision precision, float value, char* values, std::size_t index) {
   if (precision == Precision::kInt8) {
     values[index] = static_cast<char>(to_integer(value, -128, 127));
@@ -84,7 +87,7 @@ inline void encode_weight(Precision precision, float value, char* values, std::s
   }
 }
 
-// The value that encode() wrote.
+// The activation at place `index` of an array of stored values.
 inline float decode(Precision precision, const char* values, std::size_t index) {
   float value;
   if (precision == Precision::kFloat32) {

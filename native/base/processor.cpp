@@ -16,6 +16,7 @@
 namespace adafuse {
 namespace {
 
+// The value of ADAFUSE_MAX_ISA, "" where it is not set.
 std::string_view limit() {
   const char* value = std::getenv("ADAFUSE_MAX_ISA");
   return value == nullptr ? "" : value;
@@ -30,12 +31,12 @@ bool has_avx512() {
   return limit() != "baseline" && limit() != "avx2" && __builtin_cpu_supports("avx512f");
 }
 
-// With vectors of half the length and values of 8 and 16 bits.
+// AVX-512 with vectors of half the length (VL) and values of 8 and 16 bits (BW).
 bool has_short_avx512() {
   return has_avx512() && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
 }
 
-// Features that compilers of our time do not know the names of, as bits of leaf 7.
+// Features of CPUID leaf 7 for which __builtin_cpu_supports() of older compilers has no names.
 struct Leaf7 {
   bool avx_vnni = false, amx_bf16 = false, amx_int8 = false;
 
@@ -52,8 +53,8 @@ struct Leaf7 {
   }
 };
 
-// Kernels for AMX are compiled with all of AVX-512, and the system must keep room for the tiles of
-// a process that asks for it.
+// AMX, whose kernels are compiled with all of AVX-512; the system must grant this process room for
+// the tiles.
 bool has_amx() {
 #if defined(__linux__)
   constexpr long kAskForState = 0x1023, kTiles = 18;  // arch_prctl(ARCH_REQ_XCOMP_PERM, ...)

@@ -3,14 +3,14 @@
 
 namespace adafuse {
 
-// Those of the target's processors, the best first: see instruction_sets.cmake.
+// The sets of the target's processors, the best first, as in instruction_sets.cmake.
 enum class InstructionSet {
 #define INSTRUCTION_SET(name, shown) name,
 #include "instruction_sets.inc"
 #undef INSTRUCTION_SET
 };
 
-// The name for people, as "AVX-512 VNNI".
+// The set's usual name, such as "AVX-512 VNNI".
 const char* to_string(InstructionSet set);
 
 // Whether this processor and system have the set and ADAFUSE_MAX_ISA ("baseline", "avx2" or

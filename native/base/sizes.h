@@ -1,4 +1,4 @@
-// Sizes that may come from a file: how large one may be, and products of some that do not overflow.
+// Sizes, which may come from a file: the largest one, and arithmetic that does not overflow.
 #pragma once
 
 #include <cstddef>
@@ -10,11 +10,12 @@ namespace adafuse {
 // The largest dimension or count, so that sums of a few of them are far from overflow.
 constexpr std::size_t kMostSize = 0x7fffffff;
 
+// The quotient, rounded upwards.
 constexpr std::size_t ceil_div(std::size_t value, std::size_t by) {
   return (value + by - 1) / by;
 }
 
-// Throws std::invalid_argument where the product is no size of something in memory.
+// The product of sizes.  Throws std::invalid_argument where it exceeds half of the address space.
 inline std::size_t checked_product(std::initializer_list<std::size_t> factors) {
   constexpr std::size_t kMostBytes = static_cast<std::size_t>(-1) / 2;
   std::size_t product = 1;

@@ -1,4 +1,4 @@
-// Memory that moves into huge pages: little by little, every page once, whatever it holds stays.
+// WrittenMemory: each run moves twice as many pages, every page once, contents unchanged.
 #include <doctest/doctest.h>
 
 #include <algorithm>

@@ -41,7 +41,7 @@
 
 namespace adafuse {
 
-// Adds up what an Arena is to hand out.
+// The size of an Arena, in bytes: the sum of the pieces that it is to hand out.
 class ArenaSize {
  public:
   template <typename T>
@@ -53,7 +53,8 @@ class ArenaSize {
 
  private:
   friend class Arena;
-  // Whole cache lines.  Under AddressSanitizer one more separates pieces.
+  // Bytes that a piece takes: whole cache lines.  Under AddressSanitizer another line separates it
+  // from the next.
   static constexpr std::size_t piece_bytes(std::size_t bytes) {
 #if defined(__SANITIZE_ADDRESS__)
     return (bytes + 2 * kLine - 1) / kLine * kLine;
@@ -65,10 +66,10 @@ class ArenaSize {
   std::size_t bytes_ = 0;
 };
 
-// Pools of memory; safe to use from any thread.
+// A pool of memory blocks, which it owns; safe to use from any thread.
 class WorkspacePool {
  public:
-  // Memory that is given back at the end of its life.
+  // A block of memory, given back when the lease is destroyed.
   class Lease {
    public:
     Lease(WorkspacePool& pool, std::unique_ptr<AlignedArray<char>> memory)
@@ -87,7 +88,7 @@ class WorkspacePool {
     std::unique_ptr<AlignedArray<char>> memory_;
   };
 
-  // Lends at least so many bytes.
+  // Lends a block of at least `bytes` bytes, with undefined contents.
   Lease lend(std::size_t bytes) {
     std::unique_ptr<AlignedArray<char>> memory;
     {
@@ -108,15 +109,16 @@ class WorkspacePool {
 
  private:
   std::mutex mutex_;
-  std::size_t count_ = 0;  // of all memories
+  std::size_t count_ = 0;  // of all blocks, lent ones too
   std::vector<std::unique_ptr<AlignedArray<char>>> idle_;
 };
 
-// Pools of objects that hold lists; safe to use from any thread.  An object comes back with what it
-// held last, of which only the capacity is of use: whoever leases it fills it anew.
+// A pool of objects that hold lists, which it owns; safe to use from any thread.  An object comes
+// back with its last contents, of which only the capacity is of use: whoever leases it fills it
+// anew.
 class ListPool {
  public:
-  // An object that is given back at the end of the lease's life.
+  // An object of type Lists, given back when the lease is destroyed.
   template <typename Lists>
   class Lease {
    public:
@@ -134,7 +136,7 @@ class ListPool {
 
  private:
   struct Idle {
-    std::size_t count = 0;  // of all objects of a type
+    std::size_t count = 0;  // of all objects of a type, lent ones too
     std::vector<std::shared_ptr<void>> objects;
   };
 
@@ -161,16 +163,16 @@ class ListPool {
   std::unordered_map<std::type_index, Idle> idle_;
 };
 
-// The memory of all operators that share it.
+// Memory of the runs of all operators that share it.
 struct Workspaces {
   WorkspacePool runs, tasks;
   ListPool lists;
 
-  // That of the process: it lives as long as somebody holds it.
+  // The workspaces of the process, which live as long as anybody holds them.
   static std::shared_ptr<Workspaces> shared();
 };
 
-// Hands out leased memory in pieces that begin on cache lines.
+// Memory leased for one run or task, which it hands out in pieces that begin on cache lines.
 class Arena {
  public:
   Arena(WorkspacePool& pool, const ArenaSize& size)
@@ -181,7 +183,8 @@ class Arena {
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  // Throws std::logic_error where more is taken than was leased.
+  // The next piece, `count` values of T with undefined contents, valid as long as the arena. Throws
+  // std::logic_error where more is taken than was leased.
   template <typename T>
   T* take(std::size_t count) {
     return reinterpret_cast<T*>(take_bytes(checked_product({count, sizeof(T)})));
@@ -197,7 +200,7 @@ class Arena {
     return memory;
   }
 
-  // Pieces that are taken after a mark are given back together.
+  // rewind() gives back all pieces that were taken after the mark.
   std::size_t mark() const { return taken_; }
   void rewind(std::size_t mark) {
     taken_ = mark;

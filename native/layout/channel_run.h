@@ -9,8 +9,8 @@
 
 namespace adafuse {
 
-// Channels or places begin ... end - 1, read as whole K groups; what else lies in the first and the
-// last unit meets weights of zero.
+// Channels, or places of compact frames, begin ... end - 1, read as whole K groups: other values of
+// the first and the last K group meet weights of zero.
 struct ChannelRun {
   std::size_t begin, end;
 
@@ -20,13 +20,14 @@ struct ChannelRun {
   }
 };
 
-// The first channels of a frame come from the next frame, the following ones from the previous
-// frame, the others from the frame itself; beyond a clip's ends there are zeros.
+// The temporal shift, in channels: the first ones of a frame come from the next frame, the
+// following ones from the previous frame, the others from the frame itself; beyond a clip's ends
+// are zeros.
 struct TemporalShift {
   std::size_t from_next = 0;
   std::size_t from_previous = 0;
 
-  // Those of the next frame, of the previous one and of the frame itself.
+  // Channels that come from the next frame, from the previous one and from the frame itself.
   std::array<ChannelRun, 3> runs(std::size_t channels) const {
     const std::size_t own = from_next + from_previous;
     return {{{0, from_next}, {from_next, own}, {own, channels}}};

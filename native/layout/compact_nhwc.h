@@ -11,10 +11,12 @@
 
 namespace adafuse {
 
+// Layout and channel orders of compact frames of one tensor; their memory is the caller's.
 class CompactNhwc {
  public:
-  // Begins with `frames` frames of planes that have `channels` channels, of which, unless there is
-  // no policy, only what is computed is stored; order() does the rest.
+  // Sets sizes: `frames` frames of `channels` channels, of which only those that `policy` computes
+  // are stored (null: all), with the height, width and border of `plane`.  To be followed by
+  // order(), until which the policy must last.
   void assign(const Policy* policy, std::size_t frames, std::size_t channels,
               const NhwcLayout& plane);
 
@@ -30,15 +32,16 @@ class CompactNhwc {
     return frame % frames_per_clip_ == 0 ? nullptr : &order_[frame - 1];
   }
   const NhwcLayout& layout() const { return layout_; }
+  // Bytes from the first frame to a frame.
   std::size_t offset(std::size_t frame) const { return frame * layout_.frame_pitch(); }
 
-  // Means as the next layer sees them, (frames, channels), from those of what is stored: kept
-  // channels have their own, reused ones those of the previous frame, others 0.
+  // Writes channel means as the next layer sees them, (frames, channels), from `stored`, the means
+  // of stored channels: a kept channel has its own, a reused one the previous frame's, others 0.
   void fuse_means(const std::function<float(std::size_t frame, std::size_t place)>& stored,
                   float* means) const;
 
  private:
-  const Policy* policy_ = nullptr;  // while they are ordered
+  const Policy* policy_ = nullptr;  // used by order() alone
   std::size_t frames_ = 0;
   std::size_t frames_per_clip_ = 1;
   std::size_t channels_ = 0;

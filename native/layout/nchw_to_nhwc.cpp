@@ -7,8 +7,11 @@ namespace {
 
 // Pixels that a task rewrites at a time: a cache line of each plane.
 constexpr std::size_t kPixels = 16;
+// Partial sums of a mean: floats of the widest vector.
 constexpr std::size_t kVector = 16;
 
+// Rewrites `pixels` neighbouring pixels; `planes` points to the first one in channel 0, and
+// channels are `plane` floats apart.
 void rewrite(const float* planes, std::size_t plane, std::size_t channels, std::size_t pixels,
              Precision precision, float scale, std::size_t pitch, char* output) {
   for (std::size_t channel = 0; channel < channels; ++channel) {

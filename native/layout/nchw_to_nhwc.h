@@ -8,9 +8,9 @@
 
 namespace adafuse {
 
-// Rewrites `frames` frames (channels, height, width) with channels innermost and gives the means
-// over each pixels_of_frame, (frames, channels).  In kInt8 a stored value of one stands for
-// `scale`.
+// Writes `input` (frames, channels, height, width) to `output`, frames of `layout`, and its means
+// over pixels to `pooled` (frames, channels).  In kInt8 a value is `scale` times the stored
+// integer.
 void nchw_to_nhwc(const float* input, std::size_t frames, std::size_t channels,
                   const NhwcLayout& layout, Precision precision, float scale, char* output,
                   float* pooled, const ParallelFor& parallel_for);

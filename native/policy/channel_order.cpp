@@ -12,7 +12,7 @@ void ChannelOrder::assign(const Policy* policy, std::size_t frame, std::size_t c
     computed_ = kept_ = lent_begin_ = channels;
     return;
   }
-  // Without a branch, as choices follow no pattern: one list for each kind of channel.
+  // One list for each kind of channel, filled without a branch: actions follow no pattern.
   order_.resize(4 * channels);
   std::uint32_t* const only_kept = order_.data();
   std::uint32_t* const lists[] = {only_kept + 3 * channels, only_kept, only_kept + 2 * channels,

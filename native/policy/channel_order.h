@@ -13,18 +13,21 @@
 
 namespace adafuse {
 
+// Channels of one frame in the order in which they are stored; a channel's index in it is its
+// place.
 class ChannelOrder {
  public:
-  // Orders the channels of one frame.  Without a policy every channel is kept.
+  // Orders the channels that a frame computes.  Without a policy every channel is kept.
   void assign(const Policy* policy, std::size_t frame, std::size_t channels);
 
-  // Orders what a frame of a stream reuses of the frame before, which is not among the frames:
-  // first what is `missing` (channels; not zero where that frame did not compute it), then the
-  // rest.
+  // Orders the channels that a stream's frame reuses of the frame before: first the missing ones,
+  // then the rest.  `missing` (channels): not zero where the frame before did not compute a
+  // channel.
   void assign_reused(const Policy& policy, std::size_t frame, const std::int32_t* missing);
 
   std::size_t size() const { return order_.size(); }
-  // How many of them, the first, are yet to be computed.
+  // Channels that are computed now, the first of the order: all, or of assign_reused() the missing
+  // ones.
   std::size_t computed() const { return computed_; }
   // The channel stored at a place.
   std::uint32_t operator[](std::size_t place) const { return order_[place]; }

@@ -13,7 +13,7 @@ namespace adafuse {
 
 enum class Action : std::int32_t {
   kKeep = 0,   // compute the channel
-  kReuse = 1,  // copy what the convolution gives for the previous frame (zeros for the first)
+  kReuse = 1,  // copy the convolution's result for the previous frame (zeros for the first)
   kSkip = 2,   // zeros
 };
 
@@ -24,11 +24,11 @@ class Policy {
   Policy(const std::string& name, const std::int32_t* actions, std::size_t clips,
          std::size_t frames_per_clip, std::size_t channels);
 
-  std::size_t frames() const { return frames_; }
-  std::size_t frames_per_clip() const { return frames_per_clip_; }  // of a clip
+  std::size_t frames() const { return frames_; }  // of all clips
+  std::size_t frames_per_clip() const { return frames_per_clip_; }
   std::size_t channels() const { return channels_; }
 
-  // One frame's choices.
+  // The actions of one frame and of the next one in its clip: a view.
   class Frame {
    public:
     bool keeps(std::size_t channel) const { return is(own_, channel, Action::kKeep); }
@@ -55,7 +55,7 @@ class Policy {
     return action(frame, channel) == Action::kKeep;
   }
 
-  // The channel is what the convolution gave for the previous frame.
+  // The channel is the convolution's result for the previous frame.
   bool reuses(std::size_t frame, std::size_t channel) const {
     return action(frame, channel) == Action::kReuse;
   }
@@ -69,7 +69,7 @@ class Policy {
     return !is_first(frame + 1) && reuses(frame + 1, channel);
   }
 
-  // The convolution of this frame is wanted, here or by the next frame.
+  // The convolution is computed for this frame: the frame keeps it or the next one reuses it.
   bool computes(std::size_t frame, std::size_t channel) const {
     return keeps(frame, channel) || lends(frame, channel);
   }
@@ -83,7 +83,7 @@ class Policy {
   Action action(std::size_t frame, std::size_t channel) const {
     return static_cast<Action>(actions_[frame * channels_ + channel]);
   }
-  // Also true for the frame after the last, which begins no clip but follows none either.
+  // Whether a frame begins a clip; also true for the frame behind the last, which follows none.
   bool is_first(std::size_t frame) const { return frame % frames_per_clip_ == 0; }
 
   const std::int32_t* actions_;
@@ -104,17 +104,20 @@ struct ChannelList {
 // One ChannelList per frame.
 class ChannelLists {
  public:
-  // Outputs of a GatedConv: every channel of `frames` frames, or those its policy wants.
+  // Outputs that a GatedConv computes: every channel of `frames` frames, or those its policy
+  // computes.
   static ChannelLists computed(std::size_t frames, std::size_t channels, const Policy* policy);
 
   // Inputs of a convolution: every channel, or those its input's policy does not clear.
   static ChannelLists read(std::size_t frames, std::size_t channels, const Policy* policy);
 
-  // Of streams, whose frames follow others that are not among these: kept channels; deferred ones,
-  // reused although they are `missing` (frames, channels; not zero where that frame did not compute
-  // them); and those that a convolution reads, all or those its input's policy does not skip.
+  // Outputs that the frames of streams keep.
   static ChannelLists kept(const Policy& policy);
+  // Outputs of streams that are computed a frame late: reused although the frame before did not
+  // compute them.  `missing` (frames, channels): not zero for those.
   static ChannelLists deferred(const Policy& policy, const std::int32_t* missing);
+  // Inputs that a convolution of streams reads: every channel, or those its input's policy does not
+  // skip.
   static ChannelLists unskipped(std::size_t frames, std::size_t channels, const Policy* policy);
 
   ChannelList operator[](std::size_t frame) const {
