@@ -6,8 +6,9 @@ import fcntl
 import json
 import os
 from collections.abc import Mapping
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.core.files import check_target
@@ -38,8 +39,8 @@ class Journal:
         rows: those that are done, by their key.
 
     Raises:
-        InputError: there is a journal and ``resume`` is False, or it is of another task, in use, or
-            cannot be written.
+        InputError: there is a journal with rows and ``resume`` is False, or it is of another task,
+            in use, or cannot be written.
     """
 
     def __init__(
@@ -47,26 +48,14 @@ class Journal:
     ) -> None:
         self.path = journal_path(target)
         self.rows: dict[str, Row] = {}
-        self._key = key
+        self._target, self._key = target, key
         check_target(target)
         check_target(self.path)
         if self.path.exists() and not self.path.is_file():
             raise InputError(f"{self.path} is no file; choose another name for {target}.")
-        if self.path.exists() and not resume:
-            raise InputError(
-                f"{self.path} holds what earlier work on {target} had done; continue it with "
-                "--resume, or delete it."
-            )
-        self._file: BinaryIO = open(self.path, "a+b")  # noqa: SIM115
+        self._file = self._lock()
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._file.close()
-            raise InputError(
-                f"{self.path} is in use: another process works on {target}; wait for it."
-            ) from error
-        try:
-            self._read(dict(task))
+            self._read(dict(task), resume)
         except BaseException:
             self._file.close()
             raise
@@ -81,35 +70,64 @@ class Journal:
         self.rows[row[self._key]] = row
 
     def close(self, *, done: bool) -> None:
-        """Let go of the file, and delete it if the result has been written."""
-        if done:
+        """Let go of the file, and delete it if the result has been written or no row is done."""
+        if done or not self.rows:
             self.path.unlink(missing_ok=True)
         self._file.close()
 
-    def _read(self, task: Row) -> None:
+    def _lock(self) -> FileIO:
+        """Open the file for this process alone."""
+        while True:
+            # Without a buffer, which would try again to write what a full disk did not take.
+            file = open(self.path, "a+b", buffering=0)  # noqa: SIM115
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                file.close()
+                raise InputError(
+                    f"{self.path} is in use: another process works on {self._target}; wait for it, "
+                    "or choose another name."
+                ) from error
+            # Another process may have deleted it at its end, after we had opened it.
+            if self.path.exists() and os.path.samestat(os.fstat(file.fileno()), self.path.stat()):
+                return file
+            file.close()
+
+    def _read(self, task: Row, resume: bool) -> None:
+        """Take the rows that are there; begin the file anew if it has none."""
         self._file.seek(0)
         content = self._file.read()
         whole = content.rfind(b"\n") + 1
-        self._file.truncate(whole)
-        lines = content[:whole].splitlines()
-        if not lines:
-            self._write(task)
-            return
         try:
-            first, *rows = map(json.loads, lines)
+            found = [json.loads(line) for line in content[:whole].splitlines()]
         except ValueError as error:
             raise InputError(f"{self.path} is damaged; delete it and start anew.") from error
-        if first != json.loads(json_text(task)):
+        if len(found) < 2:
+            self._file.truncate(0)
+            try:
+                self._write(task)
+            except InputError:
+                self.path.unlink()
+                raise
+            return
+        if not resume:
+            raise InputError(
+                f"{self.path} holds what earlier work on {self._target} had done; continue it with "
+                "--resume, or delete it."
+            )
+        if found[0] != json.loads(json_text(task)):
             raise InputError(
                 f"{self.path} is of other work: another model, or other options; repeat that "
                 "command, or delete the file."
             )
-        self.rows = {row[self._key]: row for row in rows}
+        self._file.truncate(whole)
+        self.rows = {row[self._key]: row for row in found[1:]}
 
     def _write(self, row: Row) -> None:
+        left = memoryview(json_text(row).encode() + b"\n")
         try:
-            self._file.write(json_text(row).encode() + b"\n")
-            self._file.flush()
+            while left:
+                left = left[self._file.write(left) :]
         except OSError as error:
             raise InputError(
                 f"Cannot write {self.path}: {error.strerror or error}; free some space and "

@@ -8,6 +8,7 @@ again is tried once more video by video; the one that does it gets a row with an
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import os
@@ -31,7 +32,7 @@ from adafuse_deploy.core.errors import (
     MissingDependencyError,
 )
 from adafuse_deploy.core.files import sha256
-from adafuse_deploy.core.json_text import json_text, parse_json
+from adafuse_deploy.core.json_text import json_text
 from adafuse_deploy.core.packages import explained
 from adafuse_deploy.data.inputs import Video
 from adafuse_deploy.engines.labelling import (
@@ -193,7 +194,7 @@ class Cluster:
         )
         try:
             for answer in answers.iter_rows():
-                found = parse_json(answer["found"])
+                found = json.loads(answer["found"])
                 if not isinstance(found, list):
                     _raise(found)
                 for row, warnings, notes in found:
@@ -208,7 +209,7 @@ class Cluster:
         resources = {"num_cpus": self._worker.cpus, "num_gpus": self._worker.gpus}
         describe = self._ray.remote(max_retries=0, **resources)(_description)
         try:
-            found = parse_json(self._ray.get(describe.remote(self._worker)))
+            found = json.loads(self._ray.get(describe.remote(self._worker)))
         except self._ray.exceptions.RayError as error:
             raise MissingDependencyError(
                 f"A node of the cluster cannot run adafuse-deploy: {_last_line(error)}. Install "
@@ -254,11 +255,14 @@ class _Actor:
 
         if ray.get(self._attempts.begin.remote(given["lot"])) > _ATTEMPTS:
             return {"found": "[]"}
-        videos = [Video(*entry) for entry in parse_json(given["lot"])]
+        videos = [Video(*entry) for entry in json.loads(given["lot"])]
         try:
             found = {labelled.row["path"]: labelled for labelled in self._labeller.label(videos)}
         except AdaFuseError as error:
             return {"found": _failure(error)}
+        except Exception as error:  # Ray would tell of it in a page
+            unexpected = f"Unexpected error: {type(error).__name__}: {error}"
+            return {"found": _failure(AdaFuseError(unexpected))}
         ordered = (found[video.path] for video in videos)
         return {"found": json_text([[one.row, one.warnings, one.notes] for one in ordered])}
 
@@ -274,8 +278,9 @@ def _description(worker: EngineOfWorker) -> str:
 
 
 def _last_line(error: Exception) -> str:
-    """Return what an error of Ray says at its end, after the traceback of a worker."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
+    """Return what an error of Ray says at the end of the first traceback of a worker."""
+    cause, _, _ = str(error).partition("The above exception was the direct cause")
+    lines = cause.strip().splitlines() or [type(error).__name__]
     return lines[-1].rstrip(".")
 
 

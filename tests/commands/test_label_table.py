@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import multiprocessing
 import os
@@ -11,6 +12,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -171,8 +174,9 @@ def test_work_that_was_killed_continues(videos: Path, tiny_graph: Path, tmp_path
 def test_a_journal_has_one_writer_and_one_task(tmp_path: Path) -> None:
     first = Journal(tmp_path / "t.csv", {"top": 1}, key="path", resume=False)
     first.add({"path": "a", "value": 1})
-    with pytest.raises(adafuse_deploy.InputError, match="in use"):
-        Journal(tmp_path / "t.csv", {"top": 1}, key="path", resume=True)
+    for resume in (True, False):
+        with pytest.raises(adafuse_deploy.InputError, match="in use"):
+            Journal(tmp_path / "t.csv", {"top": 1}, key="path", resume=resume)
     first.close(done=False)
     with pytest.raises(adafuse_deploy.InputError, match="other work"):
         Journal(tmp_path / "t.csv", {"top": 2}, key="path", resume=True)
@@ -182,20 +186,58 @@ def test_a_journal_has_one_writer_and_one_task(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "t.csv", {}, key="path", resume=False)
+@contextmanager
+def full_disk(room: int) -> Iterator[None]:
+    """No file grows beyond ``room`` bytes in the block."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))  # as good as full
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
     try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_journal_that_ends_while_another_process_opens_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new one is not the file that was deleted, whose rows would be lost."""
+    first = Journal(tmp_path / "t.csv", {}, key="path", resume=False)
+    lock = fcntl.flock
+
+    def late_lock(file: Any, how: int) -> None:
+        monkeypatch.setattr("adafuse_deploy.core.journal.fcntl.flock", lock)
+        first.close(done=True)
+        lock(file, how)
+
+    monkeypatch.setattr("adafuse_deploy.core.journal.fcntl.flock", late_lock)
+    second = Journal(tmp_path / "t.csv", {}, key="path", resume=False)
+    second.add({"path": "a"})
+    second.close(done=False)
+    assert '{"path": "a"}' in (tmp_path / "t.csv.partial").read_text()
+
+
+def test_a_full_disk_is_a_sentence(
+    videos: Path, tiny_graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = Journal(tmp_path / "t.csv", {}, key="path", resume=False)
+    with full_disk(100):
         with pytest.raises(adafuse_deploy.InputError, match=r"Cannot write .*free some space"):
             for number in range(100):
                 journal.add({"path": str(number)})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
         journal.close(done=False)
     kept = Journal(tmp_path / "t.csv", {}, key="path", resume=True)
     assert list(kept.rows) == [str(number) for number in range(len(kept.rows))] and kept.rows
     kept.close(done=True)
+    for room, kept_any in ((0, False), (400, False), (1200, True)):
+        with full_disk(room):
+            assert classify(tiny_graph, videos, "--output", tmp_path / "t.csv") == 1
+        error = capsys.readouterr().err
+        assert error.startswith(f"Error: Cannot write {tmp_path}/t.csv.partial: File too large; ")
+        assert error.count("\n") == 1, error
+        assert [path.name for path in tmp_path.iterdir()] == ["t.csv.partial"] * kept_any
+    assert classify(tiny_graph, videos, "--output", tmp_path / "t.csv", "--resume") == 1
+    with open(tmp_path / "t.csv", newline="") as file:
+        assert len({row["path"] for row in csv.DictReader(file)}) == 6
 
 
 def test_a_journal_is_a_file(tmp_path: Path) -> None:

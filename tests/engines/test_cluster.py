@@ -18,12 +18,13 @@ from typing import Any
 import pytest
 
 from adafuse_deploy.assets import SAMPLE_VIDEO, SHIPPED_GRAPH
-from adafuse_deploy.core.errors import IncompatibleArtifactError
+from adafuse_deploy.core.errors import AdaFuseError, IncompatibleArtifactError
 from adafuse_deploy.core.files import sha256
 from adafuse_deploy.core.json_text import json_text
 from adafuse_deploy.engines import cluster as clusters
 from adafuse_deploy.engines.cluster import EngineOfWorker
 from adafuse_deploy.engines.labelling import LabelOptions
+from adafuse_deploy.engines.onnxruntime_engine import OnnxRuntimeEngine
 from tests.support import run_cli
 
 
@@ -58,6 +59,32 @@ def test_a_worker_answers_in_the_order_of_its_lot(attempts: Any, tmp_path: Path)
         found = json.loads(actor({"lot": json_text(order)})["found"])
         assert [row["path"] for row, _, _ in found] == [path for path, _ in order]
         assert [row["label_1"] for row, _, _ in sorted(found, key=str)].count("moving left") == 1
+
+
+def test_names_that_are_no_utf_8(attempts: Any, tmp_path: Path) -> None:
+    path = shutil.copy(SAMPLE_VIDEO, os.fsdecode(os.fsencode(tmp_path) + b"/\xff.mp4"))
+    actor = clusters._Actor(worker(), attempts)
+    ((row, _, _),) = json.loads(actor({"lot": json_text([[path, None]])})["found"])
+    assert row["path"] == path and row["label_1"] == "moving left"
+
+
+def test_what_nobody_expected_is_a_sentence(attempts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(self: object, clips: object) -> None:
+        raise RuntimeError("out of paper")
+
+    monkeypatch.setattr(OnnxRuntimeEngine, "run", run)
+    lot = json_text([[str(SAMPLE_VIDEO), None]])
+    found = json.loads(clusters._Actor(worker(), attempts)({"lot": lot})["found"])
+    with pytest.raises(AdaFuseError, match="Unexpected error: RuntimeError: out of paper"):
+        clusters._raise(found)
+
+
+def test_the_cause_in_a_page_of_ray() -> None:
+    page = (
+        "ray::submit()\n  File ...\nOSError: [Errno 5] Input/output error\n\nThe above exception "
+        "was the direct cause of the following exception:\n\nUDF failed.\nTo change attempts, ...\n"
+    )
+    assert clusters._last_line(RuntimeError(page)) == "OSError: [Errno 5] Input/output error"
 
 
 def test_a_node_with_another_model_or_version_says_so(attempts: Any) -> None:
