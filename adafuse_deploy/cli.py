@@ -134,6 +134,14 @@ def _run(words: list[str]) -> int:
         what = f"{error.filename}: " if error.filename else ""
         click.echo(f"Error: {what}{error.strerror or error}.", err=True)
         return 1
+    except MemoryError as error:
+        reason = f" ({error})" if str(error) else ""
+        click.echo(
+            f"Error: There is not enough memory{reason}; choose smaller numbers, or use another "
+            "machine.",
+            err=True,
+        )
+        return 1
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted.", err=True)
         return 130

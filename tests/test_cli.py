@@ -18,8 +18,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from adafuse_deploy.assets import SAMPLE_VIDEO
 from adafuse_deploy.cli import VERBS, adafuse_deploy
+from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.data.video import write_video
+from adafuse_deploy.engines.loader import load_engine
 from adafuse_deploy.models.registry import model_names
 from tests.golden import write_official
 from tests.support import run_cli
@@ -40,7 +43,10 @@ import sys
 for name in {HEAVY!r}:
     sys.modules[name] = None
 from click.testing import CliRunner
+from adafuse_deploy.assets import SAMPLE_VIDEO
 from adafuse_deploy.cli import VERBS, adafuse_deploy
+from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.engines.loader import load_engine
 for verb in [None, *VERBS]:
     result = CliRunner().invoke(adafuse_deploy, [verb, "--help"] if verb else ["--help"])
     assert result.exit_code == 0, (verb, result.exception)
@@ -64,6 +70,23 @@ def test_verbs_are_those_of_the_readme(capsys: pytest.CaptureFixture[str]) -> No
 @pytest.mark.parametrize("arguments", [["nonsense"], ["export"], ["export", "a.pt"], ["--what"]])
 def test_usage_errors_exit_with_2(arguments: list[str]) -> None:
     assert run_cli(*arguments) == 2
+
+
+@pytest.mark.parametrize("threads", [0, 1025, 3_000_000_000, 10**20])
+def test_numbers_of_threads(threads: int, tiny_graph: Path, tmp_path: Path) -> None:
+    """Those that runtimes would stop at with an error of their own, or with the machine."""
+    assert run_cli("classify", tmp_path, "--model", tiny_graph, "--threads", threads) == 2
+    with pytest.raises(InputError, match="is 1 to 1024, not"):
+        load_engine(tiny_graph, threads=threads)
+
+
+def test_too_little_memory_is_a_sentence(
+    stream_graph: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("stream", stream_graph, SAMPLE_VIDEO, "--consensus", "window")
+    assert run_cli(*words, "--window", 10**14, "--no-operator-library") == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("Error: There is not enough memory (Unable to allocate ")
 
 
 def test_export_and_classify(

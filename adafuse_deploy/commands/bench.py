@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from adafuse_deploy.commands.lists import list_options, refuse_without_list
-from adafuse_deploy.commands.options import ANY_PATH, FILE, Number, json_option, verb
+from adafuse_deploy.commands.options import ANY_PATH, FILE, THREADS, Number, json_option, verb
 from adafuse_deploy.commands.output import note, report, talkative
 from adafuse_deploy.core.packages import need
 
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     help="Runtimes that run the dense network of the same backbone. [those installed of "
     "openvino,onnxruntime,torch]",
 )
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--threads", type=THREADS, default=1, show_default=True)
 @click.option(
     "--clips", type=click.IntRange(1), default=1, show_default=True, help="Or streams, at a time."
 )

@@ -21,6 +21,7 @@ from adafuse_deploy.commands.lists import (
 from adafuse_deploy.commands.options import (
     ANY_PATH,
     FILE,
+    THREADS,
     ModelFile,
     Number,
     NumberOr,
@@ -58,9 +59,7 @@ if TYPE_CHECKING:
     default=True,
     help="Run a graph on the operator library (default) or on its function bodies.",
 )
-@click.option(
-    "--threads", type=click.IntRange(1), help="Threads of the runtime [all; with --ray: 1]."
-)
+@click.option("--threads", type=THREADS, help="Threads of the runtime [all; with --ray: 1].")
 @click.option(
     "--output",
     type=OutputFile(*TABLE_SUFFIXES),

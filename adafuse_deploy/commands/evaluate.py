@@ -18,7 +18,7 @@ from adafuse_deploy.commands.lists import (
     refuse_without_list,
 )
 from adafuse_deploy.commands.next_step import advise, advise_running, graph_name, same_options
-from adafuse_deploy.commands.options import FILE, ModelFile, OutputFile, json_option, verb
+from adafuse_deploy.commands.options import FILE, THREADS, ModelFile, OutputFile, json_option, verb
 from adafuse_deploy.commands.output import made, report, talkative
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.engines.suffixes import CHECKPOINTS, ENGINES, GRAPHS
@@ -87,7 +87,7 @@ _FOR_CHECKPOINTS = (*(name for name in DESCRIPTION if name != "classes"), "sampl
     default=True,
     help="Run a graph on our kernels (default) or on its function bodies.",
 )
-@click.option("--threads", type=click.IntRange(1), help="Threads of a graph's runtime.")
+@click.option("--threads", type=THREADS, help="Threads of a graph's runtime.")
 @click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True)
 @click.option(
     "--workers",

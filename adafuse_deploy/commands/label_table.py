@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adafuse_deploy.commands.output import made, note, talkative
-from adafuse_deploy.core.errors import CheckFailed, InputWarning
+from adafuse_deploy.core.errors import CheckFailed, InputError, InputWarning
 
 if TYPE_CHECKING:
     from adafuse_deploy.data.inputs import Video
@@ -38,7 +38,8 @@ def label_table(
     Rows are kept in a journal beside it until all are there.
 
     Raises:
-        InputError: there is no video, or a file cannot be written.
+        InputError: there is no video, a file cannot be written, or ``resume`` finds a table of
+            other videos.
         CheckFailed: some videos have no label; the table is written, and their rows say why.
         MissingDependencyError: a package for this kind of table, or Ray, is not installed.
     """
@@ -52,7 +53,7 @@ def label_table(
     check_table(output)
     videos = find_videos(inputs, reading.root)
     if resume and output.exists() and not journal_path(output).exists():
-        note(f"{output} is complete: there is nothing to resume.")
+        _look_through(output, videos)
         return
     if workers is None:
         workers = 1 if ray else usable_processors()
@@ -135,12 +136,34 @@ def _rows(
     return rows
 
 
+def _look_through(output: Path, videos: list[Video]) -> None:
+    """Say that a table is there already, if it is of these videos."""
+    from adafuse_deploy.core.tables import read_column, text_in_table
+
+    there = set(read_column(output, "path"))
+    missing = [video for video in videos if text_in_table(output, video.path) not in there]
+    if missing or len(there) > len(videos):
+        what = (
+            f"no row for {len(missing)} of {len(videos)} videos, such as {missing[0].path}"
+            if missing
+            else f"rows for {len(there)} videos, not {len(videos)}"
+        )
+        raise InputError(f"{output} is complete and has {what}; choose another name for a new one.")
+    note(f"{output} is complete: there is nothing to resume.")
+    errors = read_column(output, "error")
+    _refuse(output, len(errors) - errors.count(None), len(errors))
+
+
 def _sum_up(output: Path, rows: Sequence[dict[str, Any]]) -> None:
     used = [row["gmacs"] for row in rows if row["error"] is None]
     if used:
         note(f"{sum(used) / len(used):.3f} GMACs per video.")
-    if failed := len(rows) - len(used):
+    _refuse(output, len(rows) - len(used), len(rows))
+
+
+def _refuse(output: Path, failed: int, count: int) -> None:
+    if failed:
         raise CheckFailed(
-            f"{failed} of {len(rows)} videos could not be labelled; the column 'error' of {output} "
+            f"{failed} of {count} videos could not be labelled; the column 'error' of {output} "
             "says why."
         )

@@ -14,6 +14,7 @@ from adafuse_deploy.commands.output import be_quiet, be_verbose, leave_stdout_to
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.core.files import check_target, own_stream
 from adafuse_deploy.core.hub import local_file
+from adafuse_deploy.core.process import MOST_THREADS
 from adafuse_deploy.engines.suffixes import CHECKPOINTS, ENGINES, GRAPHS
 from adafuse_deploy.models.weight_files import existing
 
@@ -125,6 +126,9 @@ class NumberOr(Number):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return value if value == self.word else super().convert(value, param, ctx)
 
+
+THREADS = click.IntRange(1, MOST_THREADS)
+"""Of a runtime."""
 
 json_option = click.option(
     "--json",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from adafuse_deploy.commands.options import FOLDER, ModelFile, verb
+from adafuse_deploy.commands.options import FOLDER, THREADS, ModelFile, verb
 from adafuse_deploy.commands.output import made, note
 from adafuse_deploy.engines.suffixes import GRAPHS
 
@@ -34,9 +34,7 @@ from adafuse_deploy.engines.suffixes import GRAPHS
     show_default=True,
     help="Streams at a time; others wait.",
 )
-@click.option(
-    "--threads", type=click.IntRange(1), help="Of a graph's runs. [one for each processor]"
-)
+@click.option("--threads", type=THREADS, help="Of a graph's runs. [one for each processor]")
 @click.option(
     "--operator-library/--no-operator-library",
     default=True,

@@ -14,7 +14,7 @@ import click
 
 from adafuse_deploy.commands.lists import source_rate_option, strict_option, template_option
 from adafuse_deploy.commands.next_step import advise
-from adafuse_deploy.commands.options import ANY_PATH, ModelFile, Number, OutputFile, verb
+from adafuse_deploy.commands.options import ANY_PATH, THREADS, ModelFile, Number, OutputFile, verb
 from adafuse_deploy.commands.output import note, say, talkative
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.core.files import open_lines
@@ -75,7 +75,7 @@ RATE_FRAMES = 30
 )
 @template_option
 @strict_option
-@click.option("--threads", type=click.IntRange(1), help="Threads of the runtime.")
+@click.option("--threads", type=THREADS, help="Threads of the runtime.")
 @click.option(
     "--json",
     "json_file",

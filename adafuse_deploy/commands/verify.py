@@ -12,7 +12,7 @@ import click
 from adafuse_deploy.commands.checkpoints import DESCRIPTION, checkpoint_options
 from adafuse_deploy.commands.lists import list_options
 from adafuse_deploy.commands.next_step import advise_running, same_options
-from adafuse_deploy.commands.options import FILE, ModelFile, json_option, verb
+from adafuse_deploy.commands.options import FILE, THREADS, ModelFile, json_option, verb
 from adafuse_deploy.commands.output import report, talkative
 from adafuse_deploy.engines.suffixes import CHECKPOINTS, GRAPHS
 
@@ -57,7 +57,7 @@ RANDOM_CLIPS = 8
 @click.option(
     "--rounds", type=click.IntRange(1), default=20, show_default=True, help="Timed calls."
 )
-@click.option("--threads", type=click.IntRange(1), help="Threads of each runtime [its own choice].")
+@click.option("--threads", type=THREADS, help="Threads of each runtime [its own choice].")
 @click.option(
     "--min-policy-agreement",
     type=click.FloatRange(0, 100),

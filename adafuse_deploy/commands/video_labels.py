@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +32,8 @@ def label_video(
         video, top=top, template=reading.template, strict=reading.strict_frames
     )
     lines = [f"{label.probability:7.1%}  {label.name}" for label in answer]
-    _report(engine, model, _values(video, answer), lines, json_file, [answer])
+    macs = int(answer.prediction.macs[0])
+    _report(engine, model, _values(video, answer), lines, json_file, macs)
 
 
 def label_list(
@@ -57,11 +57,15 @@ def label_list(
     config = engine.metadata.config
     listed = ListedClips(config, data, reading=reading, labels="unused")
     clips = progress(listed, "classifying", show=talkative(), unit="videos")
-    answers = [classifications(engine.run(clip[None]), config, top)[0] for clip, _ in clips]
-    named = list(zip(listed.videos, answers, strict=True))
-    lines = [f"{answer.best}  {path}" for path, answer in named]
-    values = {"videos": [_values(path, answer) for path, answer in named]}
-    _report(engine, model, values, lines, json_file, answers)
+    videos: list[dict[str, Any]] = []
+    lines: list[str] = []
+    # Answers are not kept: a list may be long, and the policies of one are hundreds of kilobytes.
+    for path, (clip, _) in zip(listed.videos, clips, strict=True):
+        (answer,) = classifications(engine.run(clip[None]), config, top)
+        videos.append(_values(path, answer))
+        lines.append(f"{answer.best}  {path}")
+    macs = sum(video["macs"] for video in videos) / len(videos)
+    _report(engine, model, {"videos": videos}, lines, json_file, macs)
 
 
 def _report(
@@ -70,14 +74,13 @@ def _report(
     values: dict[str, Any],
     lines: list[str],
     json_file: str | None,
-    answers: Sequence[Classification],
+    macs: float,
 ) -> None:
     from adafuse_deploy.core.cost import dense_macs
 
     dense = dense_macs(engine.metadata.layers, engine.metadata.config.num_segments)
     report({"engine": engine.name, **values, "dense_macs": dense}, lines, json_file)
-    needed = sum(int(answer.prediction.macs[0]) for answer in answers) / len(answers)
-    note(f"{needed / 1e9:.3f} of {dense / 1e9:.3f} GMACs on {engine.name}.")
+    note(f"{macs / 1e9:.3f} of {dense / 1e9:.3f} GMACs on {engine.name}.")
     advise("inspect", model)
 
 

@@ -87,8 +87,8 @@ def video_timeline(
     with _frames(video, reading, sampling, rate) as frames:
         found = recognise(engine, frames, windows)
         shown = progress(found, "classifying", show=talkative(), total=len(windows), unit="windows")
-        answers = [classifications(prediction, config, 1)[0] for prediction in shown]
-    segments = timeline(windows, answers)
+        answers = (classifications(prediction, config, 1)[0] for prediction in shown)
+        segments = timeline(windows, answers)
     rows = [_row(video, segment) for segment in segments]
     if output is not None:
         write_table(output, COLUMNS, rows)
@@ -107,7 +107,7 @@ def video_timeline(
     values |= {"stride": stride, "frame_spacing": frame_spacing}
     values |= {"segments": rows, "dense_macs": dense}
     report(values, lines, json_file)
-    needed = sum(float(answer.prediction.macs[0]) for answer in answers) / len(answers)
+    needed = sum(part.macs * (part.end - part.start) for part in segments) / windows[-1].end
     note(f"{needed / 1e9:.3f} of {dense / 1e9:.3f} GMACs per window on {engine.name}.")
 
 

@@ -12,6 +12,8 @@ from types import FrameType
 from typing import Any
 
 _ENDING = ("SIGTERM", "SIGHUP")
+MOST_THREADS = 1024
+"""Of a runtime; so many do no harm, and no machine of ours has more processors."""
 
 
 def usable_processors() -> int:

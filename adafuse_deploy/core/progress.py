@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from operator import length_hint
 from typing import Any
 
 from tqdm import tqdm
@@ -42,8 +43,11 @@ class _Lines(tqdm):  # type: ignore[type-arg]
     monitor_interval = 0  # no thread that prints while nothing goes on
 
     def __init__(self, items: Iterable[Any] | None, **options: Any) -> None:
-        form = "{desc}: {n_fmt} of {total_fmt} {unit}, {elapsed} elapsed, "
-        form += "{rate_fmt}, {remaining} left"
+        form = "{desc}: {n_fmt} {unit}, {elapsed} elapsed, {rate_fmt}"
+        if items is not None and options["total"] is None:
+            options["total"] = length_hint(items) or None
+        if options["total"] is not None:
+            form = form.replace("{n_fmt}", "{n_fmt} of {total_fmt}") + ", {remaining} left"
         super().__init__(items, bar_format=form, file=sys.stderr, leave=False, **options)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:

@@ -24,7 +24,7 @@ import numpy as np
 
 from adafuse_deploy.core.config import Preprocessing
 from adafuse_deploy.core.errors import AdaFuseError
-from adafuse_deploy.data.clips import sampled_clip
+from adafuse_deploy.data.clips import check_length, sampled_clip
 from adafuse_deploy.data.frames import FrameFolder
 from adafuse_deploy.data.inputs import Video
 from adafuse_deploy.data.media import check_local
@@ -275,9 +275,10 @@ def _clip(video: Video, settings: ClipSettings, details: dict[str, Any]) -> np.n
         source = VideoFile(video.path, strict=settings.strict)
         details["seconds"] = source.seconds
     clip = sampled_clip(
-        source, video.path, settings.num_segments, settings.preprocessing, repeat_last=False
+        source, video.path, settings.num_segments, settings.preprocessing, repeat_last=True
     )
     details["frames"] = source.num_frames
+    check_length(source, video.path, settings.num_segments)
     return clip
 
 

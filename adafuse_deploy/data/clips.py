@@ -55,12 +55,18 @@ def sampled_clip(
     if num_segments < 1:
         raise InputError(f"A clip has at least 1 frame, not {num_segments}.")
     clip = center_clip(source, num_segments, preprocessing)
-    if source.num_frames < num_segments and not repeat_last:
-        raise InputError(
-            f"{name} has {source.num_frames} frames but the network looks at {num_segments}; "
-            "give a longer video."
-        )
+    if not repeat_last:
+        check_length(source, name, num_segments)
     return clip
+
+
+def check_length(source: FrameSource, name: str, num_segments: int) -> None:
+    """Raise :class:`InputError` where a source has fewer frames than a clip."""
+    if source.num_frames < num_segments:
+        frames = "1 frame" if source.num_frames == 1 else f"{source.num_frames} frames"
+        raise InputError(
+            f"{name} has {frames} but the network looks at {num_segments}; give a longer video."
+        )
 
 
 def open_source(

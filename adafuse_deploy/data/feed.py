@@ -29,6 +29,8 @@ LONGEST_PAUSE_OF_A_SOURCE = 60.0
 """Seconds without a frame after which what follows is another recording."""
 A_MOMENT = 1e-3
 """Seconds by which time stamps are rounded; less than any frame lasts."""
+LEAST_SPACING = 2 * A_MOMENT
+"""Seconds between two steps, at least, for time stamps to tell which frame each of them has."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
 """Seconds between attempts to connect again; each pause is twice the one before."""
 
@@ -68,8 +70,13 @@ class Sampling:
     spacing: float | None = None
 
     def __post_init__(self) -> None:
-        if self.stride < 1 or (self.spacing is not None and not self.spacing > 0):
-            raise InputError("The stride is at least 1 and the spacing is above 0 seconds.")
+        if self.stride < 1:
+            raise InputError(f"A stride is at least 1 frame, not {self.stride}.")
+        if self.spacing is not None and not self.spacing >= LEAST_SPACING:
+            raise InputError(
+                f"Steps are at least {LEAST_SPACING:g} s apart ({1 / LEAST_SPACING:g} a second), "
+                f"not {self.spacing:g} s."
+            )
 
     def pick(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         """Yield the frames that count of a source just opened.
@@ -93,11 +100,13 @@ class Sampling:
             elapsed = 0.0 if before is None else frame.seconds - before.seconds
             if before is None or not -self.spacing <= elapsed <= LONGEST_PAUSE_OF_A_SOURCE:
                 start, elapsed, step, begins, before = frame.seconds, 0.0, 0, True, frame
-            while (moment := start + step * self.spacing) <= frame.seconds + A_MOMENT:
-                shown = frame if frame.seconds <= moment + A_MOMENT else before
+            # Counted from the start: large time stamps would swallow a step.
+            since = frame.seconds - start
+            while (moment := step * self.spacing) <= since + A_MOMENT:
+                shown = frame if since <= moment + A_MOMENT else before
                 if shown is frame:
                     damaged, fresh = damaged or fresh, False
-                yield replace(shown, seconds=moment, begins=begins, damaged=damaged)
+                yield replace(shown, seconds=start + moment, begins=begins, damaged=damaged)
                 begins, damaged = False, False
                 step += 1
             damaged, fresh, before = damaged or fresh, False, frame
@@ -105,9 +114,9 @@ class Sampling:
         while (
             before is not None
             and self.spacing is not None
-            and (moment := start + step * self.spacing) < before.seconds + elapsed / 2 - A_MOMENT
+            and (moment := step * self.spacing) < before.seconds - start + elapsed / 2 - A_MOMENT
         ):
-            yield replace(before, seconds=moment, begins=begins, damaged=damaged)
+            yield replace(before, seconds=start + moment, begins=begins, damaged=damaged)
             begins, damaged = False, False
             step += 1
 

@@ -15,6 +15,9 @@ from adafuse_deploy.data.feed import UNTIMED_RATE, Frame
 from adafuse_deploy.data.transforms import preprocess
 from adafuse_deploy.data.video import VideoFile
 
+MOST_WINDOWS = 1_000_000
+"""Of a video; a hundred days of one every ten seconds."""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -48,14 +51,21 @@ def cut_windows(length: float, window: float, stride: float) -> list[Window]:
         length, window, stride: seconds; a video that is shorter than a window is one.
 
     Raises:
-        InputError: the stride is longer than the window, which would leave gaps.
+        InputError: the stride is longer than the window, which would leave gaps, or so short that
+            there are more than :data:`MOST_WINDOWS`.
     """
     if not 0 < stride <= window:
         raise InputError(f"A stride of {stride:g} s leaves gaps between windows of {window:g} s.")
     if length <= window:
         return [Window(0.0, length)]
     # A thousandth of a second is less than any frame lasts.
-    count = int((length - window + 1e-3) / stride) + 1
+    many = (length - window + 1e-3) / stride
+    if not many < MOST_WINDOWS:
+        raise InputError(
+            f"{length:g} s with a window every {stride:g} s are {many:.3g} windows, more than "
+            f"{MOST_WINDOWS}; choose a longer --stride."
+        )
+    count = int(many) + 1
     windows = [Window(stride * number, stride * number + window) for number in range(count)]
     if windows[-1].end < length - 1e-3:
         windows.append(Window(length - window, length))
@@ -79,19 +89,19 @@ def window_clips(
     Raises:
         InputError: the video has no frame, or a frame cannot be used.
     """
-    moments = sorted(
-        (window.start + (window.end - window.start) * (part + 0.5) / num_segments, number)
-        for number, window in enumerate(windows)
-        for part in range(num_segments)
-    )
+    spans = np.array([(window.start, window.end - window.start) for window in windows])
+    parts = (np.arange(num_segments) + 0.5) / num_segments
+    all_moments = (spans[:, :1] + spans[:, 1:] * parts).ravel()
+    order = np.argsort(all_moments, kind="stable")
+    moments, owners = all_moments[order], order // num_segments
     clips: dict[int, list[np.ndarray]] = {}
     place = following = 0
     for frame, until in _with_ends(frames):
         image: np.ndarray | None = None
-        while place < len(moments) and moments[place][0] < until:
+        while place < len(moments) and moments[place] < until:
             if image is None:
                 image = preprocess(frame.image[None], preprocessing)[0]
-            clips.setdefault(moments[place][1], []).append(image)
+            clips.setdefault(int(owners[place]), []).append(image)
             place += 1
         while len(clips.get(following, ())) == num_segments:
             yield np.stack(clips.pop(following))

@@ -7,6 +7,7 @@ import os
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.core.hub import local_file
 from adafuse_deploy.core.packages import need
+from adafuse_deploy.core.process import MOST_THREADS
 from adafuse_deploy.engines.engine import Engine
 from adafuse_deploy.engines.suffixes import CHECKPOINTS, ENGINES, GRAPHS
 
@@ -43,8 +44,8 @@ def load_engine(
         IncompatibleArtifactError: an engine of other versions or hardware, or changed since built.
     """
     path = local_file(path, (*GRAPHS, *CHECKPOINTS))
-    if threads is not None and threads < 1:
-        raise InputError(f"The number of threads is at least 1, not {threads}.")
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise InputError(f"The number of threads is 1 to {MOST_THREADS}, not {threads}.")
     if precision and path.suffix not in CHECKPOINTS and backend != "openvino":
         raise InputError(
             f"{path.name} computes as it was built; choose its precision with build-engine, or "

@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -169,6 +170,32 @@ def test_work_that_was_killed_continues(videos: Path, tiny_graph: Path, tmp_path
     assert len({row["probability_1"] for row in rows}) == 1 and 3 <= done < 40
     assert not journal.exists()
     assert classify(tiny_graph, tmp_path, "--output", table, "--resume") == 0
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_complete_table_is_not_taken_for_one_of_other_videos(
+    suffix: str,
+    videos: Path,
+    tiny_graph: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow")
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.mp4")
+    given = [shutil.copy(videos / "a.mp4", odd), videos / "broken.mp4"]
+    table = tmp_path / f"t.{suffix}"
+    assert classify(tiny_graph, *given, "--output", table) == 1
+    capsys.readouterr()
+    before = table.read_bytes()
+    for inputs, said in (
+        (given, "is complete: there is nothing to resume.\nError: 1 of 2 videos could not be"),
+        ([*given, videos / "b.mp4"], f"no row for 1 of 3 videos, such as {videos}/b.mp4"),
+        (given[:1], "is complete and has rows for 2 videos, not 1"),
+    ):
+        assert classify(tiny_graph, *inputs, "--output", table, "--resume") == 1
+        assert said in capsys.readouterr().err
+    assert table.read_bytes() == before
 
 
 def test_a_journal_has_one_writer_and_one_task(tmp_path: Path) -> None:

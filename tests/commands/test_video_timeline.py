@@ -48,6 +48,9 @@ def test_windows_cover_the_video() -> None:
     assert spans(3, 4, 4) == [(0, 3)]
     with pytest.raises(InputError, match="leaves gaps"):
         cut_windows(8, 4, 5)
+    for length, stride in ((10, 1e-9), (1e300, 1), (float("inf"), 1)):
+        with pytest.raises(InputError, match=r"windows, more than 1000000; choose a longer"):
+            cut_windows(length, max(1, stride), stride)
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,13 @@ def test_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(lines) > 2 and lines[-1].startswith("building: 40 of 40 steps")
 
 
+@pytest.mark.usefixtures("clock")
+def test_work_of_unknown_length(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sum(progress((n for n in range(15)), "drawing", unit="frames")) == 105
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("drawing: 15 frames, 00:") and "left" not in last and "?" not in last
+
+
 def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = io.StringIO()
     terminal.isatty = lambda: True  # type: ignore[method-assign]

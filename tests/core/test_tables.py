@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from adafuse_deploy.core.tables import write_table
+from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.tables import read_column, text_in_table, write_table
 
 NAME = b"b\xff\xc3\xbc.mp4"
 ROWS = [{"path": os.fsdecode(NAME), "frames": 3}, {"path": "whole.mp4", "frames": None}]
@@ -27,8 +28,28 @@ def test_names_that_are_no_utf8(tmp_path: Path) -> None:
     assert os.fsencode(json.loads(line)["path"]) == NAME
 
     parquet = pytest.importorskip("pyarrow.parquet")
+    assert text_in_table("t.csv", os.fsdecode(NAME)) == os.fsdecode(NAME)
+    assert text_in_table("t.parquet", os.fsdecode(NAME)) == r"b\udcffü.mp4"
     write_table(tmp_path / "table.parquet", COLUMNS, ROWS)
     assert parquet.read_table(tmp_path / "table.parquet").to_pylist() == [
         {"path": r"b\udcffü.mp4", "frames": 3},
         {"path": "whole.mp4", "frames": None},
     ]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_a_column_is_read_as_it_was_written(suffix: str, tmp_path: Path) -> None:
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow")
+    table = tmp_path / f"table.{suffix}"
+    texts = ['comma, "quotes"\nand lines', None, os.fsdecode(NAME)]
+    rows = [{"path": "p", "error": text} for text in texts]
+    write_table(table, {"path": str, "error": str}, rows)
+    assert read_column(table, "path") == ["p"] * 3
+    *same, odd = read_column(table, "error")
+    assert same == texts[:2] and odd == text_in_table(table, os.fsdecode(NAME))
+    with pytest.raises(InputError, match="no table with a column 'label'"):
+        read_column(table, "label")
+    table.write_bytes(b"\x00something else\xff")
+    with pytest.raises(InputError, match="no table with a column"):
+        read_column(table, "path")
