@@ -10,7 +10,7 @@
 
 namespace adafuse {
 
-// Those of `all` that this processor can run, in their order.
+// The kernels of `all` that this processor can run, in their order.
 template <typename Kernel>
 std::vector<const Kernel*> usable(std::initializer_list<const Kernel*> all) {
   std::vector<const Kernel*> result;
@@ -22,7 +22,8 @@ std::vector<const Kernel*> usable(std::initializer_list<const Kernel*> all) {
   return result;
 }
 
-// The first of `all` that needs nothing better than `most`, which this processor has.
+// The best kernel of `all`, which are ordered from best to worst, whose instruction set is not
+// better than `most`.
 template <typename Kernel>
 const Kernel& best_within(InstructionSet most, const std::vector<const Kernel*>& all) {
   for (const Kernel* kernel : all) {

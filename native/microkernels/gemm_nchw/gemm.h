@@ -1,4 +1,5 @@
-// The inner loop of the convolution: a few output channels times a few vectors of pixels.
+// GEMM micro-kernels on NCHW: a tile of C (MR output channels x NR pixels) from rows of weights, A,
+// and packed pixels, B.
 #pragma once
 
 #include <cstddef>
@@ -9,10 +10,10 @@
 
 namespace adafuse {
 
-// No implementation computes more output channels in one call.
+// The largest MR of all variants.
 constexpr std::size_t kMaxGemmMr = 8;
 
-// One variant; the loops around it are the same for all.
+// One variant: an instruction set, a row of variants.cmake.
 struct GemmKernel {
   InstructionSet instruction_set;
   std::size_t mr;       // output channels of one call at most, up to kMaxGemmMr
@@ -29,7 +30,7 @@ struct GemmKernel {
               std::size_t stride);
 };
 
-// The implementations this processor can run, best first.
+// The variants that this processor can run, the best first.
 const std::vector<const GemmKernel*>& gemm_kernels();
 
 }  // namespace adafuse

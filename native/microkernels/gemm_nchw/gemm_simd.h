@@ -1,5 +1,5 @@
 // A variant of the GEMM micro-kernel on NCHW: compiled once per row of variants.cmake, see
-// gemm_kernels/variants.cmake.
+// microkernels/variants.cmake.
 //
 // Nothing of the C++ library may be used here, see igemm_simd.h.
 #include "microkernels/gemm_nchw/gemm.h"

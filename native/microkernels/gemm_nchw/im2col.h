@@ -1,4 +1,4 @@
-// Copies input pixels into the order in which the micro-kernel reads them (im2col of one tile).
+// im2col of one tile: input pixels in the order in which the micro-kernel reads them.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +26,7 @@ class Im2colPacker {
   }
   // Sum of the panels' widths.
   std::size_t total_width() const { return (panels_ - 1) * panel_width_ + last_width_; }
-  // Where a panel of `depth` rows begins.
+  // Floats from the first panel to another, if panels have `depth` rows.
   std::size_t begin(std::size_t panel, std::size_t depth) const {
     return panel * panel_width_ * depth;
   }
@@ -44,9 +44,9 @@ class Im2colPacker {
   // Output pixels that are neighbours in a panel and, a stride apart, in the input.
   struct Run {
     std::size_t panel;
-    std::size_t lane;
-    std::size_t source;
-    std::size_t count;
+    std::size_t lane;    // of the panel's rows, where the run begins
+    std::size_t source;  // floats from the first input row to the first pixel
+    std::size_t count;   // pixels
   };
 
   void copy_inside_border(const float* plane, float* border_buffer) const;

@@ -24,6 +24,7 @@ struct Strip {
   Im2colPacker packer;
 };
 
+// A tile to compute; see GemmTile.
 struct Task {
   std::size_t frame;
   const Strip* strip;

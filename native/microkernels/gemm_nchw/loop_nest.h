@@ -1,4 +1,4 @@
-// Convolution of chosen channels of chosen frames: the loops that all convolutions of NCHW share.
+// The loop nest of convolutions on NCHW: chosen output and input channels, frame by frame.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +26,7 @@ struct GemmTile {
   std::size_t first_pixel;
   std::size_t pixels;
   ChannelList channels;
-  bool is_first;  // exactly one tile is, for every frame and pixel, even if nothing is computed
+  bool is_first;  // of all tiles of this frame at these pixels; one is, even if it has no channels
   const float* accumulators;  // (channels.size, stride)
   std::size_t stride;
 };

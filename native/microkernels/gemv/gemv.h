@@ -1,4 +1,4 @@
-// Matrix-vector kernels for a few vectors at a time: every weight is read once, in its order.
+// Matrix-vector kernels for a few vectors at a time; weights are read once, in the order of memory.
 #pragma once
 
 #include <cstddef>
@@ -17,16 +17,15 @@ template <typename Weight>  // float or BFloat16
 struct GemvKernel {
   InstructionSet instruction_set;
 
-  // The products of `rows` rows of weights, at most kGemvRows and `pitch` apart, with `count`
-  // inputs, whose products are `product_pitch` apart.  Rows and inputs have `width` values; the
-  // rows that follow are prefetched.  A product does not depend on what other ones are made with
-  // it.
+  // Writes products[n * product_pitch + r], the products of inputs n < count with rows r < rows of
+  // weights, at most kGemvRows and `pitch` values apart.  Rows and inputs have `width` values; the
+  // rows that follow are prefetched.  A product does not depend on the others of the call.
   void (*multiply)(const Weight* weights, std::size_t pitch, std::size_t rows, const float* inputs,
                    std::size_t count, std::size_t width, float* products,
                    std::size_t product_pitch);
 
-  // Adds `count` rows of `width` weights to as many accumulators, each row multiplied by its
-  // factor, one after another: how many calls they come in makes no difference.
+  // Adds `count` rows of `width` weights, each multiplied by its factor, to `width` accumulators,
+  // one row after another: the result does not depend on how many calls share the rows.
   void (*accumulate)(const Weight* const* rows, const float* factors, std::size_t count,
                      std::size_t width, float* accumulators);
 };

@@ -1,5 +1,5 @@
 // A variant of the gemv kernels: compiled once per row of variants.cmake, see
-// gemm_kernels/variants.cmake.
+// microkernels/variants.cmake.
 //
 // Nothing of the C++ library may be used here, see igemm_simd.h.
 #if defined(__AVX512F__)
@@ -12,7 +12,7 @@ namespace adafuse::VARIANT {
 namespace {
 
 constexpr std::size_t kLanes = VARIANT_LANES;
-constexpr std::size_t kInputs = VARIANT_INPUTS;  // that share rows once they are read
+constexpr std::size_t kInputs = VARIANT_INPUTS;  // multiplied by rows once these are read
 using Vector
     [[gnu::vector_size(kLanes * sizeof(float)), gnu::aligned(sizeof(float)), gnu::may_alias]] =
         float;
@@ -22,7 +22,7 @@ inline Vector load(const float* values) {
 }
 inline Vector load(const BFloat16* values) {
   using Wide [[gnu::vector_size(sizeof(Vector))]] = std::uint32_t;
-#if defined(__AVX512F__)  // which the compiler would do in halves
+#if defined(__AVX512F__)  // one instruction, where the compiler would widen in halves
   const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(values));
   return (Vector)((Wide)_mm512_maskz_cvtepu16_epi32(0xffff, half) << 16);
 #else
@@ -54,7 +54,7 @@ float sum_of(Vector v) {
   return v[0];
 }
 
-// The products with `inputs` of them; the rows that follow are prefetched `ahead` or not.
+// Multiplies `rows` rows by `inputs` inputs.  `ahead`: the rows that follow are prefetched.
 template <std::size_t inputs, typename Weight>
 void multiply_few(const Weight* weights, std::size_t pitch, std::size_t rows, bool ahead,
                   const float* input, std::size_t width, float* products,
@@ -119,8 +119,8 @@ void multiply(const Weight* weights, std::size_t pitch, std::size_t rows, const 
   }
 }
 
-// Accumulators are read and written once for `rows` rows; `next` ones, at most, are prefetched
-// meanwhile.
+// Adds `rows` rows to the accumulators, which are read and written once.  Meanwhile `next` rows
+// that follow are prefetched, kGemvRows at most.
 template <int rows, typename Weight>
 void accumulate_few(const Weight* const* row, const float* factors, std::size_t next,
                     std::size_t width, float* accumulators) {

@@ -10,7 +10,7 @@ namespace {
 // Enough tasks for the threads of a usual machine to finish together.
 constexpr std::size_t kEnoughTasks = 32;
 
-// Copies of constant sizes need no call.
+// Copies K groups in pieces of constant sizes, which need no call of memcpy().
 void copy_k_groups(const char* from, std::size_t k_groups, char* to) {
   const auto copy = [&](auto size) {
     for (; k_groups >= size / kGroupBytes; k_groups -= size / kGroupBytes) {
@@ -127,7 +127,8 @@ void CompactInputs::finish(const IgemmKernel& kernel, char* memory,
     });
     return;
   }
-  // K entries that fill up a row of the kernel read behind the last pixel, and must find numbers.
+  // Bytes behind the last pixel, which K entries that fill up a row of the kernel read: zeros, as
+  // NaN would not vanish beside weights of zero.
   const std::size_t rest = kernel.k_block * kGroupBytes;
   const std::size_t parts = (kEnoughTasks + count_ - 1) / count_;
   parallel_for(count_ * parts, [&](std::size_t task) {

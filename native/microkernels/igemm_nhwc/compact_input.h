@@ -20,14 +20,17 @@ namespace adafuse {
 struct CompactInput {
   const char* data;  // of the frame
   const InputShape& shape;
-  const ChannelOrder& own;       // its kept channels are read
-  const ChannelOrder* previous;  // and the channels that these lend, or null
-  std::ptrdiff_t distance;       // bytes from `data` to the previous frame's
+  const ChannelOrder& own;  // its kept channels are read
+  const ChannelOrder*
+      previous;             // channels of the previous frame, whose lent ones are read; or null
+  std::ptrdiff_t distance;  // bytes from `data` to the previous frame's
 };
 
+// The compact inputs of a convolution, per frame; it owns the lists, not the frames' memory.
 class CompactInputs {
  public:
-  // Begins anew with `frames` frames that read one tensor each or, if it `merges`, any number.
+  // Sets the number of frames and forgets their tensors.  A frame reads one tensor or, if `merges`,
+  // any number of them.
   void reset(std::size_t frames, bool merges);
 
   // Adds a tensor; weights have the channels of a frame's tensors one after another.  The views
@@ -50,11 +53,11 @@ class CompactInputs {
     return frames_[frame].indirection.read_panels(kernel, channels, begin, end, scratch);
   }
 
-  // Memory that read_panels() takes for so many panels, of any frame, after finish().
+  // Bytes that read_panels() takes for `panels` panels of any frame; known after finish().
   std::size_t read_panels_bytes(const IgemmKernel& kernel, std::size_t panels) const;
 
  private:
-  // Places of a pixel that follow each other.
+  // Places of a pixel that follow each other in memory.
   struct Run {
     const char* data;
     const NhwcLayout* layout;

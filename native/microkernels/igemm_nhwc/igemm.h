@@ -10,9 +10,9 @@
 // Block shape, of K:
 //   - KR: values of a K group, the 4 bytes of A or B that one lane multiplies: 1 in float32, 2 in
 //     bfloat16, 4 in int8 (a VNNI group).
-//   - K block: K groups that are multiplied at once where they follow each other in memory, 16 on
-//   AMX
-//     and 1 elsewhere.
+//   - K block: K groups that are multiplied at once where they follow each other in memory: 16 on
+//   AMX,
+//     1 elsewhere.
 //
 // Packed B is a panel after the other.  A row of a panel holds NR K groups, one per output channel.
 // Any sum over inputs (dense or chosen channels, taps, frames) is a list of K entries, so the
@@ -93,10 +93,11 @@ struct TileOutput {
   float* totals;  // per output channel, or null: the tile's values are added to it
 };
 
+// The tile of C that one call computes.
 struct TileSize {
   std::size_t pixels;    // of each group
   std::size_t groups;    // 1 or 2
-  std::size_t channels;  // of the panel; computed are the next multiple of the NR step
+  std::size_t channels;  // of the panel, rounded up to a multiple of the NR step
 };
 
 // One variant: a data type and an instruction set, a row of variants.cmake.
@@ -113,8 +114,8 @@ struct IgemmKernel {
   void (*run)(const TileSize& size, const GemmTerm* terms, std::size_t count,
               const EpiloguePerChannel& channels, const TileOutput& output);
 
-  // Gives the thread's AMX tiles back, which takes long beside a tile; call it on the same thread
-  // after a number of run().
+  // Gives the calling thread's AMX tiles back.  That takes as long as many tiles of C: it is called
+  // once after a number of run(), on the same thread.
   void (*release)();
 
   // Packs a panel of B for chosen N: K group k of rows[i] goes to place k * nr + i, for the whole
@@ -123,8 +124,9 @@ struct IgemmKernel {
   void (*pack_chosen_n)(const std::uint32_t* const* rows, std::size_t count, std::size_t depth,
                         std::uint32_t* panel);
 
-  // Packs a panel of B for chosen K: its row k is made of the KR rows of one input channel each
-  // that lie at the next byte offsets from `channels`.
+  // Packs a panel of B for chosen K: its row k merges KR rows of single input channels, which lie
+  // at offsets[k * KR] ... offsets[k * KR + KR - 1] bytes from `channels`.  `depth`: rows of the
+  // panel.
   void (*pack_chosen_k)(const char* channels, const std::uint32_t* offsets, std::size_t depth,
                         std::uint32_t* panel);
 
@@ -132,9 +134,10 @@ struct IgemmKernel {
   std::size_t b_row_bytes() const { return nr * kGroupBytes; }
   std::size_t b_channel_row_bytes() const { return nr * value_bytes(precision); }
 
-  // The cache line of every row of `next` that call `index` of `count` over the same panel
-  // prefetches, or null.  `next`: the panel that is read afterwards, or null.  Each of the last
-  // calls but one takes a line; the last itself may be a short one and takes none.
+  // GemmTerm::prefetch for call `index` of the `count` calls that read one panel, where they share
+  // out the prefetching of `next`, the panel that is read afterwards, or null.  The calls before
+  // the last one prefetch a cache line of every row each; the last one, which may be short, none
+  // (null).
   const char* prefetch_line(const char* next, std::size_t index, std::size_t count) const {
     const std::size_t lines = b_row_bytes() / kLine;
     const std::size_t begin = count > lines ? count - 1 - lines : 0;

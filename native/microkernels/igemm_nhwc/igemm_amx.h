@@ -1,6 +1,6 @@
 // A variant of the indirect-GEMM micro-kernel on NHWC on AMX, which multiplies matrices: up to 16
 // pixels by 16 K groups, by 16 output channels.  Compiled once per row of variants.cmake, see
-// gemm_kernels/variants.cmake.
+// microkernels/variants.cmake.
 //
 // Nothing of the C++ library may be used here, see igemm_simd.h.
 #include <immintrin.h>
@@ -17,13 +17,13 @@ constexpr int kNr = VARIANT_NR;
 constexpr int kMrGroup = VARIANT_MR_GROUP;
 constexpr int kMr = VARIANT_MR;
 
-constexpr int kRows = 16;  // of a matrix; their length is a cache line
+constexpr int kRows = 16;  // of an AMX tile, each a cache line
 
 static_assert(kKr == VARIANT_KR && VARIANT_K_BLOCK == kRows && VARIANT_NR_STEP == kLanes);
 static_assert(kLanes == kRows && kVectors == 2 && kMrGroup == kRows && kMr == 2 * kRows);
 
-// How many rows the matrices have: 0 to 3 are acc of (group, vector), 4 and 5 inputs of a group's
-// pixels, 6 and 7 weights of a vector.
+// Configuration of the eight AMX tiles: 0 ... 3 are accumulators of (group, vector), 4 and 5 inputs
+// of a group's pixels, 6 and 7 weights of a vector.
 struct alignas(64) Config {
   std::uint8_t palette = 1;
   std::uint8_t start_row = 0;
@@ -39,10 +39,11 @@ struct alignas(64) Config {
   }
 };
 static_assert(sizeof(Config) == kLine);
-thread_local int configured = 0;  // pixels that this thread's matrices have rows for
+thread_local int configured = 0;  // pixels that this thread's AMX tiles have rows for; 0: none
 constexpr Config kConfigs[kRows] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
 
-// Matrices on their way; compilers do not know that the instructions read and write memory.
+// Memory that AMX tiles are loaded from and stored to.  Compilers do not know that the instructions
+// read and write it, so barrier() stands in between.
 struct Scratch {
   alignas(kLine) Group acc[kMaxGroups][kRows][kVectors][kLanes];
   alignas(kLine) Group inputs[kMaxGroups][kRows][kLanes];
@@ -55,7 +56,7 @@ inline void barrier() {
 constexpr std::ptrdiff_t kAccPitch = kVectors * kLine;  // of Scratch::acc
 constexpr std::ptrdiff_t kBPitch = kNr * kGroupBytes;   // of a panel
 
-// The instructions name matrices in their text.
+// Calls an instruction for each accumulator; the number of an AMX tile is part of the instruction.
 #define EACH_ACC(instruction)                          \
   instruction(0, scratch.acc[0][0][0], kAccPitch);     \
   if constexpr (vectors > 1) {                         \
@@ -122,8 +123,9 @@ inline int run_length(const KEntry* entry) {
   return __builtin_ctz(differ | 1u << kRows);
 }
 
-// Fewer than 16 K groups: matrices of which the others add nothing.  Weights that belong to other
-// K groups do no harm beside inputs of zero, but there must be weights.
+// Adds the products of fewer than 16 K groups, `k_groups`: the other inputs are zeros, so that the
+// other rows of weights may hold any numbers.  Rows in front of the panel do not exist: near its
+// begin the weights are copied.
 template <int groups, int vectors>
 inline void multiply_some(const char* const* inputs, std::ptrdiff_t input_pitch, int pixels,
                           const char* panel, std::ptrdiff_t weight, int k_groups,

@@ -1,5 +1,5 @@
 // A variant of the indirect-GEMM micro-kernel on NHWC in vectors: compiled once per row of
-// variants.cmake, see gemm_kernels/variants.cmake.
+// variants.cmake, see microkernels/variants.cmake.
 //
 // Nothing of the C++ library may be used here: an inline function compiled with these flags could
 // be the copy that the linker keeps for the whole library, and fail on older processors.
@@ -25,13 +25,15 @@ constexpr int kMr = VARIANT_MR;
 static_assert(kNrStep == kHalf);
 static_assert(kKr == VARIANT_KR && VARIANT_K_BLOCK == 1);
 
-// Addresses of the pixels of a group from few registers: multiples of the stride that an address
-// cannot express.
+// Addresses of a group's pixels from few registers: `three` and `five` are multiples of the stride
+// that an addressing mode of x86 (times 1, 2, 4 or 8) cannot express.
 struct Strides {
   std::ptrdiff_t one, three, five;
 
   explicit Strides(std::ptrdiff_t stride) : one(stride), three(3 * stride), five(5 * stride) {
-    __asm__("" : "+r"(three), "+r"(five));  // or the compiler would add up every pixel's place
+    __asm__(""
+            : "+r"(three),
+              "+r"(five));  // or compilers would keep every pixel's address in a register
   }
   const char* at(const char* first, int pixel) const {
     switch (pixel) {
@@ -48,7 +50,7 @@ struct Strides {
 };
 static_assert(kMrGroup <= 7);
 
-// A tile of `steps` NR steps: whole vectors and, if it does not come out even, half a one.
+// Computes a tile of `steps` NR steps: whole vectors and, if their number is odd, half of one.
 template <int pixels, int groups, int steps>
 void tile(const GemmTerm* terms, std::size_t count, const EpiloguePerChannel& channels,
           const TileOutput& output) {

@@ -2,7 +2,8 @@
 
 namespace adafuse {
 
-// Appends `count` K groups that follow each other, with weights `distance` bytes apart.
+// Appends K entries of `count` K groups that follow each other from byte `input` of A on, with rows
+// of B from byte `weight` on, `distance` bytes apart.  Returns the first entry.
 KEntry* KIndirection::append_run(std::ptrdiff_t input, std::size_t count, std::size_t weight,
                                  std::size_t distance) {
   const std::size_t begin = entries_.size();
@@ -18,6 +19,7 @@ KEntry* KIndirection::append_run(std::ptrdiff_t input, std::size_t count, std::s
   return entries;
 }
 
+// Calls append_tap(byte offset in A, number) for every tap, which appends the tap's entries.
 template <typename AppendTap>
 void KIndirection::assign_taps(const InputShape& input, AppendTap append_tap) {
   entries_.clear();
@@ -32,7 +34,7 @@ void KIndirection::assign_taps(const InputShape& input, AppendTap append_tap) {
     }
   }
   row_begin_.push_back(entries_.size());
-  // Only prefetched.
+  // Behind the last entry: only prefetched.
   entries_.insert(entries_.end(), kPrefetchEntries,
                   entries_.empty() ? KEntry{0, 0} : entries_.back());
 }
@@ -95,7 +97,7 @@ void KIndirection::assign(const InputShape& input, const IgemmKernel& kernel,
       append(*previous, {previous->lent_begin(), previous->size()}, distance);
     }
   });
-  // Only prefetched.
+  // Behind the last entry: only prefetched.
   merged_.insert(merged_.end(), kPrefetchEntries * k_values, 0);
 }
 
@@ -122,7 +124,7 @@ void KIndirection::assign(const InputShape& input, const IgemmKernel& kernel,
       }
     }
   });
-  // Only prefetched.
+  // Behind the last entry: only prefetched.
   merged_.insert(merged_.end(), kPrefetchEntries * k_values, 0);
 }
 

@@ -33,9 +33,10 @@ struct InputShape {
   std::size_t taps() const { return kernel * kernel; }
 };
 
-// Stands for no channel: the weights are zeros.
+// The number of no channel: its weights are zeros.
 constexpr std::uint32_t kNoChannel = static_cast<std::uint32_t>(-1);
 
+// A list of K entries; it owns its memory, whose capacity is kept.
 class KIndirection {
  public:
   // Every channel of a frame, shifted; for PackedB or PackedBForChosenN.
@@ -64,8 +65,9 @@ class KIndirection {
   // `scratch`.
   BPanels read_panels(const IgemmKernel& kernel, const BPanels& channels, std::size_t begin,
                       std::size_t end, Arena& scratch) const;
-  // K entries in all, and what read_panels() takes for so many panels.
+  // K entries in all.
   std::size_t depth() const { return row_begin_.back(); }
+  // Adds the memory that read_panels() takes for `panels` panels.
   void add_read_panels(ArenaSize& size, const IgemmKernel& kernel, std::size_t panels) const;
 
  private:
@@ -74,9 +76,9 @@ class KIndirection {
   template <typename AppendTap>
   void assign_taps(const InputShape& input, AppendTap append_tap);
 
-  std::vector<KEntry> entries_;
-  std::vector<std::size_t> row_begin_;
-  std::vector<std::uint32_t> merged_;  // byte offsets of the channel rows of each row of B
+  std::vector<KEntry> entries_;         // and kPrefetchEntries behind them
+  std::vector<std::size_t> row_begin_;  // index of each kernel row's first entry; then of the end
+  std::vector<std::uint32_t> merged_;   // byte offsets of the channel rows of each row of B
 };
 
 }  // namespace adafuse

@@ -5,11 +5,13 @@
 namespace adafuse {
 namespace {
 
-// Weights beyond this are read once per strip rather than once per tile.
+// Bytes of packed B beyond which panels are the outer loop: weights are then read once per call,
+// not once per tile.
 constexpr std::size_t kWeightBytes = 384 * 1024;
-// Frames beyond this do not wait in a second-level cache.
+// Bytes of a frame beyond which it does not stay in a second-level cache.
 constexpr std::size_t kNearBytes = std::size_t{2} << 20;
 
+// The first pixel of A under the kernel of an output pixel.
 const char* pixel(const ConvTerm& source, const OutputTile::Position& at) {
   const InputShape& shape = source.shape;
   const auto position = [&](std::size_t p) {
@@ -70,7 +72,8 @@ class TileRuns {
     next_place_ = place(next.at[0]);
   }
 
-  // The tiles of a panel follow each other: the weights of the next panel are wanted after them.
+  // Lets the tiles of a panel, where they follow each other, prefetch the next panel or, behind the
+  // last, the memory that it will be packed from.
   void prefetch_panel() {
     for (std::size_t i = 0; i < count_; ++i) {
       const BPanels& weights = sources_[i].weights;
@@ -90,8 +93,8 @@ class TileRuns {
     }
   }
 
-  // The panels of a tile follow each other, `done` of them so far: what the next tile is added to
-  // and then what it is written to are wanted after them.
+  // Lets the panels of a tile, where they follow each other, `done` of them so far, prefetch the
+  // next tile's pixels of the residual and then of the output.
   void prefetch_pixels(std::size_t done) {
     if (sources_[0].prefetches || target_.layout.frame_pitch() < kNearBytes) {
       return;

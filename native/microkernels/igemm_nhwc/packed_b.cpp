@@ -14,7 +14,7 @@ std::size_t panel_count(const IgemmKernel& kernel, const ConvWeights& conv) {
   return (conv.outputs + kernel.nr - 1) / kernel.nr;
 }
 
-// Units of one tap of a shifted input.
+// K groups of one tap of a shifted input.
 std::size_t shifted_k_groups(const ConvWeights& conv, const TemporalShift& shift,
                              Precision precision) {
   std::size_t k_groups = 0;
@@ -58,7 +58,7 @@ void store_output(const ConvWeights& conv, const TemporalShift& shift, std::size
   }
 }
 
-// Whether weights can be read where they lie, in vectors.
+// Whether weights are read in place: lasting float32 that begins on a cache line.
 bool stays(const IgemmKernel& kernel, const ConvWeights& conv, const float* weights) {
   return weights != nullptr && conv.lasting && kernel.precision == Precision::kFloat32 &&
          reinterpret_cast<std::uintptr_t>(weights) % kLine == 0;

@@ -14,17 +14,17 @@
 
 namespace adafuse {
 
-// Output channels of a panel in files that hold weights panel by panel.
+// Output channels of a panel in files that hold weights by panels.
 constexpr std::size_t kStoredPanel = 32;
 
-// Weights of a convolution (outputs, inputs, taps), a view.
+// Weights of a convolution, (outputs, inputs, taps): a view.
 struct ConvWeights {
   const float* weight;  // null where there are `panels`
   const float* bias;    // (outputs)
   std::size_t outputs;
   std::size_t inputs;
   std::size_t taps;
-  const float* scale = nullptr;  // (outputs): the value of an integer of one; null for 1
+  const float* scale = nullptr;  // (outputs): value = scale * weight, of kInt8; null for 1
   // In place of `weight`: (panels, taps, inputs, kStoredPanel), filled up with zeros.
   const float* panels = nullptr;
   // The weights outlive what is packed from them, which then may read them where they lie.
@@ -39,16 +39,16 @@ ConvWeights in_onnx_order(const ConvWeights& conv, std::vector<float>& buffer);
 // The epilogue's bias and scale per output channel, filled up with zeros to whole panels.
 class EpilogueConstants {
  public:
-  // `input`, `output`: the value of a stored one on either side.
+  // `input`, `output`: scales of the activations that are read and written, 1 but in kInt8.
   EpilogueConstants(const IgemmKernel& kernel, const ConvWeights& conv, float input = 1,
                     float output = 1);
 
-  // Of panel 0 onwards.
+  // The constants from panel 0 on, valid as long as this object.
   EpiloguePerChannel channels() const { return {bias_.data(), scale_.data()}; }
   float bias(std::size_t output) const { return bias_.data()[output]; }
   float scale(std::size_t output) const { return scale_.data()[output]; }
   void add_bias(const EpilogueConstants& other);
-  // Subtracts the share of inputs that are stored `offset` higher than they are.
+  // Corrects the biases for inputs that are stored `offset` higher than they are.
   void take_offset(const ConvWeights& conv, float offset);
 
  private:
@@ -67,7 +67,7 @@ struct BPanels {
   std::size_t source_bytes = 0;
 
   const char* operator[](std::size_t panel) const { return data + (panel - begin) * bytes; }
-  // The one behind, or null.
+  // The panel behind `panel`, or null.
   const char* after(std::size_t panel) const {
     return panel + 1 < end ? (*this)[panel + 1] : nullptr;
   }
@@ -115,6 +115,7 @@ class PackedBForChosenN {
   std::size_t k_groups() const { return k_groups_; }
   std::size_t depth() const { return depth_; }
   const std::uint32_t* row(std::size_t output) const { return data_ + output * depth_; }
+  // A row of zeros.
   const std::uint32_t* zeros() const { return weights_.data(); }
 
  private:

@@ -14,7 +14,7 @@ struct OutputTile {
   };
   std::size_t pixels;  // of each group, all in one row
   std::size_t groups;
-  Position at[kMaxGroups];  // repeated where there is one group
+  Position at[kMaxGroups];  // first pixel of each group; the same twice where there is one group
 };
 
 // The most tiles that make_tiles() makes.

@@ -11,20 +11,20 @@ namespace adafuse {
 
 constexpr std::size_t kPoolWindow = 3;
 
-// A row of pooled pixels, each made of 3x3 that are not below zero.
+// A row of pooled pixels.  Values of the 3x3 pixels under each are not negative.
 struct PoolRow {
-  bool mean;                      // of all nine, or the largest
+  bool mean;                      // of all nine values; false: their maximum
   std::size_t stride;             // 1 or 2
-  std::size_t pad;                // pixels in front of the row, as many as behind it are wanted
-  const char* rows[kPoolWindow];  // under the windows; null above and below the frame
+  std::size_t pad;                // zeros in front of the row; there are enough behind it
+  const char* rows[kPoolWindow];  // input rows; null above and below the frame, for zeros
   std::ptrdiff_t pixel_stride;    // bytes
-  std::size_t width;              // pixels of a row; what lies around them counts as zeros
+  std::size_t width;              // pixels of an input row
   std::size_t values;             // of a pixel; whole vectors are read and written
   char* output;
   std::ptrdiff_t output_stride;  // bytes
   std::size_t outputs;           // pixels
-  float share;                   // factor of the largest or of the sum
-  float* totals;                 // per value, whole vectors: the pixels are added to it
+  float share;                   // factor of the maximum or of the sum of nine
+  float* totals;                 // per value, whole vectors: sums, to which the pixels are added
 };
 
 // One variant: a data type and an instruction set.
@@ -36,7 +36,7 @@ struct Pool3x3Kernel {
 
 // The variants of a data type that this processor can run, the best first.
 const std::vector<const Pool3x3Kernel*>& pool3x3_kernels(Precision precision);
-// The best of them that needs nothing beyond `most`, a set of this processor.
+// The best variant whose instruction set is not better than `most`, a set of this processor.
 const Pool3x3Kernel& pool3x3_kernel(Precision precision, InstructionSet most);
 
 }  // namespace adafuse

@@ -1,5 +1,5 @@
 // A variant of 3x3 pooling: compiled once per row of variants.cmake, see
-// gemm_kernels/variants.cmake.
+// microkernels/variants.cmake.
 //
 // Nothing of the C++ library may be used here, see igemm_simd.h.
 #if defined(__SSE2__)
@@ -13,7 +13,7 @@
 namespace adafuse::VARIANT {
 namespace {
 
-// Constants of an epilogue, which the values of int8 name; pooling has none.
+// Stand-in for igemm.h's type, which the header of int8 values names; pooling uses none.
 struct EpiloguePerChannel {
   const float* bias;
   const float* scale;
@@ -23,17 +23,17 @@ struct EpiloguePerChannel {
 
 static_assert(kLanes == VARIANT_CHANNELS_STEP);
 
-// Of two neighbours the larger one, or what they add up to.
+// The sum of two values, or the larger one.
 template <bool mean>
 inline Vector pooled(Vector a, Vector b) {
   return mean ? a + b : at_least(a, b);
 }
 
-// Walks along the row once per vector of channels.  What a column of three pixels comes to serves
-// all windows that it lies under.
+// Pools a row, a vector of channels at a time.  A column of three pixels is pooled once for all
+// windows that it belongs to.
 template <bool mean, int stride>
 void pool(const PoolRow& row) {
-  constexpr Vector kNothing{};  // where no row lies
+  constexpr Vector kNothing{};  // read in place of a row that does not exist
   for (std::size_t first = 0; first < row.values; first += kLanes) {
     const std::size_t offset = first * kValueBytes;
     const char* rows[kPoolWindow];

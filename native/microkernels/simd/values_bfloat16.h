@@ -9,7 +9,7 @@ constexpr Precision kPrecision = Precision::kBFloat16;
 constexpr int kValue = 2;  // bytes
 
 inline Input load_input(const char* from) {
-  Input units;  // at any address: a picture's pixels are not whole units apart
+  Input units;  // unaligned: pixels of a picture are not whole K groups apart
   __builtin_memcpy(&units, from, sizeof(units));
   return units;
 }
@@ -36,7 +36,7 @@ inline TotalHalf store_values_half(char* to, Half v) {
   return v;
 }
 #else
-// A value is the upper half of a float.
+// Mask of the second value of a K group; a value is the upper half of a float.
 constexpr Group kUpper = 0xffff0000u;
 
 inline Vector multiply_add(Vector acc, Input x, Weights w) {
@@ -49,7 +49,7 @@ inline Half multiply_add_half(Half acc, Input x, WeightsHalf w) {
   acc += (Half)(both << 16) * (Half)(w << 16);
   return acc + (Half)(both & kUpper) * (Half)(w & kUpper);
 }
-// To the nearest, ties to even; not a number stays that.
+// Floats whose upper halves are the nearest bfloat16, ties to even; NaN stays NaN.
 inline GroupVector rounded(Vector v) {
   const GroupVector bits = (GroupVector)v;
   return v == v ? bits + 0x7fffu + (bits >> 16 & 1u) : bits | 0x400000u;
@@ -69,7 +69,7 @@ inline TotalHalf store_values_half(char* to, Half v) {
 #endif
 
 inline GroupVector widen(const char* from) {
-#if defined(__AVX512F__)  // which the compiler would do in halves
+#if defined(__AVX512F__)  // one instruction, where the compiler would widen in halves
   return (GroupVector)_mm512_maskz_cvtepu16_epi32(0xffff, _mm256_loadu_si256((const __m256i*)from));
 #else
   return __builtin_convertvector(*reinterpret_cast<const ShortVector*>(from), GroupVector);

@@ -1,5 +1,5 @@
-// Included by vectors.h: unsigned activations, signed weights, four channels a unit, exact
-// sums in 32 bits.
+// Included by vectors.h: unsigned activations, signed weights, four channels a K group, exact sums
+// in 32 bits.
 using Input = Group;
 using Acc = IntVector;
 using AccHalf = IntHalf;
@@ -8,17 +8,17 @@ using TotalHalf = IntHalf;
 
 constexpr Precision kPrecision = Precision::kInt8;
 constexpr bool kQuantised = true;
-constexpr float kMost = 255;
+constexpr float kMost = 255;  // the largest stored value
 
 inline Input load_input(const char* from) {
-  Input units;  // at any address: a picture's pixels are not whole units apart
+  Input units;  // unaligned: pixels of a picture are not whole K groups apart
   __builtin_memcpy(&units, from, sizeof(units));
   return units;
 }
 
 #if defined(__ARM_FEATURE_DOTPROD)
-// Dot products are of signed bytes.  x - 128 is one; 128 times the weights is added apart, worked
-// out once for all pixels of a tile.
+// The instruction multiplies signed bytes: x - 128 takes the place of x, and `offset`, 128 times
+// the sum of the weights, is added.  It is computed once for all pixels of a tile.
 struct Weights {
   int8x16_t bytes;
   int32x4_t offset;
@@ -59,14 +59,15 @@ inline AccHalf multiply_add_half(AccHalf acc, Input x, WeightsHalf w) {
 }
 #elif defined(__ARM_FEATURE_DOTPROD)
 inline Acc multiply_add(Acc acc, Input x, Weights w) {
-  const int8x16_t less = vreinterpretq_s8_u32(vdupq_n_u32(x ^ 0x80808080u));  // by 128
+  const int8x16_t less = vreinterpretq_s8_u32(vdupq_n_u32(x ^ 0x80808080u));  // x - 128
   return (Acc)vdotq_s32(vaddq_s32((int32x4_t)acc, w.offset), w.bytes, less);
 }
 inline AccHalf multiply_add_half(AccHalf acc, Input x, WeightsHalf w) {
   return multiply_add(acc, x, w);
 }
 #elif defined(__AVX2__)
-// Bytes as pairs of 16 bits: the first and third of each unit, then the second and fourth.
+// Multiplies bytes as 16-bit values: the first and third of each K group, then the second and
+// fourth.
 inline Acc multiply_add(Acc acc, Input x, Weights w) {
   const __m256i weights = (__m256i)w;
   const __m256i even = _mm256_set1_epi32((int)(x & 0x00ff00ffu));
@@ -105,7 +106,7 @@ inline Half end_acc_half(AccHalf acc, const EpiloguePerChannel& channels, int fi
          load_half(channels.bias + first);
 }
 
-// To the nearest integer, ties to even.
+// The nearest integers, ties to even.
 #if defined(__AVX512F__)
 inline IntVector nearest(Vector v) {
   return (IntVector)_mm512_maskz_cvtps_epi32(0xffff, (__m512)v);
@@ -116,7 +117,7 @@ inline IntVector nearest(Vector v) {
 }
 #else
 inline IntVector nearest(Vector v) {
-  const Vector magic = Vector{} + 12582912.0f;  // 1.5 * 2^23: beside it no fraction has room
+  const Vector magic = Vector{} + 12582912.0f;  // 1.5 * 2^23: float32 has no fractions there
   const Vector size = v < 0 ? -v : v;
   return size < 4194304.0f ? (IntVector)(v + magic) - (IntVector)magic
                            : __builtin_convertvector(v, IntVector);
@@ -139,7 +140,7 @@ inline AccHalf rescaled_half(AccHalf acc, const float* by) {
 }
 
 inline GroupVector widen(const char* from) {
-#if defined(__AVX512F__)  // which the compiler would do in parts
+#if defined(__AVX512F__)  // one instruction, where the compiler would widen in parts
   return (GroupVector)_mm512_maskz_cvtepu8_epi32(0xffff, _mm_loadu_si128((const __m128i*)from));
 #else
   return __builtin_convertvector(*reinterpret_cast<const ByteVector*>(from), GroupVector);
@@ -171,7 +172,7 @@ inline TotalHalf store_values_half(char* to, Half v) {
 }
 
 #if defined(__AVX2__)
-// Sixteen bytes of four rows at a time, interleaved by bytes and then by pairs of bytes.
+// Merges four rows, 16 bytes at a time: interleaves bytes, then pairs of bytes.
 template <int width>
 inline void merge_channels(const char* channels, const std::uint32_t* offsets, Group* row) {
 #pragma GCC unroll 16

@@ -1,7 +1,7 @@
 // Included by the files that implement micro-kernels, in their namespaces: vectors of the
 // instruction set, and the values of the data type in VARIANT_VALUES.
 constexpr int kLanes = VARIANT_LANES;
-constexpr int kHalf = kLanes == 16 ? 8 : kLanes;  // half of a vector, where there is such a vector
+constexpr int kHalf = kLanes == 16 ? 8 : kLanes;  // lanes of a Half; of short vectors that is all
 
 using Group = std::uint32_t;
 
@@ -37,7 +37,7 @@ inline void store_half(void* to, Half v) {
   *static_cast<Half*>(to) = v;
 }
 
-// The larger one, or `v` where that is not a number.
+// The larger of both, or `v` where that is NaN.
 #if defined(__AVX512F__)
 inline Vector at_least(Vector lowest, Vector v) {
   return (Vector)_mm512_maskz_max_ps(0xffff, (__m512)lowest, (__m512)v);
@@ -54,6 +54,16 @@ inline Half at_least_half(Half lowest, Half v) {
 }
 #endif
 
+// The header of a data type defines
+//   Input, Weights, Acc, Total     a K group of A, a row of K groups of B, accumulators, sums of
+//   stored
+//                                  values; all but Input also with the suffix Half
+//   load_input(), load_weights()   from A and B
+//   multiply_add()                 adds the products of a K group and a row to accumulators
+//   begin_acc(), end_acc()         accumulators before the first product; their values in units of
+//   C load_values(), store_values()  C and residuals; stored values are rounded and returned
+//   merge_channels()               KR rows of single channels as one row of K groups
+// and in int8 rescaled(), the accumulators multiplied by a factor.
 #include VARIANT_VALUES
 
 constexpr int kValueBytes = static_cast<int>(value_bytes(kPrecision));

@@ -33,12 +33,12 @@ struct WinogradOutputTile {
   char* corner;
   std::ptrdiff_t row_pitch;  // bytes, of `residual` too
   std::ptrdiff_t pixel_pitch;
-  std::size_t rows;  // those that exist
+  std::size_t rows;  // rows x columns pixels exist and are written
   std::size_t columns;
   const float* bias;
   const char* residual;  // null for none; may be the output itself
   float lowest;
-  float* totals;  // per channel, or null: the pixels are added to it
+  float* totals;  // per channel, or null: sums, to which the pixels are added
 };
 
 // One variant, for float32.
@@ -50,14 +50,14 @@ struct WinogradKernel {
   void (*transform_input)(const WinogradInputTile& tile, std::size_t channels, char* points,
                           std::ptrdiff_t point_pitch);
 
-  // Reads the products at all points, whole vectors that hold `channels` channels.
+  // Transforms the products at all points, read in whole vectors, to `channels` channels of pixels.
   void (*transform_output)(const char* points, std::ptrdiff_t point_pitch, std::size_t channels,
                            const WinogradOutputTile& output);
 };
 
 // The variants that this processor can run, the best first.
 const std::vector<const WinogradKernel*>& winograd_kernels();
-// The best variant that needs nothing beyond `most`, a set of this processor.
+// The best variant whose instruction set is not better than `most`, a set of this processor.
 const WinogradKernel& winograd_kernel(InstructionSet most);
 
 }  // namespace adafuse

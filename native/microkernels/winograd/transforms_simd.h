@@ -1,5 +1,5 @@
 // A variant of the Winograd transforms: compiled once per row of variants.cmake, see
-// gemm_kernels/variants.cmake.
+// microkernels/variants.cmake.
 //
 // Nothing of the C++ library may be used here, see igemm_simd.h.
 #include "microkernels/winograd/transforms.h"
@@ -33,7 +33,7 @@ inline void store(char* to, Vector v) {
   *reinterpret_cast<Vector*>(to) = v;
 }
 
-// Six pixels of a line as values at the points.
+// Transforms six pixels of a line to values at the points.
 inline void to_points(const Vector* d, Vector* at) {
   const Vector near_even = d[4] - 2.0f * d[2];
   const Vector near_odd = d[3] - 2.0f * d[1];
@@ -47,7 +47,7 @@ inline void to_points(const Vector* d, Vector* at) {
   at[5] = d[1] - 2.5f * d[3] + d[5];
 }
 
-// Values at the points as four pixels of a line.
+// Transforms values at the points to four pixels of a line.
 inline void from_points(const Vector* at, Vector* y) {
   const Vector near_even = at[1] + at[2], near_odd = at[1] - at[2];
   const Vector far_even = at[3] + at[4], far_odd = at[3] - at[4];
@@ -57,7 +57,7 @@ inline void from_points(const Vector* at, Vector* y) {
   y[3] = kNearCubed * near_odd + kFarCubed * far_odd + at[5];
 }
 
-// `load_at(row, column)` gives a pixel.
+// Transforms a vector of channels; load_at(row, column) reads a pixel of the tile.
 template <typename Load>
 inline void transform_vector(const Load& load_at, char* points, std::ptrdiff_t point_pitch) {
   Vector values[kSize * kSize];
@@ -162,7 +162,7 @@ void transform_output(const char* points, std::ptrdiff_t point_pitch, std::size_
         if (output.residual != nullptr) {
           value += load(output.residual + place);
         }
-        value = value < lowest ? lowest : value;  // not a number stays what it is
+        value = value < lowest ? lowest : value;  // NaN stays NaN
         store(output.corner + place, value);
         total += value;
       }

@@ -6,22 +6,22 @@
 namespace adafuse {
 namespace {
 
-// Half of a usual second-level cache, in bytes.
+// Bytes of transformed tiles at a time: half of a usual second-level cache.
 constexpr std::size_t kTileBytes = 512 * 1024;
 
-// Bytes between points: whole cache lines, and an odd number of them, so that the positions of a
-// tile do not share cache sets.
+// Bytes from point to point: an odd number of cache lines, so that the points of a tile do not
+// share cache sets.
 std::size_t odd_lines(std::size_t bytes) {
   const std::size_t whole = round_up(bytes, kLine);
   return whole / kLine % 2 == 0 ? whole + kLine : whole;
 }
 
-// A vector may be written behind the last channel.
+// Bytes from tile to tile at one point, with room for a vector behind the last channel.
 std::size_t tile_pitch(std::size_t channels) {
   return channel_pitch(channels + kLine / sizeof(float) - 1, Precision::kFloat32);
 }
 
-// The values of three weights at the points, each divided by the product of the differences
+// Transforms three weights to values at the points, each divided by the product of the differences
 // between its point and the others.
 void weights_to_points(const float* g, std::size_t stride, float* at, std::size_t at_stride) {
   constexpr float kNear = 0.70710678118654752f, kFar = 1.4142135623730950f;
@@ -82,7 +82,7 @@ void WinogradInput::begin_term(std::size_t channels, const IgemmKernel& kernel) 
 
 void WinogradInput::end_term(std::size_t first_entry, std::size_t b_rows) {
   terms_.push_back({first_entry, entries_.size() - first_entry, b_rows});
-  // Only prefetched.
+  // Behind the last entry: only prefetched.
   entries_.insert(entries_.end(), kPrefetchEntries,
                   entries_.empty() ? KEntry{0, 0} : entries_.back());
 }
@@ -193,7 +193,7 @@ void WinogradTiles::multiply(const char* memory, const BPanels* weights, std::si
   output.lowest = -std::numeric_limits<float>::infinity();
   const char* const inputs = memory + point * point_pitch_;
   char* const outputs = products + point * product_pitch_;
-  // As many tiles at a time as registers allow, or nearly, in equal parts.
+  // Parts of equally many tiles, at most MR.
   const std::size_t parts = ceil_div(count_, kernel_.mr);
   for (std::size_t part = 0; part < parts; ++part) {
     const std::size_t begin = count_ * part / parts, end = count_ * (part + 1) / parts;

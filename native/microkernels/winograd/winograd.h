@@ -15,9 +15,9 @@
 
 namespace adafuse {
 
-// Whether Winograd is the faster way to convolve frames of so many output pixels.  It takes a
-// quarter of the multiplications but four times the weights, and pixels in multiples of four: on
-// small frames weights are used too seldom, and the last pixels lie beyond the edge.
+// Whether Winograd is faster than the plain sum for frames of height x width output pixels.  It
+// takes a quarter of the multiplications but four times the weights, and pixels in multiples of
+// four: on small frames weights are used too seldom, and the last pixels lie beyond the edge.
 constexpr bool winograd_pays(std::size_t height, std::size_t width) {
   constexpr std::size_t kSmallestPlane = 100;
   return height * width >= kSmallestPlane;
@@ -154,8 +154,7 @@ class WinogradFrames {
   const char* memory_ = nullptr;
 };
 
-// Computes one panel of frames that share its weights, of which `channels` channels
-// are computed.
+// Computes `channels` channels of one panel for frames that share its weights.
 void convolve_winograd(const WinogradFrame* frames, std::size_t count, bool rectify,
                        std::size_t panel, std::size_t channels, Arena& scratch);
 
@@ -166,11 +165,11 @@ void convolve_winograd(const IgemmKernel& kernel, const WinogradInput& reads,
                        ImageRows rows, std::size_t height, std::size_t width, std::size_t channels,
                        std::size_t panel_begin, std::size_t panel_end, Arena& scratch);
 
-// Memory that these take from `scratch` and give back: of one frame, up to `rows` rows at a time.
+// Bytes that convolve_winograd() takes from `scratch` and gives back for `rows` rows of one frame.
 std::size_t winograd_scratch_bytes(const IgemmKernel& kernel, const WinogradInput& reads,
                                    std::size_t rows, std::size_t height, std::size_t width);
 
-// How many output rows have tiles that fit into cache: a multiple of kWinogradOutput.
+// Output rows whose tiles fit into cache, a multiple of kWinogradOutput.
 std::size_t winograd_strip(const WinogradInput& reads, std::size_t width);
 
 }  // namespace adafuse
