@@ -9,7 +9,7 @@
 namespace adafuse {
 namespace {
 
-// Writes a tile to wherever the policy wants it.
+// Writes a tile to the frames that keep or reuse its channels, and zeros for cleared channels.
 void store(const ConvShape& shape, const Policy* policy, const GemmTile& tile, float* output) {
   const auto target = [&](std::size_t frame, std::size_t channel) {
     return output + (frame * shape.out_channels + channel) * shape.out_plane() + tile.first_pixel;

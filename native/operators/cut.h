@@ -1,4 +1,4 @@
-// How operators cut their work into tasks; by shapes alone, so that results do not depend on
+// The cut of an operator's work into tasks, by shapes alone, so that results do not depend on
 // threads.
 #pragma once
 
@@ -10,9 +10,10 @@
 
 namespace adafuse {
 
-// Frames of fewer pixels are cut into panels of output channels, others into strips of rows.
+// Pixels of a frame: with fewer it is cut into panels of output channels, else into strips of rows.
 constexpr std::size_t kSmallPlane = 400;
-// Enough tasks for the threads of a usual machine to finish together, and too few.
+// Tasks: enough for the threads of a usual machine to finish together, and so few that threads
+// idle.
 constexpr std::size_t kEnoughTasks = 32, kFewTasks = 8;
 
 // Panels [begin, end) of NR output channels.
@@ -22,7 +23,8 @@ struct PanelRange {
   std::size_t count() const { return end - begin; }
 };
 
-// Rows of part `part` of `parts` of a frame, multiples of `step` but for the last.
+// Rows of part `part` of `parts` of a frame; the rows of a part but the last are a multiple of
+// `step`.
 inline ImageRows rows_of_part(std::size_t height, std::size_t step, std::size_t part,
                               std::size_t parts) {
   const std::size_t steps = ceil_div(height, step);

@@ -9,7 +9,7 @@
 namespace adafuse {
 namespace {
 
-// Inputs [first, first + count) of a convolution.
+// Weights of inputs [first, first + count), (outputs, count, taps).
 std::vector<float> slice_inputs(const ConvWeights& conv, std::size_t first, std::size_t count) {
   std::vector<float> weights;
   for (std::size_t output = 0; output < conv.outputs; ++output) {
@@ -19,7 +19,8 @@ std::vector<float> slice_inputs(const ConvWeights& conv, std::size_t first, std:
   return weights;
 }
 
-// A 1x1 convolution of one tensor reads two runs, or one.
+// Whether compact inputs are merged where K blocks are longer than one: not those of a 1x1
+// convolution of one tensor, which are two runs at most.
 bool pays_merging(const std::vector<NhwcSourceSpec>& sources, std::size_t size) {
   return (sources.size() > 1 || size > 1) &&
          std::all_of(sources.begin(), sources.end(),

@@ -1,7 +1,7 @@
-// One convolution, its bias and ReLU from frames to frames, with AdaFuse's decisions on both sides.
+// A convolution with bias and ReLU between NHWC frames, under policies of its input and output.
 //
-// Channels of the output that no frame reads are not computed, channels of the input that are zeros
-// are not read.  The input may lie in several tensors side by side, as a concatenation does.
+// Output channels that no frame reads are not computed, input channels that are zeros are not read.
+// The input may lie in several tensors side by side, as a concatenation does.
 #pragma once
 
 #include <cstddef>
@@ -25,7 +25,7 @@ struct NhwcSourceSpec {
 };
 
 struct NhwcConvSpec {
-  ConvWeights conv;  // 1x1 or 3x3, padded by half
+  ConvWeights conv;  // 1x1 or 3x3, padded by half of that
   std::vector<NhwcSourceSpec> sources;
   bool compact;  // the output is stored under a policy
   std::size_t stride;
@@ -36,14 +36,14 @@ struct NhwcConvSpec {
 };
 
 struct NhwcSource {
-  const char* frames;    // (frames), see CompactNhwc
+  const char* frames;    // as CompactNhwc lays them out
   const Policy* policy;  // of a compact source, else null
 };
 
 struct NhwcConvTensors {
   const NhwcSource* sources;
   const Policy* policy;  // of a compact output, else null
-  char* output;          // (frames), see CompactNhwc
+  char* output;          // frames as CompactNhwc lays them out
   float* pooled;         // (frames, outputs): means over each frame as the next layer sees it
 };
 
@@ -54,7 +54,7 @@ class NhwcConv {
   NhwcConv(const NhwcConvSpec& spec, const IgemmKernel& kernel);
 
   std::size_t outputs() const { return outputs_; }
-  // The sizes of a dense output; a compact one has room there.
+  // Layouts of dense frames; the memory of these is enough for compact ones.
   NhwcLayout input_layout(std::size_t source, std::size_t height, std::size_t width) const;
   NhwcLayout output_layout(std::size_t height, std::size_t width) const;
 
@@ -65,8 +65,8 @@ class NhwcConv {
            Workspaces& workspaces) const;
 
  private:
-  // Packed B for a source, or for all of them if their channels are merged; for what is chosen at
-  // run time: outputs (N), inputs (K) or nothing.
+  // Packed B of a source, or of all sources if their channels are merged: for chosen outputs (N),
+  // for chosen inputs (K), or for all channels.  One of the three has a value.
   struct Term {
     std::size_t channels;
     bool compact;

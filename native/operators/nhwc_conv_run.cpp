@@ -7,11 +7,11 @@ namespace adafuse {
 
 namespace {
 
-// Packing writes whole cache lines of K groups: so many behind the last one.
+// K groups behind the last one that packing writes to, as it writes whole cache lines.
 constexpr std::size_t kPackedBehind = kLine / kGroupBytes;
 
-// A panel's K groups of several channels each as rows of one channel each, as PackedBForChosenK
-// holds them.
+// Writes a panel's rows of K groups as rows of single input channels, as PackedBForChosenK has
+// them.
 template <typename Value>
 void split_k_groups(const std::uint32_t* k_groups, std::size_t taps, std::size_t inputs,
                     std::size_t width, char* to) {
@@ -43,7 +43,7 @@ NhwcConvRun::NhwcConvRun(const NhwcConv& conv, std::size_t frames, std::size_t h
       parallel_for_(parallel_for),
       workspaces_(workspaces),
       panels_(ceil_div(conv.outputs_, kernel_.nr)),
-      // A cache line apart: threads write neighbouring ones.
+      // A cache line between partial sums that different threads write.
       partials_pitch_(panels_ * kernel_.nr + kLine / sizeof(float)),
       lists_(workspaces.lists),
       output_((*lists_).output),
@@ -151,8 +151,8 @@ std::size_t NhwcConvRun::panels_of(std::size_t frame) const {
   return ceil_div(output_[frame].size(), kernel_.nr);
 }
 
-// The weights of the stored outputs, a row per K group of a dense source or per channel of a
-// compact one.
+// Packed B of the stored outputs: a row per K group of a dense source, or per channel of a compact
+// one.
 BPanels NhwcConvRun::pack_chosen_n(std::size_t index, std::size_t frame, PanelRange panels,
                                    Arena& scratch) const {
   const NhwcConv::Term& term = conv_.terms_[index];
@@ -307,7 +307,7 @@ void NhwcConvRun::convolve_frames(std::size_t first, std::size_t last, std::size
     }
   }
   if (!frames.empty()) {
-    // Where frames store different channels, there is one.
+    // All store as many channels: under a policy of the output there is one frame.
     const std::size_t left = output_[first].size() - panel * kernel_.nr;
     convolve_winograd(frames.data(), frames.size(), true, panel, std::min(left, kernel_.nr),
                       scratch);

@@ -1,4 +1,4 @@
-// One run of an NhwcConv: what is read and computed of each frame, and how the work is cut.
+// One run of an NhwcConv: channels that each frame reads and computes, and the cut into tasks.
 #pragma once
 
 #include <array>

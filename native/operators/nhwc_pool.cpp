@@ -10,7 +10,7 @@
 namespace adafuse {
 namespace {
 
-// Places [begin, begin + count) of a frame, whole K groups, and where they come to lie.
+// Places [begin, begin + count) of a frame, whole K groups, and the place of their pooled values.
 struct Run {
   const char* frame;
   std::size_t begin, count, place;
@@ -64,7 +64,8 @@ void pool_nhwc(const NhwcPool& pool, std::size_t frames, std::size_t height, std
   const std::size_t pitch = round_up(channels, k_values) + kLine / sizeof(float);
   ArenaSize size, task_size;
   size.add<float>(frames * parts * pitch);
-  // Of a frame's own and of lent channels, each on whole lines, and a zero behind them.
+  // Places of a pooled pixel at most: a frame's own and lent channels, rounded up to kLine places
+  // each, and a zero behind them.
   const std::size_t most_places = 2 * round_up(channels + k_values, kLine) + 1;
   const std::size_t most_pixel = round_up(most_places * value, kGroupBytes);
   if (reorders) {
@@ -93,15 +94,16 @@ void pool_nhwc(const NhwcPool& pool, std::size_t frames, std::size_t height, std
         {source, 0, round_up(stored, k_values), 0},
         {source - from.frame_pitch(), lent,
          lender == nullptr ? 0 : round_up(lender->size() - lent, k_values), second}};
-    const std::size_t zero = second + round_up(runs[1].count, kLine);  // behind all others
+    // The place of a zero, which stands for channels that the frame does not show.
+    const std::size_t zero = second + round_up(runs[1].count, kLine);
     const ChannelOrder& wanted = stored_output[frame];
     Arena scratch(workspaces.tasks, task_size);
     std::uint32_t* order = nullptr;  // of the output's channels in a pooled pixel
     const std::size_t ordered = round_up(wanted.size(), k_values);
     float* const total = partials + task * pitch;
-    float* seen = total;  // sums of what is pooled
+    float* seen = total;  // sums of pooled values, by place
     const std::size_t pixel_bytes = round_up((zero + 1) * value, kGroupBytes);
-    char* pixels = nullptr;  // a row of them
+    char* pixels = nullptr;  // a row of pooled pixels, before their channels are reordered
     if (reorders) {
       std::uint32_t* const position = scratch.take<std::uint32_t>(channels);  // of a channel
       std::fill_n(position, channels, static_cast<std::uint32_t>(zero));
@@ -141,7 +143,8 @@ void pool_nhwc(const NhwcPool& pool, std::size_t frames, std::size_t height, std
                        mean ? factor / (kPoolWindow * kPoolWindow) : factor,
                        seen + run.place};
         for (std::size_t k = 0; k < kPoolWindow; ++k) {
-          const std::size_t from_y = y * pool.stride + k - pool.pad;  // wraps round
+          const std::size_t from_y =
+              y * pool.stride + k - pool.pad;  // above the frame: wraps round, beyond its height
           pooled.rows[k] = from_y < height ? run.frame + run.begin * value +
                                                  from.offset(static_cast<std::ptrdiff_t>(from_y), 0)
                                            : nullptr;

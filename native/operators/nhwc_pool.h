@@ -1,8 +1,8 @@
-// 3x3 pooling from frames to frames, of the channels that AdaFuse's decisions left to compute.
+// 3x3 pooling between NHWC frames, of the channels that policies leave to be computed.
 //
-// Values are not negative, so pooling commutes with keeping, reusing and skipping: a frame's stored
-// channels are pooled where they lie.  Under decisions of its own, the output stores what these ask
-// for, pooled from what the input's decisions show of each frame.
+// Values are not negative, so pooling commutes with keep, reuse and skip: a frame's stored channels
+// are pooled where they lie.  Under a policy of its own, the output stores the channels that this
+// computes, pooled from each frame as the input's policy shows it.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +16,7 @@
 
 namespace adafuse {
 
+// Kind and sizes of the pooling.
 struct NhwcPool {
   enum class Kind { kMax, kMean };
 
@@ -32,9 +33,9 @@ struct NhwcPool {
 };
 
 struct NhwcPoolTensors {
-  const char* input;            // (frames) frames, see CompactNhwc
-  const Policy* policy;         // that the input is stored under, or null
-  const Policy* output_policy;  // the output's own decisions; null to go on with the input's
+  const char* input;            // frames as CompactNhwc lays them out
+  const Policy* policy;         // of the stored input, or null
+  const Policy* output_policy;  // of the output; null: stored as the input is
   char* output;                 // (frames) frames
   float* pooled;                // (frames, channels): means as the next layer sees them
 };

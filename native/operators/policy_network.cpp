@@ -8,8 +8,8 @@
 namespace adafuse {
 namespace {
 
-// Enough parts for the threads of a usual machine to finish together, and few enough for the
-// logits that each part of the hidden units gives to be added up soon.
+// Parts of the hidden units at most: enough for the threads of a usual machine to finish together,
+// and few enough for the logits of all parts to be added up soon.
 constexpr std::size_t kMostParts = 16;
 // Hidden units whose rows of weights stay in the nearest caches for all inputs.
 constexpr std::size_t kUnitsAtOnce = 32;
@@ -29,7 +29,7 @@ void in_parts(std::size_t count, const ParallelFor& parallel_for, const Body& bo
   });
 }
 
-// The first layer for the units from `begin` to `end`: (rows, hidden) in `units`.
+// Computes the first layer for units [begin, end): columns of `units` (rows, hidden).
 template <typename Weight>
 void find_units(const PolicyNetwork<Weight>& network, const PolicyHistory& history,
                 const float* features, std::size_t rows, std::size_t begin, std::size_t end,
@@ -61,7 +61,8 @@ void find_units(const PolicyNetwork<Weight>& network, const PolicyHistory& histo
   }
 }
 
-// Adds what at most kUnitsAtOnce units from `begin` to `end` weigh to the logits of a row.
+// Adds the products of units [begin, end), at most kUnitsAtOnce, with weight1 to the logits of a
+// row.
 template <typename Weight>
 void add_logits(const PolicyNetwork<Weight>& network, const float* units, std::size_t begin,
                 std::size_t end, float* logits) {
@@ -77,8 +78,8 @@ void add_logits(const PolicyNetwork<Weight>& network, const float* units, std::s
   gemv_kernels<Weight>().front()->accumulate(weights, factors, active, outputs, logits);
 }
 
-// The actions of the channels from `begin` to `end` of a row, whose logits are in `parts` matrices
-// (rows, kActions * channels).
+// Chooses the actions of channels [begin, end) of a row: the largest of logits that are the sum of
+// bias1 and of `parts` matrices `partial` (rows, kActions * channels).
 template <std::size_t kActions, typename Weight>
 void choose(const PolicyNetwork<Weight>& network, const float* partial, std::size_t parts,
             std::size_t rows, std::size_t row, std::size_t begin, std::size_t end, float* logits,

@@ -1,9 +1,9 @@
 // A policy network for the frames of a clip, or the next one of every stream.
 //
-// So few frames use every weight seldom, so the network waits for memory: all threads read, whole
-// rows one after another, and networks that share weights name the same memory.  What need not be
-// read is left: rows of hidden units that ReLU sets to zero, and the weights of the previous
-// features where networks that share them weighed theirs together.
+// Every weight serves few frames, so the time goes into reading weights: all threads read, whole
+// rows one after another, and networks that share weights name the same memory.  Not read are rows
+// of hidden units that ReLU sets to zero and, where weigh_history() did it for all networks that
+// share weight0, the weights of the previous features.
 #pragma once
 
 #include <array>
@@ -16,7 +16,7 @@
 
 namespace adafuse {
 
-// Actions that a channel's logits stand for, in their order: two or three.
+// The actions of a channel's logits, in their order: two or three.
 struct PolicyActions {
   std::size_t count = 3;
   std::array<std::int32_t, 3> values{0, 1, 2};

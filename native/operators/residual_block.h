@@ -1,4 +1,4 @@
-// A residual block of a ResNet with AdaFuse's decisions, from frame to frame in one piece.
+// A residual block of a ResNet under a policy, fused: from NHWC frames to NHWC frames.
 //
 //   bottleneck:  conv1 1x1 -> fuse -> conv2 3x3 -> conv3 1x1 -> + shortcut -> ReLU
 //   basic:       conv1 3x3 -> fuse -> conv2 3x3              -> + shortcut -> ReLU
@@ -23,7 +23,7 @@
 
 namespace adafuse {
 
-// Scales in kInt8: the value that a stored one stands for, per tensor; nothing is below zero.
+// Scales of activations in kInt8: value = scale * stored integer; no value is negative.
 struct ResidualBlockScales {
   float input = 1, conv1 = 1, conv2 = 1, output = 1;  // conv2: of a bottleneck
 };
@@ -49,9 +49,9 @@ struct ResidualBlockTensors {
 // State that streams hand from frame to frame; all zeros begin a stream.
 struct ResidualBlockHistory {
   const char* input;            // (streams) the frames before, of the input layout
-  const char* convolution;      // (streams) what conv1 gave for them, of the history layout
+  const char* convolution;      // (streams) conv1's results for them, of the history layout
   const std::int32_t* missing;  // (streams, mid_channels): 0 where it holds a channel
-  char* next_convolution;       // the same for the next frame
+  char* next_convolution;       // `convolution` and `missing` of the next frame
   std::int32_t* next_missing;
 };
 
@@ -106,7 +106,8 @@ class ResidualBlock {
   std::optional<PackedB> shortcut_;
   ResidualBlockScales scales_;
   EpilogueConstants epilogue1_, epilogue2_, last_epilogue_;
-  AlignedArray<float> rescale_;  // from conv3's or conv2's sums to those of the shortcut
+  // Factors of the last convolution's accumulators that turn them into units of the shortcut's.
+  AlignedArray<float> rescale_;
 };
 
 }  // namespace adafuse

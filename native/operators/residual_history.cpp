@@ -60,7 +60,8 @@ void ReusedChannels::copy(std::size_t frame, ImageRows rows, char* to) const {
   const Precision precision = plan_.kernel.precision;
   const std::size_t bytes = value_bytes(precision);
   const std::vector<std::size_t>& places = frames_[frame].places;
-  // The rest of the last K group meets weights of zero, and must be numbers.
+  // Zeros behind the last channel, up to a whole K group: they meet weights of zero, but must not
+  // be NaN.
   const std::size_t filling = round_up(reused.size(), kr(precision)) - reused.size();
   if (places.size() + filling == 0) {
     return;

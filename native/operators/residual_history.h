@@ -1,5 +1,5 @@
-// History of a residual block in a stream: conv1's result, taken from the frame before and left to
-// the next.
+// History of a residual block in a stream: conv1's result, which each frame takes from the frame
+// before and leaves to the next.
 #pragma once
 
 #include <cstddef>
@@ -18,16 +18,18 @@ enum class MidState : std::int32_t {
   kReused = 2,   // the frame reused the channel; what is stored of it is of no more use
 };
 
-// Writes what this frame's decisions leave of each channel.
+// Writes the state in which this frame's actions leave each channel.
 void write_states(const Policy& policy, std::int32_t* next_missing);
 
-// Copies what frames reuse and the frames before computed behind what is computed now.
+// Reused channels that the frame before computed; copied behind the deferred ones, which are
+// computed now.
 class ReusedChannels {
  public:
   // Finds the channels of all frames.
   ReusedChannels(const ResidualPlan& plan, const ResidualBlockHistory& history);
 
-  // Copies some rows of a frame; `to`: the place of the reused channels in the frame's first pixel.
+  // Copies some rows of a frame; `to`: the address of the reused channels in the frame's first
+  // pixel.
   void copy(std::size_t frame, ImageRows rows, char* to) const;
 
  private:

@@ -19,15 +19,19 @@ namespace adafuse {
 struct ResidualLists {
   std::vector<ChannelOrder> orders;                             // per conv1 frame
   std::vector<InputShape> conv2_inputs;                         // per frame
-  std::array<KIndirection, 4> conv1_entries, shortcut_entries;  // by a frame's neighbours
+  std::array<KIndirection, 4> conv1_entries, shortcut_entries;  // see of_neighbours()
   KIndirection conv3_entries;
   CompactInputs conv2_reads;
   WinogradFrames conv1_winograd, conv2_winograd;
 };
 
-// Conv1 runs on conv1 frames: the frames of the run and, of streams, behind them the frames before,
-// for what is deferred: reused now and not computed then.  The result for a frame before comes to
-// lie behind the channels that the frame itself keeps, on a cache line of its own.
+// Sizes, orders and lists of a run.
+//
+// Conv1 runs on conv1 frames: the frames of the run and, of streams, behind them the frames before
+// these, for deferred channels: reused now and not computed then.  Their results lie behind the
+// channels that the frame itself keeps, on a cache line of their own:
+//
+//   pixel of conv1's result:  | kept channels | to a line | deferred | copied from the history |
 class ResidualPlan {
  public:
   // `missing` (frames, mid_channels): of streams, as ResidualBlockHistory has it; null for clips.
@@ -66,7 +70,7 @@ class ResidualPlan {
   const IgemmKernel& kernel;
   const std::size_t frames;
   InputShape conv1;
-  InputShape conv2;  // but for the pitch of its layout, which is a frame's
+  InputShape conv2;  // without a pitch; conv2_inputs have each frame's
   InputShape conv3;
   InputShape shortcut;
   NhwcLayout output;
@@ -85,6 +89,8 @@ class ResidualPlan {
 
  private:
   using OfNeighbours = std::array<KIndirection, 4>;
+  // The list for a frame's neighbours: number 1 if there is a previous one, plus 2 if there is a
+  // next.
   const KIndirection& of_neighbours(const OfNeighbours& of, std::size_t frame) const;
   void order_clips(const Policy* policy);
   void order_streams(const Policy& policy, const std::int32_t* missing);

@@ -8,7 +8,7 @@
 namespace adafuse {
 namespace {
 
-// Half of a usual first-level cache, in bytes: rows of conv2's result that conv3 finds there.
+// Bytes of conv2's result that conv3 reads at a time: half of a usual first-level cache.
 constexpr std::size_t kConv3Strip = 16 * 1024;
 
 }  // namespace
@@ -47,8 +47,8 @@ void run_strips(ResidualStages& stages, const ParallelFor& parallel_for) {
     }
     size.add_bytes(most * z_row + kLine);
   }
-  // Backwards, to begin with what is still in cache; the next block then begins with what ends
-  // here.
+  // In reverse order: conv1's last frames are still in cache, and the frames that are finished last
+  // are those with which the next block begins.
   parallel_for(plan.frames * parts, [&](std::size_t index) {
     const std::size_t task = plan.frames * parts - 1 - index;
     const std::size_t frame = task / parts;

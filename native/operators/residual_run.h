@@ -1,4 +1,4 @@
-// Running a plan of a residual block: how the work is cut into tasks.
+// The runs of a residual block's plan: the cut of its stages into tasks.
 #pragma once
 
 #include "base/parallel_for.h"
@@ -6,7 +6,7 @@
 
 namespace adafuse {
 
-// Runs the stages by strips or panels, as the plan says.
+// Run all stages, cut into strips of rows or into panels of output channels; the plan says which.
 void run_strips(ResidualStages& stages, const ParallelFor& parallel_for);
 void run_panels(ResidualStages& stages, const ParallelFor& parallel_for);
 

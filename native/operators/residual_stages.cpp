@@ -15,7 +15,8 @@ ResidualStages::ResidualStages(const ResidualPlan& plan, const ResidualBlockTens
       history_(history),
       workspaces_(workspaces),
       x_(tensors.input) {
-  // A shortcut convolution reads neighbouring frames after the output is begun.
+  // In place: a shortcut convolution reads neighbouring frames when the output is already being
+  // written.
   const bool copies = has_shortcut() && tensors.input == tensors.output;
   const std::size_t input_bytes = copies ? plan.frames * plan.conv1.layout.frame_pitch() : 0;
   const std::size_t mid_bytes = plan.streams() ? 0 : plan.frames * plan.mid_bytes + kLine;
@@ -106,7 +107,8 @@ void ResidualStages::conv1(std::size_t conv1_frame, ImageRows rows, PanelRange p
   if (panels.begin < std::min(panels.end, count)) {
     compute_conv1(conv1_frame, rows, {panels.begin, std::min(panels.end, count)}, scratch);
   }
-  // The last panel writes whole vectors, so what stands behind it comes after it.
+  // Copied after the last panel, which writes whole vectors, also over the place behind its
+  // channels.
   const std::size_t last = count == 0 ? 0 : count - 1;
   if (deferred && panels.begin <= last && last < panels.end) {
     reused_->copy(conv1_frame - plan_.frames, rows, conv1_output(conv1_frame));

@@ -45,21 +45,24 @@ class ResidualStages {
   // frame computes are left.  Of streams the last panel brings the reused channels behind what it
   // computes.
   void conv1(std::size_t conv1_frame, ImageRows rows, PanelRange panels, Arena& scratch) const;
+  // Adds the memory that conv1() takes from `scratch`.
   void add_conv1(ArenaSize& size, std::size_t rows, std::size_t panels) const;
   // Transforms conv1's input where conv1 runs by panels with Winograd; it then takes whole frames.
   void transform_conv1_input(const ParallelFor& parallel_for);
 
-  // Makes ready what conv2 reads, when conv1 has run on all frames.
+  // Prepares conv2's input after conv1 has run on all frames: K indirections, merged frames,
+  // Winograd tiles.
   void finish_conv1(const ParallelFor& parallel_for);
 
   // Packed B of conv2 for the channels that a frame reads, in a piece of `scratch`.
   BPanels pack_conv2(std::size_t frame, PanelRange panels, Arena& scratch) const;
+  // Adds the memory that pack_conv2() takes from `scratch`.
   void add_pack_conv2(ArenaSize& size, std::size_t panels) const;
 
   // A bottleneck's conv2 for rows of a frame: to `z`, which begins with row `z_first_row`.
   void conv2(std::size_t frame, const BPanels& weights, ImageRows rows, PanelRange panels, char* z,
              std::size_t z_first_row, Arena& scratch) const;
-  // Its conv3 and shortcut, from there to the output.
+  // A bottleneck's conv3 and shortcut, from `z` to the output.
   void conv3(std::size_t frame, ImageRows rows, PanelRange panels, const char* z,
              std::size_t z_first_row, float* partials, Arena& scratch) const;
   // Rows of conv2 by Winograd whose tiles fit into cache.
@@ -69,15 +72,17 @@ class ResidualStages {
   // A basic block's conv2 and shortcut to the output.
   void last_conv2(std::size_t frame, const BPanels& weights, ImageRows rows, PanelRange panels,
                   float* partials, Arena& scratch) const;
-  // Memory that conv2 or conv3 take from `scratch` for so many rows.
+  // Adds the memory that conv2(), conv3(), last_conv2() and add_shortcut() take from `scratch` for
+  // `rows` rows.
   void add_stage(ArenaSize& size, std::size_t rows) const;
 
   // One panel of conv2 by Winograd for frames [first, last): to z, or of a basic block to the
   // output, where add_shortcut() comes after it.
   void conv2_of_frames(std::size_t first, std::size_t last, std::size_t panel,
                        Arena& scratch) const;
+  // Adds the memory that conv2_of_frames() takes from `scratch` for `count` frames.
   void add_conv2_of_frames(ArenaSize& size, std::size_t count) const;
-  // Adds a shortcut convolution to what is in the output, and ReLU.
+  // Adds a shortcut convolution to the values in the output, then applies ReLU.
   void add_shortcut(std::size_t frame, ImageRows rows, PanelRange panels, float* partials,
                     Arena& scratch) const;
 
@@ -89,14 +94,14 @@ class ResidualStages {
   const char* x(std::size_t frame) const { return x_ + frame * plan_.conv1.layout.frame_pitch(); }
   char* mid(std::size_t frame) const { return mid_ + frame * plan_.mid_bytes; }
   const char* conv1_input(std::size_t conv1_frame) const;
-  // Where conv1's result for a conv1 frame goes.
+  // The address of conv1's result for a conv1 frame.
   char* conv1_output(std::size_t conv1_frame) const;
   void compute_conv1(std::size_t conv1_frame, ImageRows rows, PanelRange panels,
                      Arena& scratch) const;
 
   ConvTarget z_target(char* z, std::size_t z_first_row) const;
   ConvTarget output_target(std::size_t frame, float* partials) const;
-  // Of conv2 by Winograd, to which a shortcut convolution is yet to be added.
+  // The target of a basic block's conv2 by Winograd: add_shortcut() completes it.
   ConvTarget winograd_target(std::size_t frame, float* partials, Arena& scratch) const;
   ConvTerm shortcut_term(std::size_t frame) const;
 

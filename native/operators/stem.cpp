@@ -12,17 +12,18 @@ namespace adafuse {
 namespace {
 
 constexpr std::size_t kPoolStride = 2;
-constexpr float kPictureOffset = 128;
-// Rows of a task at least: one of the convolved rows under them is convolved for two tasks.
+constexpr float kPictureOffset = 128;  // added to a picture's integers when they are stored
+// Pooled rows of a task at least, because neighbouring tasks both convolve a row between them.
 constexpr std::size_t kLeastRows = 7;
 
-// Values of a row of the kernel, up to the entries that are taken at once: those behind it meet
-// weights of zero.
+// Values under a row of the kernel, rounded up to whole K blocks; those behind the row meet weights
+// of zero.
 std::size_t row_values(const IgemmKernel& kernel, std::size_t inputs, std::size_t size) {
   return round_up(size * inputs, kernel.k_block * kr(kernel.precision));
 }
 
-// A kernel's row over neighbouring pixels is one run of values: its pixels become channels.
+// Weights as (outputs, values, size): a row of the kernel lies over one run of values, so its
+// pixels become channels and its rows taps.
 std::vector<float> rows_as_taps(const ConvWeights& conv, std::size_t size, std::size_t values) {
   std::vector<float> weights(conv.outputs * values * size);
   for (std::size_t output = 0; output < conv.outputs; ++output) {
@@ -74,14 +75,14 @@ PackedB pack(const IgemmKernel& kernel, const ConvWeights& conv) {
   return {kernel, {weights.data(), conv.bias, conv.outputs, values, size}, {}};
 }
 
-// The choice among clones is made before ThreadSanitizer can run.
+// Compiles a function twice.  Not under ThreadSanitizer, which starts after the clone is chosen.
 #if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
 #define FOR_WIDE_VECTORS [[gnu::target_clones("avx2", "default")]]
 #else
 #define FOR_WIDE_VECTORS
 #endif
 
-// Values that lie `step` apart.
+// Store a line of floats, `step` values from one to the next.
 inline void spread(const float* line, std::size_t count, std::size_t step, float* to) {
   for (std::size_t i = 0; i < count; ++i) {
     to[i * step] = line[i];
@@ -106,7 +107,7 @@ FOR_WIDE_VECTORS void spread_integers(const float* line, std::size_t count, floa
 // Sizes of one frame, in pixels.
 struct Stem::Plane {
   std::size_t height, width;            // of the input
-  std::size_t conv_height, conv_width;  // of what is pooled
+  std::size_t conv_height, conv_width;  // of the convolution's result, which is pooled
   std::size_t pixel_row;                // bytes of a padded row of input pixels
   std::size_t pitch;                    // bytes of a convolved pixel
   NhwcLayout output;
@@ -293,7 +294,8 @@ void Stem::run(const float* input, std::size_t frames, std::size_t height, std::
     for (std::size_t y = begin; y < end; ++y) {
       std::array<const char*, kPoolWindow> window{};
       for (std::size_t ky = 0; ky < kPoolWindow; ++ky) {
-        const std::size_t from = y * kPoolStride + ky - pool_.pad;  // wraps round
+        const std::size_t from =
+            y * kPoolStride + ky - pool_.pad;  // above the frame: wraps round, beyond its height
         if (from >= plane.conv_height) {
           continue;
         }

@@ -1,4 +1,4 @@
-// The way from pictures into the fused blocks' frames: convolution, ReLU and 3x3 max pooling.
+// The stem of a network: convolution, ReLU and 3x3 max pooling, from NCHW pictures to NHWC frames.
 #pragma once
 
 #include <array>
@@ -14,7 +14,7 @@
 
 namespace adafuse {
 
-// Max pooling over 3x3 pixels in entries of two.
+// 3x3 max pooling of stride 2.
 struct StemPool {
   std::size_t pad;  // 0 or 1
   bool ceil;        // a last window may reach beyond the plane
@@ -22,11 +22,12 @@ struct StemPool {
   std::size_t output_size(std::size_t input) const;
 };
 
-// The frames that pictures of this size become; border and pitch are those of the result.
+// Layout of the frames made from pictures of this height and width; border and pitch are those of
+// the result.
 NhwcLayout stem_layout(const NhwcLayout& picture, std::size_t stride, const StemPool& pool);
 
-// Scales in kInt8: the value that a stored one stands for.  A picture is stored 128 higher, so that
-// nothing is below zero.
+// Scales in kInt8: value = scale * stored integer.  Pictures are stored 128 higher, so that no
+// stored integer is negative.
 struct StemScales {
   float input = 1, output = 1;
 };
@@ -57,7 +58,7 @@ class Stem {
                 char* pixels) const;
   void convolve_row(const Plane& plane, const char* pixels, char* row) const;
   void pool_row(const Plane& plane, const std::array<const char*, kPoolWindow>& rows, char* output,
-                float* sums) const;
+                float* partials) const;
 
   const IgemmKernel& kernel_;
   const Pool3x3Kernel& pool_kernel_;

@@ -9,7 +9,7 @@
 namespace adafuse {
 namespace {
 
-// Writes a tile of this frame, and what needs no computing at its pixels.
+// Writes a tile of this frame and, once per frame and pixel, skipped and reused channels.
 void store(const ConvShape& shape, const StreamConvTensors& tensors, const Policy& policy,
            const GemmTile& tile) {
   const auto place = [&](std::size_t channel) {
@@ -35,7 +35,7 @@ void store(const ConvShape& shape, const StreamConvTensors& tensors, const Polic
   }
 }
 
-// Writes a tile of the previous frame of `stream`.
+// Writes a tile of the previous frame of `stream`: deferred channels.
 void store_deferred(const ConvShape& shape, const GemmTile& tile, std::size_t stream,
                     float* output) {
   const float* channel_of_tile = tile.accumulators;
@@ -59,9 +59,9 @@ void stream_conv(const ConvShape& shape, const StreamConvTensors& tensors, const
   const ChannelLists read = ChannelLists::unskipped(streams, shape.in_channels, input_policy);
   const ChannelLists read_deferred =
       ChannelLists::unskipped(streams, shape.in_channels, previous_input_policy);
-  // This frame of every stream, then the previous one of those that need some of it.
+  // This frame of every stream, then the previous frame of streams with deferred channels.
   std::vector<ConvFrame> frames;
-  std::vector<std::size_t> behind;
+  std::vector<std::size_t> deferred_streams;
   const std::size_t frame = shape.in_channels * shape.in_plane();
   for (std::size_t stream = 0; stream < streams; ++stream) {
     frames.push_back({tensors.input + stream * frame, kept[stream], read[stream]});
@@ -70,7 +70,7 @@ void stream_conv(const ConvShape& shape, const StreamConvTensors& tensors, const
     if (deferred[stream].size > 0) {
       const float* input = tensors.previous_input + stream * frame;
       frames.push_back({input, deferred[stream], read_deferred[stream]});
-      behind.push_back(stream);
+      deferred_streams.push_back(stream);
     }
   }
   convolve_nchw(shape, tensors.weight, tensors.bias, frames, parallel_for, kernel, workspaces,
@@ -78,7 +78,8 @@ void stream_conv(const ConvShape& shape, const StreamConvTensors& tensors, const
                   if (tile.frame < streams) {
                     store(shape, tensors, policy, tile);
                   } else {
-                    store_deferred(shape, tile, behind[tile.frame - streams], tensors.output);
+                    store_deferred(shape, tile, deferred_streams[tile.frame - streams],
+                                   tensors.output);
                   }
                 });
   for (std::size_t stream = 0; stream < streams; ++stream) {

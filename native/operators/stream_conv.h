@@ -12,24 +12,25 @@
 
 namespace adafuse {
 
-// Dense tensors; the sizes are those of the ConvShape, whose frames belong to as many streams.
-// Zeros in everything previous begin a stream.
+// Dense tensors; the sizes are those of the ConvShape, which has one frame of each stream.  Zeros
+// in previous_input, previous_raw and missing begin a stream.
 struct StreamConvTensors {
   const float* input;           // (frames, in_channels, in_height, in_width)
   const float* weight;          // (out_channels, in_channels, kernel_height, kernel_width)
   const float* bias;            // (out_channels)
   const float* previous_input;  // the input of the frame before
-  const float* previous_raw;    // (frames, out_channels, out_height, out_width): `raw` of it
-  const std::int32_t* missing;  // (frames, out_channels): `next_missing` of it
-  float* output;                // as previous_raw
-  float* raw;                   // as previous_raw, written only where it is not missing
+  const float*
+      previous_raw;  // (frames, out_channels, out_height, out_width): `raw` of the frame before
+  const std::int32_t* missing;  // (frames, out_channels): `next_missing` of the frame before
+  float* output;                // shape of previous_raw
+  float* raw;                   // shape of previous_raw: the convolution, written where not missing
   std::int32_t* next_missing;   // 1 where `raw` was not computed, else 0
 };
 
 // Let R be the convolution of the input.  An output channel is R where `policy` (channels =
 // out_channels) keeps, R of the previous frame where it reuses and zeros where it skips.  Computed
-// are what is kept, and what is reused and missing: that from the previous input.  Over all frames
-// of a stream this is what conditional_conv() computes for one clip of them.
+// are kept channels and, from the previous input, reused channels that are missing.  Over all
+// frames of a stream this is what conditional_conv() computes for one clip of them.
 //
 // The input policies (channels = in_channels; may be null) promise that the input and the previous
 // input are zero where they skip: those channels are not read.

@@ -29,7 +29,7 @@ struct Case {
   std::vector<float> input, weight, bias;
   std::vector<std::int32_t> policy, input_policy;  // empty: none
 
-  // Values in [-1, 1]; shape must be complete, but for the rows.
+  // Draws values in [-1, 1]; the shape must be complete but for `frames`.
   void fill(std::mt19937& random) {
     shape.frames = clips * frames;
     std::uniform_real_distribution<float> value(-1, 1);
@@ -42,6 +42,7 @@ struct Case {
     draw(bias, shape.out_channels);
   }
 
+  // Fills the input channels that the input policy clears.
   void clear_input(float with) {
     const Policy view("input_policy", input_policy.data(), clips, frames, shape.in_channels);
     for (std::size_t row = 0; row < shape.frames; ++row) {

@@ -117,7 +117,7 @@ struct Case {
           for (std::size_t unit = 0; unit < hidden; ++unit) {
             logit += weight1[unit * actions.count * channels + output] * units[unit];
           }
-          if (action < 0 || logit > best) {  // of equal ones the first
+          if (action < 0 || logit > best) {  // the first of equal logits
             best = logit;
             action = actions.values[a];
           }
@@ -175,7 +175,8 @@ void equals_the_definition() {
     std::fill(c.bias0.begin(), c.bias0.end(), bias);
     check(c);
   }
-  // Of any numbers: neither threads, other rows nor who weighs the history changes a bit.
+  // Any numbers: results are the same to the last bit with other threads, other rows, and whoever
+  // weighs the history.
   {
     Case c(random, 7, 100, 90, 60);
     std::normal_distribution<float> normal;
@@ -190,7 +191,7 @@ void equals_the_definition() {
       CHECK(std::equal(fewer.begin(), fewer.end(), weighed.begin()));
     }
   }
-  // Units that are not numbers count as inactive.
+  // Hidden units that are NaN count as inactive.
   Case c(random, 2, 10, 20, 10), without = c;
   c.scale0[3] = std::numeric_limits<float>::quiet_NaN();
   without.scale0[3] = without.bias0[3] = 0;

@@ -10,6 +10,7 @@
 #include "operators/nhwc_conv.h"
 #include "operators/residual_block.h"
 #include "operators/stem.h"
+#include "tests/parallel.h"
 
 using namespace adafuse;
 
@@ -19,7 +20,7 @@ const IgemmKernel& kernel() {
   return *igemm_kernels(Precision::kFloat32).front();
 }
 
-// The message with which `make` refuses, or nothing.
+// The message of the std::invalid_argument that `make` throws, or "".
 std::string refusal(const std::function<void()>& make) {
   try {
     make();
@@ -29,7 +30,8 @@ std::string refusal(const std::function<void()>& make) {
   return "";
 }
 
-// Weights that lie nowhere but for one value: whoever reads them before checking sizes fails.
+// Weights of up to 8 x 8 x 9 values; a specification with larger sizes must be refused before a
+// weight is read.
 ConvWeights sized(std::size_t outputs, std::size_t inputs, std::size_t taps) {
   static const std::vector<float> values(8 * 8 * 9), biases(8);
   return {values.data(), biases.data(), outputs, inputs, taps};
@@ -90,11 +92,6 @@ void residual_blocks() {
   const std::int32_t keep[4] = {};
   const Policy policy("policy", keep, 1, 1, 4);
   Workspaces workspaces;
-  const auto serial = [](std::size_t count, const std::function<void(std::size_t)>& body) {
-    for (std::size_t i = 0; i < count; ++i) {
-      body(i);
-    }
-  };
   CHECK(refusal([&] {
           shifted.run_streams(1, 1, 1, {}, {}, policy, serial, workspaces);
         }).find("without shift") != std::string::npos);

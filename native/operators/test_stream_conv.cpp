@@ -25,7 +25,7 @@ constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 // A video of every stream, as clips (streams, frames, ...).
 struct Video {
   std::size_t streams, frames;
-  ConvShape shape;  // its rows are the streams
+  ConvShape shape;  // one frame of each stream
   std::vector<float> input, weight, bias;
   std::vector<std::int32_t> policy, input_policy;  // no input policy: empty
 
@@ -57,7 +57,7 @@ struct Video {
     }
   }
 
-  // One frame of every stream out of values (streams, frames, size).
+  // Frame t of every stream, (streams, size), out of values (streams, frames, size).
   template <typename T>
   std::vector<T> frame(const std::vector<T>& values, std::size_t t) const {
     const std::size_t size = values.size() / std::max<std::size_t>(1, streams * frames);

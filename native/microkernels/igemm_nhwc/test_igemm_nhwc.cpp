@@ -65,7 +65,7 @@ void check_tile(const IgemmKernel& kernel, std::size_t pixels, std::size_t group
                 std::size_t channels, bool with_residual) {
   const Precision precision = kernel.precision;
   const bool integers = precision == Precision::kInt8;
-  const std::size_t value = value_bytes(precision), k_values = kr(precision), terms = 2;
+  const std::size_t k_values = kr(precision), terms = 2;
   const std::size_t pitch = kernel.nr * kGroupBytes + kLine;  // of C
   AlignedArray<char> a[2], b[2], c, residual;
   AlignedArray<float> bias, scale, rescale, totals;
@@ -143,7 +143,6 @@ void check_tile(const IgemmKernel& kernel, std::size_t pixels, std::size_t group
   }
   CHECK(std::all_of(c.data() + c_bytes - pitch, c.data() + c_bytes,
                     [](char byte) { return byte == kPoison; }));
-  static_cast<void>(value);
 }
 
 void check_packing(const IgemmKernel& kernel) {
