@@ -1,6 +1,6 @@
-// The functions of the CUDA driver that we call, from the library that every GPU comes with.
+// The functions of the CUDA driver that this project calls, from the library of the NVIDIA driver.
 //
-// The driver is loaded when it is wanted, so that programs start without one.
+// It is loaded at the first call, so that programs start without it.
 #pragma once
 
 #include <cuda.h>
@@ -39,6 +39,7 @@ class NoDriver : public std::runtime_error {
   DO(cuFuncSetAttribute)             \
   DO(cuLaunchKernel)
 
+// Addresses of the functions, `name_` for each name; the library stays loaded.
 struct Driver {
 #define ADAFUSE_DECLARE(function) decltype(&::function) function##_ = nullptr;
   ADAFUSE_DRIVER_FUNCTIONS(ADAFUSE_DECLARE)

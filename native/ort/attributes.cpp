@@ -52,7 +52,7 @@ std::optional<T> find_in(const OrtShapeInferContext* context, const char* name) 
   if (!missing.IsOK() || attribute == nullptr) {
     return std::nullopt;
   }
-  // Tells how many bytes there are, or nothing if the type is another.
+  // ReadOpAttr() without enough room fails and sets `bytes` to the size: 0 for another type.
   std::size_t bytes = 0;
   T value{};
   if constexpr (std::is_arithmetic_v<T>) {

@@ -14,14 +14,15 @@
 
 namespace adafuse {
 
-// Frames have zeros around them for kernels of 3x3; more is a mistake, and would cost memory.
+// The widest border of frames, in pixels: kernels of 3x3 need one; more is a mistake, and would
+// cost memory.
 constexpr std::size_t kMostBorder = 16;
 constexpr std::size_t kMostStride = 1024;
-// Of convolutions as in ONNX, on each side.
+// The widest padding of convolutions as in ONNX, in pixels on each side.
 constexpr std::int64_t kMostPad = 1024;
 
-// All throw std::invalid_argument, naming the attribute, where it is missing, of another type or
-// out of bounds.
+// The attributes of one node.  Methods throw std::invalid_argument, naming the attribute, where it
+// is missing, of another type or out of bounds.
 class Attributes {
  public:
   explicit Attributes(const OrtKernelInfo* info) : info_(info) {}
@@ -31,10 +32,10 @@ class Attributes {
   bool exists(const char* name) const;
   // An integer from `least` to `most`.
   std::size_t count(const char* name, std::size_t least = 0, std::size_t most = kMostSize) const;
-  // The same, or `absent` where there is none.
+  // An integer from 0 to `most`, or `absent` where there is no such attribute.
   std::size_t count_or(const char* name, std::size_t absent, std::size_t most) const;
   bool flag(const char* name) const { return count(name, 0, 1) != 0; }
-  // The same, or nothing where there is none.
+  // A flag (0 or 1), or nothing where there is no such attribute.
   std::optional<bool> flag_if_any(const char* name) const;
   std::string text(const char* name) const;
   std::vector<std::int64_t> integers(const char* name) const;
@@ -44,12 +45,12 @@ class Attributes {
   // library's layout of frames.
   void require_layout_version() const;
 
-  // The attribute `scales`: what an integer of one stands for in `count` activations.
+  // The attribute `scales`, of `count` activations: value = scale * stored integer.
   std::vector<float> scales(std::size_t count) const;
 
   // The attribute `precision`: "fp32", "bf16" or "int8".
   Precision precision() const;
-  // Of an operator whose weights are int8, or are not.
+  // The same; it must be int8 if the operator's weights are quantized, and must not be otherwise.
   Precision precision(bool quantized) const;
 
  private:

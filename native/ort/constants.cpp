@@ -32,7 +32,7 @@ void require_values(const NamedTensor& weight) {
   }
 }
 
-// Scales of the weights: the value that an integer of one stands for, per output.
+// Scales of the weights, per output: weight = scale * integer.  Throws unless all are positive.
 const float* checked_scales(const NamedTensor& scale) {
   const float* const values = scale.value.GetTensorData<float>();
   if (!std::all_of(values, values + scale.size(0),

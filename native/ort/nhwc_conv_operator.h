@@ -10,7 +10,7 @@
 // input_border (b), border (b'), precision.
 //
 // QuantizedFrameConv(X, W, B, S, policy?, ...) has int8 weights with scales S per output, and the
-// attribute scales: what an integer of one stands for in all of X, X2, ... and in Y.
+// attribute scales: of X, X2, ... together and of Y (value = scale * integer).
 #pragma once
 
 #include <memory>
@@ -64,7 +64,7 @@ class NhwcConvKernel {
   const NhwcConvSignature& signature_;
   NhwcConvAttributes attributes_;
   std::unique_ptr<const NhwcConv> conv_;
-  mutable WrittenMemory weights_;  // that are read where the session holds them
+  mutable WrittenMemory weights_;  // those that are read in the session's memory
   const std::shared_ptr<Workspaces> workspaces_ = Workspaces::shared();
 };
 

@@ -6,7 +6,7 @@
 // it. Attributes: channels (C), mode ("max" or "mean"), stride (1 or 2), pad (0 or 1; a mean counts
 // padding as zeros), ceil (0 or 1), input_border (b), border (b'), precision.
 //
-// QuantizedFramePool has the attribute scales: what an integer of one stands for in X and in Y.
+// QuantizedFramePool has the attribute scales: of X and of Y (value = scale * integer).
 #pragma once
 
 #include <memory>
@@ -27,7 +27,8 @@ struct NhwcPoolAttributes {
   // Throws std::invalid_argument.
   static NhwcPoolAttributes read(const Attributes& attributes, bool quantized);
 
-  // Of frames with these dimensions.  Throws std::invalid_argument where they are none.
+  // Layouts of X with dimensions `x` and of Y.  Throw std::invalid_argument where these are no
+  // frames.
   NhwcLayout input_layout(const Dims& x) const;
   NhwcLayout output_layout(const Dims& x) const;
 };

@@ -1,4 +1,4 @@
-// What keeps a library that was built with a new C library from loading with an old one.
+// Definitions that a library built with a new C library needs to load with an old one.
 
 #if defined(__linux__)
 // glibc 2.32 and newer tell by this variable whether a process has one thread, so that the C++

@@ -2,12 +2,15 @@
 //
 //   PolicyNetwork(V_previous?, V, W0, S0, B0, W1, B1, P?) -> policy
 //
-// V and V_previous (N * T, F) are float32, as are S0 and B0 (H), B1 (AC) and P (N * T, H), what
-// PolicyHistory gives for V_previous, which is not read then; W0 (H, 2F), or (H, F) without
-// V_previous, and W1 (H, AC) are float32 or bfloat16; policy (N, T, C) is int32.  The attribute
-// frames is T, actions (optional) the A of 0, 1 and 2 that a channel's logits stand for, all three
-// unless said; relu (optional) 0 where none stands behind the hidden units.  decide() says what it
-// computes.
+//   V, V_previous  float32 (N * T, F): pooled features of the frames and of the frames before them
+//   W0             float32 or bfloat16 (H, 2F); (H, F) without V_previous
+//   S0, B0         float32 (H): factors and biases of the hidden units
+//   W1, B1         float32 or bfloat16 (H, AC); float32 (AC)
+//   P              float32 (N * T, H): PolicyHistory's result, in place of reading V_previous
+//   policy         int32 (N, T, C)
+//
+// Attributes: frames (T); actions (optional), the A actions of a channel's logits, by default 0, 1,
+// 2; relu (optional), 0 for hidden units without ReLU.  decide() says what it computes.
 #pragma once
 
 #include <memory>
@@ -36,7 +39,7 @@ class PolicyKernel {
 
  private:
   PolicyAttributes attributes_;
-  mutable WrittenMemory weights_;  // that are read where the session holds them
+  mutable WrittenMemory weights_;  // those that are read in the session's memory
   const std::shared_ptr<Workspaces> workspaces_ = Workspaces::shared();
 };
 

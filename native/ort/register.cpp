@@ -1,4 +1,4 @@
-// The library's only exported function and the table of all operators it brings.
+// RegisterCustomOps(), the function that ONNX Runtime looks for, and the table of all operators.
 #include <algorithm>
 #include <array>
 #include <charconv>

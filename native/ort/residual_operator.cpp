@@ -12,7 +12,7 @@
 namespace adafuse {
 namespace {
 
-// How far zeros lie around the frames.
+// The border of the frames, in pixels.
 std::size_t border_of(const ResidualSignature& signature) {
   return signature.convolutions == 2 ? 1 : 0;
 }
@@ -174,7 +174,7 @@ void ResidualKernel::run_streams(const Ort::KernelContext& context, const NamedT
 
 ResidualOperator::ResidualOperator(const ResidualSignature& signature, bool infers_shapes)
     : SchemaOperator(signature.name), signature_(signature) {
-  if (!signature.streams) {  // whose X is the next frame's X_previous
+  if (!signature.streams) {  // the X of a stream is X_previous of its next frame
     // Y may take the place of X: where the sizes are equal this spares a third of the memory
     // traffic.
     OrtCustomOp::GetMayInplace = [](int** input, int** output) -> std::size_t {

@@ -15,8 +15,8 @@
 // shortcut convolution reads X as it is, the shift is in conv1_shift_next and conv1_shift_previous.
 //
 // QuantizedConditionalBottleneck and QuantizedConditionalBasicBlock have int8 weights, each
-// followed by its biases and by its scales S1, ... per output, and the attribute scales: what an
-// integer of one stands for in X, behind each convolution but the last, and in Y.
+// followed by its biases and by its scales S1, ... per output, and the attribute scales: of X, of
+// the results of all convolutions but the last, and of Y (value = scale * integer).
 //
 // Of streams T is 1.  X_previous, R_previous and missing (N, Cmid), int32, are the previous frame's
 // X, R and next_missing: see ResidualBlockHistory.
@@ -59,7 +59,7 @@ struct ResidualAttributes {
   bool shift_shortcut;
   std::optional<bool> winograd;  // decided by the library where the file does not
   Precision precision;
-  std::vector<float> scales;  // in X, behind each convolution but the last, and in Y
+  std::vector<float> scales;  // of X, of all convolutions' results but the last, and of Y
 
   // Throws std::invalid_argument.
   static ResidualAttributes read(const Attributes& attributes, const ResidualSignature& signature);
@@ -82,7 +82,7 @@ class ResidualKernel {
   const ResidualSignature& signature_;
   std::size_t frames_;
   std::unique_ptr<const ResidualBlock> block_;
-  mutable WrittenMemory weights_;  // that are read where the session holds them
+  mutable WrittenMemory weights_;  // those that are read in the session's memory
   const std::shared_ptr<Workspaces> workspaces_ = Workspaces::shared();
 };
 

@@ -1,12 +1,12 @@
 // The operator Stem, version 1: Stem(X, W, B) -> Y, pooled.
 //
 // X (N, C, H, W) float32; W (Cout, C, k, k) and B (Cout) constant float32, as in Conv padded by
-// half the kernel; Y (N, H'+2b, W'+2b, P), frames of convolution, ReLU and 3x3 max pooling in steps
-// of two, see nhwc_tensors.h; pooled (N, Cout), the means over each frame of Y.  Attributes: stride
-// (of the convolution), pool_pad (0 or 1), pool_ceil (0 or 1), border (b), precision.
+// half the kernel; Y (N, H'+2b, W'+2b, P), frames of convolution, ReLU and 3x3 max pooling of
+// stride 2, see nhwc_tensors.h; pooled (N, Cout), the means over each frame of Y.  Attributes:
+// stride (of the convolution), pool_pad (0 or 1), pool_ceil (0 or 1), border (b), precision.
 //
-// QuantizedStem(X, W, B, S) has int8 weights with scales S per output, and the attribute scales:
-// what an integer of one stands for in X, which it rounds to 8 signed bits, and in Y.
+// QuantizedStem(X, W, B, S) has int8 weights with scales S per output, and the attribute scales: of
+// X, which it rounds to 8 signed bits, and of Y (value = scale * integer).
 #pragma once
 
 #include <memory>

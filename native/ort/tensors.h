@@ -17,15 +17,15 @@ using Dims = std::vector<std::int64_t>;
 
 std::string to_string(const Dims& dims);
 
+// A tensor and its name; a view, valid while the node runs.
 struct NamedTensor {
   std::string name;
   Ort::ConstValue value;
   Dims dims;
 
-  // Throws std::invalid_argument when there is no tensor, when it has not `rank` dimensions or one
-  // that no sum of sizes allows.
+  // Throws std::invalid_argument unless it has `rank` dimensions, all of kMostSize at most.
   NamedTensor(Ort::ConstValue value, std::string name, std::size_t rank);
-  // An input of the node.
+  // Input `index` of the node.  Throws std::invalid_argument where it is missing, too.
   NamedTensor(const Ort::KernelContext& context, std::size_t index, const std::string& name,
               std::size_t rank);
 
@@ -65,8 +65,8 @@ struct KnownShape {
   std::size_t size(std::size_t axis) const { return static_cast<std::size_t>(dims[axis]); }
 };
 
-// Nothing where the shape is not known, or not of this rank.  Throws std::invalid_argument as
-// NamedTensor does.
+// The shape of input `input`; nothing where it is not known or not of this rank.  Throws
+// std::invalid_argument as NamedTensor does.
 std::optional<KnownShape> known_shape(OrtShapeInferContext* context, std::size_t input,
                                       std::size_t rank);
 

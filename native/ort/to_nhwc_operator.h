@@ -2,7 +2,7 @@
 //
 // X (N, C, H, W) float32; Y (N, H+2b, W+2b, P), the frames for the fused blocks, see
 // nhwc_tensors.h; pooled (N, C), the means over each frame.  Attributes: border (b), precision and,
-// in int8, scales: what an integer of one stands for in Y.
+// in int8, scales: of Y (value = scale * integer).
 #pragma once
 
 #include "ort/api.h"

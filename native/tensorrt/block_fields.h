@@ -11,7 +11,7 @@
 
 namespace adafuse::plugin {
 
-// What one attribute may hold.
+// One attribute: its name, how many integers it holds and their range.
 struct Field {
   const char* name;
   std::int32_t length, least, most;
@@ -34,7 +34,8 @@ constexpr std::array<Field, 14> kFields{{{"bottleneck", 1, 0, 1},
                                          {"summed", 1, 0, 1}}};
 constexpr Field kActions{"actions", 3, 0, 2};
 
-// Every attribute is there.  Copies point at their own values.
+// The attributes of one plugin, complete and checked.  It owns the values that collection() points
+// to.
 class BlockFields {
  public:
   // Throws std::runtime_error where an attribute is missing, of another type or out of bounds, or
@@ -43,10 +44,11 @@ class BlockFields {
   BlockFields(const BlockFields& other);
   BlockFields& operator=(const BlockFields&) = delete;
 
-  const Block& block() const { return block_; }  // its type is not among the attributes
+  const Block& block() const { return block_; }  // but for `half`, which no attribute says
   const nvinfer1::PluginFieldCollection* collection() const { return &collection_; }
 
  private:
+  // Lets collection() point to this object's values.
   void point();
 
   std::array<std::int32_t, kFields.size()> values_{};

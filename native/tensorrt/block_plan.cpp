@@ -15,15 +15,17 @@ namespace adafuse::plugin {
 namespace {
 
 constexpr std::int64_t kWorkspaceAlignment = 256;  // bytes
-constexpr std::int64_t kLargestGrid = 65535;       // in y and z
+constexpr std::int64_t kLargestGrid = 65535;       // programs in y or z
 constexpr std::int64_t kInt32 = std::numeric_limits<std::int32_t>::max();
 constexpr std::int64_t kLine = 64;  // channels; pixels of compact frames are a multiple apart
-constexpr std::int64_t kCounts = 16, kFill = 64;  // of a frame's record of lists
-constexpr std::int64_t kMostChannels = 1023;      // that lists can hold
+// A frame's record of lists, in int32: counts in front, and input lists filled up to a multiple.
+constexpr std::int64_t kCounts = 16, kFill = 64;
+constexpr std::int64_t kMostChannels = 1023;  // that lists can hold
+// Rows (frames) and columns (hidden units, channels) of the programs of gates and lists.
 constexpr std::int64_t kGateRows = 16, kGateColumns = 64, kPolicyColumns = 16, kListRows = 2;
-constexpr std::int64_t kFold = 8;    // channels that shifts are counted in
-constexpr std::int64_t kSlots = 16;  // frames that a tile can have pixels of
-constexpr std::int64_t kAligned = 16;
+constexpr std::int64_t kFold = 8;      // channels that shifts are counted in
+constexpr std::int64_t kSlots = 16;    // frames that a tile can have pixels of
+constexpr std::int64_t kAligned = 16;  // divides parameters that were compiled as multiples of 16
 
 std::int64_t round_up(std::int64_t a, std::int64_t b) {
   return ceil_div(a, b) * b;
@@ -273,7 +275,7 @@ class Planner {
         {ceil_div(b_.channels, tile.n), ceil_div(y_.pixels(), tile.m) + 1, rows_}, values);
   }
 
-  // What the kernels that end a block take alike.
+  // Arguments that both kernels at the end of a block take.
   Values at_the_end(Tensor weight, Tensor bias) const {
     Values values{{"x", {Tensor::x, 0}},
                   {"weight", {weight, 0}},

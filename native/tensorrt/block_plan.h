@@ -15,7 +15,7 @@
 
 namespace adafuse::plugin {
 
-// What a block is given and gives.
+// Inputs, outputs and the workspace of a block.
 enum class Tensor {
   none,
   x,
@@ -37,6 +37,7 @@ enum class Tensor {
   workspace
 };
 
+// The argument of a kernel's parameter: a number or an address.
 struct Argument {
   Tensor tensor;       // none: a number
   std::int64_t value;  // the number (bits of a float), or the distance from the tensor in bytes

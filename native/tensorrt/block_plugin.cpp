@@ -167,7 +167,7 @@ std::int32_t BlockPlugin::getOutputShapes(const nvinfer1::DimsExprs* in, std::in
         out[i].d[axis] = builder.constant(specs[i].dims[static_cast<std::size_t>(axis)]);
       }
     }
-    // All but the first dimension is known.
+    // Only the first dimension, which depends on the number of frames, is still to be set.
     const nvinfer1::IDimensionExpr& rows = *in[kX].d[0];
     const auto combine = [&](DimensionOperation operation, const nvinfer1::IDimensionExpr& value,
                              std::int64_t by) -> const nvinfer1::IDimensionExpr& {
@@ -209,7 +209,8 @@ bool BlockPlugin::supportsFormatCombination(std::int32_t position,
 std::size_t BlockPlugin::getWorkspaceSize(const nvinfer1::DynamicPluginTensorDesc* in, std::int32_t,
                                           const nvinfer1::DynamicPluginTensorDesc*,
                                           std::int32_t) const noexcept {
-  // What cannot be planned wants more than there is: zero would be taken for an answer.
+  // A block that cannot be planned wants more memory than there is: TensorRT would take zero for a
+  // size.
   return guarded(std::numeric_limits<std::size_t>::max() / 4, [&] {
     return make_plan(of_type(in[kX].desc.type), rows_of(in[kX].max)).workspace_bytes;
   });
@@ -272,7 +273,7 @@ std::int32_t BlockPlugin::enqueue(const nvinfer1::PluginTensorDesc* in,
                  ", that does not begin at a multiple of 16 bytes");
         }
       }
-      // The driver reads as many bytes as the parameter has; those of 32 bits come first.
+      // The driver reads as many bytes as a parameter has; the low 32 bits of a value come first.
       std::vector<void*> pointers;
       for (std::uint64_t& value : values) {
         pointers.push_back(&value);

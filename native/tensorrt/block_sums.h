@@ -1,4 +1,4 @@
-// Where sums over pixels lie, which a block leaves for the gate of the next one.
+// Layout of the sums over pixels that a block leaves for the next block's gate.
 #pragma once
 
 #include <algorithm>
@@ -15,22 +15,23 @@ struct Sums {
   std::int64_t rows(std::int64_t frames) const {
     return ceil_div(frames * pixels, tile_pixels) * segments;
   }
-  // How many tiles a frame can have a part in.
+  // Tiles that a frame has pixels in, at most.
   std::int64_t tiles() const {
     return pixels % tile_pixels == 0 ? ceil_div(pixels, tile_pixels)
                                      : (pixels + tile_pixels - 2) / tile_pixels + 1;
   }
 };
 
-// Pixels that a program sums, times how many, where frames are summed for themselves.
+// Pixels that a program of sum_frames adds in a step, and its steps.
 constexpr std::int64_t kSummedPixels = 32, kSummedSteps = 8;
 
+// Sums of frames by sum_frames, where no block left any.
 inline Sums sums_of_frames(const Frames& x) {
   const std::int64_t tile = kSummedPixels * kSummedSteps;
   return {ceil_div(x.pixels(), tile) * tile, tile, 1};
 }
 
-// What a block leaves of its output, `rows` frames.
+// Sums that a block leaves of its output, `rows` frames.
 inline Sums sums_of_block(const Frames& y, std::int64_t rows, bool half) {
   const std::int64_t pixels = y.pixels();
   if (y.border) {
@@ -41,8 +42,8 @@ inline Sums sums_of_block(const Frames& y, std::int64_t rows, bool half) {
   return {pixels, tile, (tile - 2) / pixels + 2};
 }
 
-// Room for them, whichever tile is chosen for the batch: ceil(rows * pixels / 64) * segments, with
-// `pixels` and `segments` of whole numbers that the batch does not change.
+// Rows that are enough for the sums of any batch, whichever tile is chosen for it:
+// ceil(frames * pixels / 64) * segments, where neither number depends on the batch.
 struct SumsRoom {
   std::int64_t pixels, segments;
 

@@ -8,12 +8,12 @@
 
 namespace adafuse::plugin {
 
-// Pixels, output channels and input channels of a step.
+// Sizes of one program: pixels, output channels, and input channels of a step.
 struct Tile {
   std::int64_t m, n, k;
 };
 
-// From large to small.
+// The tiles of a type, from large to small.
 inline std::vector<Tile> tiles_of(bool half) {
   if (half) {
     return {{128, 128, 64}, {128, 64, 64}, {64, 64, 64}};
@@ -22,7 +22,7 @@ inline std::vector<Tile> tiles_of(bool half) {
 }
 
 constexpr std::int64_t kLargestTile = 128, kSmallestTile = 64;  // pixels
-constexpr std::int64_t kEnoughPrograms = 200;
+constexpr std::int64_t kEnoughPrograms = 200;  // two for each of about 100 multiprocessors
 
 inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;

@@ -9,13 +9,15 @@
 
 namespace adafuse::plugin {
 
+// A parameter of a kernel, in the order of its signature.
 struct Parameter {
   const char* name;
-  bool is_address;      // else a number of 32 bits
-  bool is_real;         // which is a float
+  bool is_address;      // of 64 bits; else it is a number of 32 bits
+  bool is_real;         // the number is a float
   bool multiple_of_16;  // the value, or the address in bytes
 };
 
+// A kernel's machine code for one GPU generation; the library owns the image.
 struct Cubin {
   int target;  // compute capability times ten
   const char* symbol;

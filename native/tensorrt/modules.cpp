@@ -11,8 +11,8 @@
 namespace adafuse::plugin {
 namespace {
 
-constexpr unsigned kPlainSharedBytes = 48 << 10;  // more has to be asked for
-constexpr int kAmpere = 80;
+constexpr unsigned kPlainSharedBytes = 48 << 10;  // shared memory that kernels need not ask for
+constexpr int kAmpere = 80;                       // compute capability times ten
 
 int compute_capability() {
   CUdevice device = 0;

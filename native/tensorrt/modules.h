@@ -1,4 +1,4 @@
-// Kernels loaded into the CUDA context at hand.
+// Kernels loaded into the current CUDA context.
 #pragma once
 
 #include <cuda.h>

@@ -1,4 +1,4 @@
-// Where errors go: TensorRT's interface knows only status codes, so sentences go to its logger.
+// Error messages: TensorRT's interface has only status codes, so sentences go to its logger.
 #pragma once
 
 #include <NvInferRuntime.h>
@@ -8,7 +8,8 @@
 
 namespace adafuse::plugin {
 
-// The finder given to setLoggerFinder; without it messages go to stderr.
+// Sets the finder of the logger, as TensorRT gives it to setLoggerFinder; it must last.  Without
+// one messages go to stderr.
 void use_logger(nvinfer1::ILoggerFinder* finder);
 
 void report(const std::string& message) noexcept;

@@ -26,7 +26,8 @@ struct adafuse_prediction {
 
 namespace {
 
-// Memory of the thread's own, so that telling of want of memory needs none.
+// The sentence of this thread's last failure, in static memory: reporting a lack of memory needs
+// none.
 thread_local char last_error[1024] = "";
 
 void tell(const char* message) noexcept {

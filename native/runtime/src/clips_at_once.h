@@ -1,4 +1,4 @@
-// How much of a batch runs at a time.
+// The number of clips of a batch that run at a time.
 #pragma once
 
 #include <cstdint>
@@ -7,9 +7,9 @@
 
 namespace adafuse {
 
-// How many clips a fused graph runs together, as in Python (tests/vectors/clips_at_once.json ties
-// the two); other graphs take all.  Eight frames of 224 x 224 are work enough for all threads, and
-// more of them leave less of what one block gives in the processor's cache for the next.
+// Clips that a fused graph runs together, as in Python (tests/vectors/clips_at_once.json ties the
+// two); other graphs take all.  Eight frames of 224 x 224 are work enough for all threads; of more,
+// one block's results would leave the processor's cache before the next block reads them.
 std::int64_t clips_at_once(const Metadata& metadata);
 
 }  // namespace adafuse

@@ -1,4 +1,4 @@
-// From the frames' logits of endless streams to one answer at any time.
+// Consensus of a stream: one answer at any time from the logits of its frames so far.
 #pragma once
 
 #include <memory>

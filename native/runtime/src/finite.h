@@ -1,5 +1,4 @@
-// Neither NaN nor infinity goes into a network or comes out of it unnoticed; as
-// adafuse_deploy.core.finite.
+// Checks of a network's input and logits for NaN and infinity, as adafuse_deploy.core.finite.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Where the library of conditional kernels is.
+// Paths of the library of conditional kernels and of the plugin library.
 #pragma once
 
 #include <string>

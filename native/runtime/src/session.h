@@ -44,9 +44,9 @@ class Session {
 // Views of floats that a run reads: all of them, or `count` along the first axis.
 Ort::Value view(const Tensor<float>& tensor);
 Ort::Value view(const Tensor<float>& tensor, std::int64_t first, std::int64_t count);
-// Copies of what a run gave, which throw IncompatibleArtifactError where it has another type or
-// shape than its name says: logits of `shape`, and actions (rows * frames, C) or (rows, frames, C)
-// from int32 as (rows, frames, C).
+// Copies of a run's outputs.  Throw IncompatibleArtifactError where an output has another type or
+// shape than the metadata say: logits of `shape`, and actions (rows * frames, C) or (rows, frames,
+// C) from int32 as (rows, frames, C).
 Tensor<float> to_logits(const Ort::Value& value, const Shape& shape);
 Tensor<std::uint8_t> to_policy(const Ort::Value& value, std::int64_t rows, std::int64_t frames);
 

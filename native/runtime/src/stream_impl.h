@@ -1,4 +1,4 @@
-// State of a stream, in memory that stays where it is, and the last frame's decisions.
+// The implementation of Stream: its state, which it owns, and the last frame's policies.
 #pragma once
 
 #include <array>
@@ -21,7 +21,8 @@ struct Stream::Impl {
   const Metadata& metadata;
   std::size_t streams;
   std::unique_ptr<Consensus> consensus;
-  // Each step reads one set and writes the other; zeros of either type are four zero bytes.
+  // Two sets of state tensors: each step reads set `turn` and writes the other.  float32 lies in
+  // int32 tensors too; zero is the same four bytes in both.
   std::array<std::vector<Tensor<std::int32_t>>, 2> states;
   std::size_t turn = 0;
   std::vector<Tensor<std::uint8_t>> policies;  // of the frame before

@@ -1,4 +1,4 @@
-// Written against TensorRT's headers and run without a GPU up to where the driver is missing.
+// Engines of TensorRT.  Tests run this without a GPU up to the point where the driver is missing.
 #include <NvInferRuntime.h>
 #include <dlfcn.h>
 
@@ -21,7 +21,7 @@
 namespace adafuse {
 namespace {
 
-// Keeps what went wrong, for exceptions.
+// Collects TensorRT's error messages, for exceptions.
 class Logger : public nvinfer1::ILogger {
  public:
   void log(Severity severity, const char* message) noexcept override {
@@ -47,7 +47,7 @@ class Logger : public nvinfer1::ILogger {
   std::string errors_;
 };
 
-// TensorRT's library, loaded when it is wanted; of the major version of the headers.
+// TensorRT's library, of the headers' major version; loaded for the first engine and kept.
 class Library {
  public:
   Library() {

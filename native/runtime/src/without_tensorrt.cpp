@@ -1,3 +1,4 @@
+// open_tensorrt() of a library that was built without TensorRT.
 #include "adafuse/errors.hpp"
 #include "src/clip_engine.h"
 

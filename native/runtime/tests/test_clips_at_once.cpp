@@ -1,4 +1,4 @@
-// How much of a batch runs at a time, against numbers that Python's tests read too.
+// The number of clips that run at a time, against numbers that Python's tests read too.
 #include <doctest/doctest.h>
 
 #include <limits>

@@ -1,4 +1,4 @@
-// A plugin for a block, with what TensorRT tells it.
+// A plugin for a block, with the descriptors that TensorRT gives it.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// What a stand-in for the CUDA driver saw, and how it shall behave.
+// The stand-in for the CUDA driver: what it recorded and how it answers.
 #pragma once
 
 #include <cuda.h>

@@ -1,4 +1,4 @@
-// What plugins launch, recorded by a stand-in for the driver: Python's launches, with addresses.
+// Launches of plugins, recorded by a stand-in for the driver: Python's launches, with addresses.
 #include <dlfcn.h>
 #include <doctest/doctest.h>
 

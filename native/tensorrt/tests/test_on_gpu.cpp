@@ -1,5 +1,5 @@
-// What blocks of small whole numbers give (tests/vectors/block_values.json): inputs are made
-// everywhere, results are compared where there is a GPU.
+// Blocks of small whole numbers (tests/vectors/block_values.json): inputs are made everywhere,
+// results are compared where there is a GPU.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 

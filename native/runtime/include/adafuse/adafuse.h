@@ -26,7 +26,7 @@ extern "C" {
 ADAFUSE_API int adafuse_c_version(void);
 ADAFUSE_API const char* adafuse_version(void); /* of the library: "0.2.0" */
 
-/* What went wrong, with the exit codes of the command line. */
+/* The outcome of a call, numbered as the exit codes of the command line. */
 typedef enum {
   ADAFUSE_OK = 0,
   ADAFUSE_INVALID =
@@ -104,7 +104,7 @@ ADAFUSE_API adafuse_status adafuse_stream_push(adafuse_stream* stream, const flo
                                                adafuse_prediction** prediction);
 
 #define ADAFUSE_ALL_STREAMS ((size_t)-1)
-/* Begins a stream anew, or all. */
+/* Begins stream `index` anew, or all streams. */
 ADAFUSE_API adafuse_status adafuse_stream_reset(adafuse_stream* stream, size_t index);
 
 ADAFUSE_API void adafuse_prediction_free(adafuse_prediction* prediction);
@@ -117,7 +117,7 @@ ADAFUSE_API const float* adafuse_prediction_frame_logits(const adafuse_predictio
 ADAFUSE_API const int64_t* adafuse_prediction_macs(const adafuse_prediction* prediction);
 
 enum { ADAFUSE_KEEP = 0, ADAFUSE_REUSE = 1, ADAFUSE_SKIP = 2 };
-/* What gate `index` decided, (B, T, C) of these actions, and in `channels` (may be NULL) C; NULL
+/* The policy of gate `index`, (B, T, C) of these actions, and C in `channels` (may be NULL); NULL
  * where there is no such gate. */
 ADAFUSE_API const uint8_t* adafuse_prediction_policy(const adafuse_prediction* prediction,
                                                      size_t index, size_t* channels);

@@ -19,9 +19,10 @@ namespace adafuse {
 class ClipEngine;
 class Session;
 
-// Of graphs in ONNX Runtime; engines of TensorRT know none of them.
+// Options of graphs in ONNX Runtime; engines of TensorRT have none.
 struct EngineOptions {
-  // Conditional kernels.  Without them the function bodies run, which compute every channel.
+  // Whether conditional kernels run; else the graph's function bodies do, which compute every
+  // channel.
   bool use_operator_library = true;
   // File of the operator library; "" is the file that ADAFUSE_OPERATOR_LIBRARY names, or else the
   // one beside this library.
@@ -46,8 +47,8 @@ class ADAFUSE_API Engine {
   const std::string& name() const;
 
   // Recognises normalised clips (B, T, 3, H, W).  What was exported for streams takes them frame by
-  // frame.  Throws InputError for another shape or for NaN and
-  // infinity, NotFiniteError when the network answers with these.
+  // frame.  Throws InputError for another shape or for NaN and infinity, NotFiniteError when the
+  // network answers with these.
   Prediction run(const Tensor<float>& clips) const;
 
   // Opens streams.  Throws InputError when the graph or engine runs clips only, or for a wrong

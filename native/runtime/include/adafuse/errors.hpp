@@ -1,4 +1,4 @@
-// What can go wrong, in the classes and sentences of the Python package.
+// Errors, in the classes and sentences of the Python package.
 #pragma once
 
 #include <stdexcept>
@@ -11,7 +11,7 @@ namespace adafuse {
 // Base class: the message is one sentence that names the cause and the way out.
 class ADAFUSE_API Error : public std::runtime_error {
  public:
-  // What a program that stops with this error should return to its shell.
+  // The exit code for a program that stops with this error.
   int exit_code() const { return exit_code_; }
 
  protected:

@@ -1,4 +1,4 @@
-// Everything else in the library is hidden.
+// ADAFUSE_API marks what the library exports; everything else in it is hidden.
 #pragma once
 
 #define ADAFUSE_API __attribute__((visibility("default")))

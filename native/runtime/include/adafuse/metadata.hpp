@@ -1,4 +1,4 @@
-// What a graph says about itself: the record that adafuse-deploy writes into every export.
+// The record that adafuse-deploy writes into every export: preprocessing, classes, gates, cost.
 #pragma once
 
 #include <array>
@@ -13,7 +13,7 @@
 
 namespace adafuse {
 
-// From decoded RGB frames to network input; see preprocess.hpp for what the fields do.
+// Settings of preprocess(), from decoded RGB frames to network input.
 struct Preprocessing {
   int resize = 256;
   int crop = 224;
@@ -23,13 +23,13 @@ struct Preprocessing {
   std::string channel_order = "rgb";  // or "bgr"
 };
 
-// Seconds from a clip's frame to the next in training: of the median video, and of those that one
-// in ten undercuts and exceeds.
+// Seconds from a clip's frame to the next in training: median, 10th and 90th percentile of the
+// videos.
 struct FrameSpacing {
   double median = 0, p10 = 0, p90 = 0;
 };
 
-// A layer's channels are channels start...stop - 1 of a gate.
+// Channels start ... stop - 1 of a gate, which are a layer's outputs or inputs.
 struct ChannelGate {
   std::size_t gate = 0, start = 0, stop = 0;
 };
@@ -37,7 +37,7 @@ struct ChannelGate {
 // The cost of one layer for one frame, and the gates that can spare a part of it.
 struct Layer {
   std::string name;
-  std::int64_t macs = 0;  // when everything is computed
+  std::int64_t macs = 0;  // multiply-accumulates when every channel is computed
   std::optional<ChannelGate> output, input;
 };
 

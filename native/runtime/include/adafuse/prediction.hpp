@@ -1,4 +1,4 @@
-// What an engine or a stream returns.
+// The result of an engine or a stream.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,7 @@ struct ADAFUSE_API Prediction {
   Tensor<float> logits;                        // (B, K), after consensus
   Tensor<float> frame_logits;                  // (B, T, K), before consensus
   std::vector<Tensor<std::uint8_t>> policies;  // in network order, (B, T, C) of actions
-  std::vector<std::int64_t> macs;              // (B), what the policies leave to be done
+  std::vector<std::int64_t> macs;              // (B), multiply-accumulates under the policies
 
   // The best `count` classes of one clip, best first.
   std::vector<std::size_t> top(std::size_t clip, std::size_t count) const;

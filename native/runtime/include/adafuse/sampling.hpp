@@ -1,4 +1,4 @@
-// Which frames of a video make a clip, as adafuse_deploy.data.sampling, and the clip made of them.
+// Sampling of a clip's frames from a video, as adafuse_deploy.data.sampling.
 #pragma once
 
 #include <cstdint>

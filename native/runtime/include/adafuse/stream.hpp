@@ -12,7 +12,7 @@
 namespace adafuse {
 
 struct StreamOptions {
-  std::size_t streams = 1;  // how many advance together, B
+  std::size_t streams = 1;  // B, streams that advance together
   // How the frames' logits become one answer: "mean" of all, mean of the last "window" frames,
   // "ema" (exponential moving average), or the "last" frame's; "" is "mean", or "last" after an
   // LSTM, which remembers by itself.
@@ -39,7 +39,7 @@ class ADAFUSE_API Stream {
   // Begins one stream anew, or all.  Throws InputError when there is no such stream.
   void reset(std::optional<std::size_t> stream = std::nullopt);
 
-  // Memory that the state of one stream takes, however long it runs.
+  // Bytes of one stream's state, which do not depend on how long it runs.
   std::size_t state_bytes() const;
 
  private:
