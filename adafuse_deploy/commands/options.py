@@ -12,7 +12,7 @@ import click
 
 from adafuse_deploy.commands.output import be_quiet, be_verbose, leave_stdout_to_data
 from adafuse_deploy.core.errors import InputError
-from adafuse_deploy.core.files import check_target, own_stream
+from adafuse_deploy.core.files import check_new_folder, check_target, own_stream
 from adafuse_deploy.core.hub import local_file
 from adafuse_deploy.core.process import MOST_THREADS
 from adafuse_deploy.engines.suffixes import CHECKPOINTS, ENGINES, GRAPHS
@@ -95,6 +95,22 @@ class OutputFile(click.Path):
         if own_stream(name) == 1:
             leave_stdout_to_data(ctx)
         return name if self.allow_dash else Path(name)
+
+
+class NewFolder(click.Path):
+    """A folder to make, as a path; refused before any work if it cannot be made."""
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        check_new_folder(value, "/".join(param.opts) if isinstance(param, click.Option) else "")
+        return Path(value)
 
 
 class Number(click.FloatRange):

@@ -12,8 +12,16 @@ import click
 from adafuse_deploy.commands.checkpoints import DESCRIPTION, checkpoint_options
 from adafuse_deploy.commands.lists import list_options
 from adafuse_deploy.commands.next_step import advise_running, same_options
-from adafuse_deploy.commands.options import FILE, THREADS, ModelFile, json_option, verb
-from adafuse_deploy.commands.output import report, talkative
+from adafuse_deploy.commands.options import (
+    FILE,
+    FOLDER,
+    THREADS,
+    ModelFile,
+    NewFolder,
+    json_option,
+    verb,
+)
+from adafuse_deploy.commands.output import made, report, talkative
 from adafuse_deploy.engines.suffixes import CHECKPOINTS, GRAPHS
 
 if TYPE_CHECKING:
@@ -79,6 +87,20 @@ RANDOM_CLIPS = 8
     type=click.FloatRange(0),
     help="Points of top-1 accuracy that may be lost [bf16 and int8: 0.5, others: 100].",
 )
+@click.option(
+    "--bisect",
+    is_flag=True,
+    help="Find the first gate at which an engine that fails leaves the reference.",
+)
+@click.option(
+    "--save-failures",
+    type=NewFolder(),
+    metavar="DIR",
+    help="Save the clips that fail, with all answers, in a new folder.",
+)
+@click.option(
+    "--replay", type=FOLDER, metavar="DIR", help="Run the clips of --save-failures again."
+)
 @json_option
 @checkpoint_options
 def command(
@@ -97,6 +119,9 @@ def command(
     rtol: float | None,
     min_top1_agreement: float | None,
     max_top1_loss: float | None,
+    bisect: bool,
+    save_failures: Path | None,
+    replay: Path | None,
     json_file: str | None,
     reading: ListReading,
     **options: Any,
@@ -110,6 +135,9 @@ def command(
     missed.  Where float32 rounding decided a tie the other way, the reference follows the engine:
     ties are counted and shown, and all else is compared under the same decisions.  Engines for
     other machines are listed as not run.
+
+    --bisect takes the first clip on which an engine fails and runs it, at most log2(gates) + 2
+    times, under decisions that take ever other blocks out of the network.
     """
     from dataclasses import replace
 
@@ -119,10 +147,19 @@ def command(
     from adafuse_deploy.data.listed_clips import ListedClips
     from adafuse_deploy.graph.read import read_metadata
     from adafuse_deploy.verification.backends import open_engines
+    from adafuse_deploy.verification.failures import (
+        Failures,
+        find_departures,
+        outcome_in_words,
+        replayed,
+    )
+    from adafuse_deploy.verification.saved_failures import FailureFolder, SavedClips
     from adafuse_deploy.verification.verifier import check_batch, verify
 
-    if data and random_count:
-        raise click.UsageError("--random is for want of --data; give one of them.")
+    if (data is not None) + (random_count is not None) + (replay is not None) > 1:
+        raise click.UsageError("--data, --random and --replay say what to run; give one of them.")
+    if replay is not None and clips is not None:
+        raise click.UsageError("--replay runs all clips that were saved; leave out --clips.")
     if checkpoint is None:
         described = same_options(DESCRIPTION)
         if described:
@@ -131,12 +168,20 @@ def command(
     else:
         model = load_checkpoint(checkpoint, **options)
         config = model.config
-    chosen, description = _clips(config, data, reading, clips or random_count)
+    chosen, description = _clips(config, data, reading, clips or random_count, replay)
     check_batch(len(chosen), batch)
+    files = {str(path): sha256(path) for path in (checkpoint, graph, *engines) if path}
     with ExitStack() as stack:
         opened, not_run = open_engines(
             stack, model, graph, engines, backends=backends or None, threads=threads
         )
+        failed = Failures()
+        if save_failures is not None:
+            videos = chosen.videos if isinstance(chosen, ListedClips) else ()
+            gates, record = read_metadata(graph).gates, {"source": description, "files": files}
+            failed.folder = stack.enter_context(
+                FailureFolder(save_failures, gates, list(opened), videos, record)
+            )
         found = verify(
             graph if model is None else model,
             opened,
@@ -153,10 +198,24 @@ def command(
             threads=threads,
             description=description,
             progress=talkative(),
+            on_failure=failed.add if bisect or save_failures or replay else None,
         )
-    files = {str(path): sha256(path) for path in (checkpoint, graph, *engines) if path}
-    found = replace(found, not_run=not_run, files=files)
-    report(found.to_dict(), [found.text()], json_file)
+        found = replace(found, not_run=not_run, files=files)
+        values, lines = found.to_dict(), [found.text()]
+        if bisect:
+            departures = find_departures(graph if model is None else model, opened, failed.first)
+            values["departures"] = {
+                name: place if isinstance(place, str) else place.to_dict()
+                for name, place in departures.items()
+            }
+            lines += [f"Bisected {name}: {place}." for name, place in departures.items()]
+            lines += [] if departures else ["No clip fails, so there is nothing to bisect."]
+        if isinstance(chosen, SavedClips):
+            values["replayed"] = replayed(chosen, failed, list(opened))
+            lines += map(outcome_in_words, values["replayed"])
+    report(values, lines, json_file)
+    if failed.folder is not None:
+        made(failed.folder.summary)
     if found.failures:
         raise CheckFailed(f"Verification failed: {' '.join(found.failures)}")
     ran = [engine for engine in engines if str(engine) not in not_run]
@@ -166,11 +225,20 @@ def command(
 
 
 def _clips(
-    config: ModelConfig, data: Path | None, reading: ListReading, count: int | None
+    config: ModelConfig,
+    data: Path | None,
+    reading: ListReading,
+    count: int | None,
+    replay: Path | None,
 ) -> tuple[Sequence[LabelledClip], str]:
     """Return the clips to run and where they come from, in words."""
     from adafuse_deploy.data.listed_clips import ListedClips, random_clips
+    from adafuse_deploy.verification.saved_failures import SavedClips
 
+    if replay is not None:
+        crop = config.preprocessing.crop
+        saved = SavedClips(replay, (config.num_segments, 3, crop, crop))
+        return saved, f"{len(saved)} saved clips of {replay}"
     if data is None:
         count = count or RANDOM_CLIPS
         crop = config.preprocessing.crop

@@ -38,7 +38,7 @@ class GraphReference:
         model, self._metadata = read_graph(path)
         self._name = os.fspath(path)
         guided = offer_policies(model, self._metadata)
-        self._given, self._logits = guided.given, guided.logits
+        self._given, self._logits, self._features = guided.given, guided.logits, guided.features
         self._widths = gate_widths(self._metadata.layers)
         self._session = ort.InferenceSession(
             guided.model.SerializeToString(), providers=["CPUExecutionProvider"]
@@ -68,7 +68,12 @@ class GraphReference:
         own = [found[name].astype(np.uint8) for name in outputs]
         macs = clip_macs(self._metadata.layers, own, frames.shape[1], len(frames))
         prediction = Prediction(found["logits"], found["frame_logits"], own, macs)
-        return Expectation(prediction, [margins(found[name]) for name in self._logits])
+        shape = frames.shape[:2]
+        return Expectation(
+            prediction,
+            [margins(found[name]) for name in self._logits],
+            [found[name].reshape(*shape, -1) for name in self._features],
+        )
 
     def _at_once(self, frames: np.ndarray, given: list[np.ndarray]) -> Arrays:
         return self._call({"frames": frames}, given)
@@ -92,6 +97,6 @@ class GraphReference:
         return joined
 
     def _call(self, inputs: Arrays, given: list[np.ndarray]) -> Arrays:
-        names = [*self._metadata.outputs, *self._logits]
+        names = [*self._metadata.outputs, *self._logits, *self._features]
         feeds = {**inputs, **dict(zip(self._given, given, strict=True))}
         return dict(zip(names, self._session.run(names, feeds), strict=True))

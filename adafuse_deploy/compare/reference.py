@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -22,14 +22,27 @@ class Expectation:
     Attributes:
         prediction: its logits, and what each of its gates decides.
         margins: per gate (B, T, C): how clear each decision is, see :func:`margins`.
+        features: per gate (B, T, F): what its policy network reads of each frame; none where the
+            reference does not show it.
     """
 
     prediction: Prediction
     margins: list[np.ndarray]
+    features: list[np.ndarray] = field(default_factory=list)
 
     def flips(self, got: Prediction) -> list[np.ndarray]:
         """Return per gate bool (B, T, C): where ``got`` decided otherwise."""
         return [a != b for a, b in zip(self.prediction.policies, got.policies, strict=True)]
+
+    def __getitem__(self, clip: int) -> Expectation:
+        """Return what was expected of one clip, with B = 1."""
+        index = range(len(self.prediction))[clip]
+        only = slice(index, index + 1)
+        return Expectation(
+            self.prediction[clip],
+            [margin[only] for margin in self.margins],
+            [feature[only] for feature in self.features],
+        )
 
     def with_clips(self, clips: np.ndarray, others: Expectation) -> Expectation:
         """Return this with the clips where ``clips``, bool (B,), is true taken from ``others``."""
@@ -48,7 +61,9 @@ class Expectation:
             policies=[put(*pair) for pair in pairs],
         )
         return Expectation(
-            prediction, [put(*pair) for pair in zip(self.margins, others.margins, strict=True)]
+            prediction,
+            [put(*pair) for pair in zip(self.margins, others.margins, strict=True)],
+            [put(*pair) for pair in zip(self.features, others.features, strict=True)],
         )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from adafuse_deploy.compare.reference import Expectation, margins
 from adafuse_deploy.core.finite import check_logits
@@ -45,7 +46,16 @@ class TorchReference:
         given = None if policies is None else fixed([torch.from_numpy(p) for p in policies])
         own: list[np.ndarray] = []
         clear: list[np.ndarray] = []
+        features: list[np.ndarray] = []
         networks = (m for m in self._model.modules() if isinstance(m, PolicyNetwork))
+
+        def read(network: nn.Module, arguments: tuple[Tensor, int]) -> None:
+            pooled, count = arguments
+            if pooled.is_meta:  # the copy that counts operations has the hooks too
+                return
+            rows = pooled.float().cpu().numpy().reshape(-1, count, pooled.shape[-1])
+            own_features = rows.shape[-1] // 2 if network.history else 0  # behind the previous
+            features.append(rows[..., own_features:])
 
         def decide(logits: Tensor) -> Tensor:
             clear.append(margins(logits.float().cpu().numpy()))
@@ -53,6 +63,10 @@ class TorchReference:
             own.append(next(networks).policy(decisions).cpu().numpy().astype(np.uint8))
             return decisions if given is None else given(logits)
 
-        prediction = self._model.predict(frames, decide)
+        with ExitStack() as hooks:
+            for module in self._model.modules():
+                if isinstance(module, PolicyNetwork):
+                    hooks.enter_context(module.register_forward_pre_hook(read))
+            prediction = self._model.predict(frames, decide)
         check_logits(prediction.logits, "PyTorch")
-        return Expectation(replace(prediction, policies=own), clear)
+        return Expectation(replace(prediction, policies=own), clear, features)

@@ -90,8 +90,12 @@ def _unwritten(target: Path, error: OSError) -> InputError:
     )
 
 
-def check_new_folder(target: str | os.PathLike[str]) -> None:
+def check_new_folder(target: str | os.PathLike[str], option: str = "") -> None:
     """Refuse a name for a new folder that cannot be made, before the work whose result it is for.
+
+    Args:
+        target: the folder to make.
+        option: how the user gave it, such as ``--save-failures``, for the message.
 
     Raises:
         InputError: it exists, or the folder around it can neither be made nor written to.
@@ -99,14 +103,16 @@ def check_new_folder(target: str | os.PathLike[str]) -> None:
     target = Path(target)
     parent = target.parent
     around = parent if os.path.lexists(parent) else parent.parent
+    given = f" ({option})" if option else ""
     if os.path.lexists(target):
-        raise InputError(f"{target} exists already; choose another name, or delete it.")
+        raise InputError(f"{target}{given} exists already; choose another name, or delete it.")
     if not around.is_dir():
         what = "is no folder" if os.path.lexists(around) else "does not exist"
-        raise InputError(f"Cannot make {target}: {around} {what}; choose another place.")
+        raise InputError(f"Cannot make {target}{given}: {around} {what}; choose another place.")
     if not os.access(around, os.W_OK | os.X_OK):
         raise InputError(
-            f"Cannot make {target}: no new files are permitted in {around}; choose another place."
+            f"Cannot make {target}{given}: no new files are permitted in {around}; choose another "
+            "place."
         )
 
 

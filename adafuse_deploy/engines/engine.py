@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
@@ -21,6 +21,19 @@ from adafuse_deploy.engines.stream import Stream
 
 if TYPE_CHECKING:
     from adafuse_deploy.engines.classification import Classification, Video
+
+
+class Forced(NamedTuple):
+    """What an engine answers to a clip under given decisions.
+
+    Attributes:
+        prediction: its logits, and what its policy networks decide.
+        features: per gate float32 (1, T, F): what its policy network reads of each frame; none
+            where the engine does not show it.
+    """
+
+    prediction: Prediction
+    features: list[np.ndarray]
 
 
 class Engine(ABC):
@@ -60,7 +73,10 @@ class Engine(ABC):
         if self.metadata.mode == "stream":
             return self._run_as_streams(frames)
         check_input(frames)
-        logits, frame_logits, *actions = self._infer(np.ascontiguousarray(frames))
+        return self._prediction(self._infer(np.ascontiguousarray(frames)), frames)
+
+    def _prediction(self, arrays: Sequence[np.ndarray], frames: np.ndarray) -> Prediction:
+        logits, frame_logits, *actions = arrays
         check_logits(logits, self.name)
         policies = [policy.astype(np.uint8) for policy in actions]
         macs = self._counter.per_clip(policies, frames.shape[1], len(frames))
@@ -169,6 +185,33 @@ class Engine(ABC):
             window=window,
             decay=decay,
         )
+
+    def run_forced(self, frames: np.ndarray, policies: Sequence[np.ndarray]) -> Forced:
+        """Run a clip under given decisions.
+
+        Policy networks still decide, and the result shows what: each of them can be compared
+        without the consequences of those before it.
+
+        Args:
+            frames: float32 (1, T, 3, H, W).
+            policies: per gate integers (1, T, C) of KEEP/REUSE/SKIP.
+
+        Raises:
+            InputError: this kind of engine takes no decisions.
+            NotFiniteError: the logits have NaN or infinity in them.
+        """
+        raise InputError(
+            f"Decisions can be given to graphs in ONNX Runtime and OpenVINO, not to {self.name}; "
+            "try with the graph that it was made from."
+        )
+
+    def _run_shown(self, frames: np.ndarray, shown: int) -> Forced:
+        """Run a clip in an engine whose last ``shown`` outputs are policy networks' features."""
+        if not shown:
+            return Forced(self.run(frames), [])
+        arrays = list(self._infer(np.ascontiguousarray(frames)))
+        features = [array.reshape(1, frames.shape[1], -1) for array in arrays[-shown:]]
+        return Forced(self._prediction(arrays[:-shown], frames), features)
 
     def close(self) -> None:
         """Free what the engine holds; calling it twice does no harm."""

@@ -12,7 +12,8 @@ import numpy as np
 
 from adafuse_deploy.core.errors import IncompatibleArtifactError, InputError, MissingDependencyError
 from adafuse_deploy.engines.backends import BACKENDS
-from adafuse_deploy.engines.engine import Engine
+from adafuse_deploy.engines.engine import Engine, Forced
+from adafuse_deploy.engines.forced import forced_graph
 from adafuse_deploy.engines.stepper import Arrays, PingPong, Stepper
 from adafuse_deploy.graph.read import read_metadata
 
@@ -53,6 +54,7 @@ class OnnxRuntimeEngine(Engine):
     ) -> None:
         ort = BACKENDS["onnxruntime"].load()
         self._path = os.fspath(path)
+        self._options = (operator_library, threads, device)
         self.metadata = read_metadata(path)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or 0
@@ -82,6 +84,7 @@ class OnnxRuntimeEngine(Engine):
             register(options, None if operator_library is True else operator_library)
             self.name = "onnxruntime + operator library"
         self._step = clips_at_once(self.metadata)
+        self._names = list(self.metadata.outputs)
         providers = _providers(ort, device)
         try:
             self._session: onnxruntime.InferenceSession = ort.InferenceSession(
@@ -101,8 +104,18 @@ class OnnxRuntimeEngine(Engine):
                 "those that its release notes name."
             )
 
+    def run_forced(self, frames: np.ndarray, policies: Sequence[np.ndarray]) -> Forced:
+        library, threads, device = self._options
+        with forced_graph(self._path, policies) as (path, shown):
+            engine = OnnxRuntimeEngine(
+                path, operator_library=library, threads=threads, device=device
+            )
+        with engine:
+            engine._names += shown
+            return engine._run_shown(frames, len(shown))
+
     def _infer(self, frames: np.ndarray) -> Sequence[np.ndarray]:
-        names, step = self.metadata.outputs, self._step
+        names, step = self._names, self._step
         parts: list[Sequence[np.ndarray]] = [
             self._finish(self._session.run, names, {"frames": frames[first : first + step]})
             for first in range(0, len(frames), step)

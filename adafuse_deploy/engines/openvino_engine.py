@@ -10,7 +10,8 @@ import numpy as np
 
 from adafuse_deploy.core.errors import IncompatibleArtifactError, InputError
 from adafuse_deploy.engines.backends import BACKENDS
-from adafuse_deploy.engines.engine import Engine
+from adafuse_deploy.engines.engine import Engine, Forced
+from adafuse_deploy.engines.forced import forced_graph
 from adafuse_deploy.engines.stepper import Arrays, PingPong, Stepper
 from adafuse_deploy.graph.read import inlined, read_graph, read_metadata
 
@@ -44,7 +45,9 @@ class OpenVINOEngine(Engine):
         precision: str = "fp32",
     ) -> None:
         openvino = BACKENDS["openvino"].load()
+        self._path, self._options = os.fspath(path), (threads, device, precision)
         self.metadata = read_metadata(path)
+        self._names = list(self.metadata.outputs)
         if precision not in PRECISIONS:
             raise InputError(
                 f"OpenVINO computes in {', '.join(PRECISIONS)} here, not in {precision!r}."
@@ -70,11 +73,19 @@ class OpenVINOEngine(Engine):
         self._turn = threading.Lock()  # a request serves one thread at a time
         self._tensor = openvino.Tensor
 
+    def run_forced(self, frames: np.ndarray, policies: Sequence[np.ndarray]) -> Forced:
+        threads, device, precision = self._options
+        with forced_graph(self._path, policies) as (path, shown):
+            engine = OpenVINOEngine(path, threads=threads, device=device, precision=precision)
+        with engine:
+            engine._names += shown
+            return engine._run_shown(frames, len(shown))
+
     def _infer(self, frames: np.ndarray) -> Sequence[np.ndarray]:
         with self._turn:
             self._request.infer({"frames": frames}, share_inputs=True)
             # Copies: the request overwrites its tensors in the next run.
-            return [self._request.get_tensor(name).data.copy() for name in self.metadata.outputs]
+            return [self._request.get_tensor(name).data.copy() for name in self._names]
 
     def _stepper(self, streams: int) -> Stepper:
         if self.metadata.mode != "stream":

@@ -12,13 +12,17 @@ import onnx_ir as ir
 
 from adafuse_deploy.core.cost import gate_widths
 from adafuse_deploy.core.metadata import GraphMetadata, StateTensor, policy_name
+from adafuse_deploy.graph.fuse.policy_networks import find_policy_networks
 from adafuse_deploy.graph.new_nodes import add_constant, make_node
 from adafuse_deploy.graph.values import given
+from adafuse_deploy.ops.operator_schemas import DOMAIN
 
 _FRAME = StateTensor("forced_frame", "next_forced_frame", (1,), "int32")
 
 
-def force_policies(model: onnx.ModelProto, policies: Sequence[np.ndarray]) -> onnx.ModelProto:
+def force_policies(
+    model: onnx.ModelProto, policies: Sequence[np.ndarray], features: Sequence[str] = ()
+) -> onnx.ModelProto:
     """Return a graph whose convolutions obey given policies.
 
     The policy networks still run and their decisions are still the graph's outputs, so they can be
@@ -27,8 +31,10 @@ def force_policies(model: onnx.ModelProto, policies: Sequence[np.ndarray]) -> on
     Args:
         model: an exported or fused clip graph; it is not changed.
         policies: per gate integers (N, T, C).
+        features: of :func:`feature_names`, to be outputs too, behind all others.
     """
     forced = ir.from_proto(model)
+    _show(forced.graph, features)
     for gate, policy in enumerate(policies):
         name = policy_name(gate)
         values = np.asarray(policy, np.int32)
@@ -45,11 +51,13 @@ class GuidedGraph:
         given: per gate the name of an input for its decisions, int32 (N, T, C) with T = 1 in
             stream graphs, of which negative ones are left to the gate.
         logits: per gate the name of an output, the gate's logits float32 (N, T, C, A).
+        features: of :func:`feature_names`, outputs too; of stream graphs none.
     """
 
     model: onnx.ModelProto
     given: list[str]
     logits: list[str]
+    features: list[str]
 
 
 def offer_policies(model: onnx.ModelProto, metadata: GraphMetadata) -> GuidedGraph:
@@ -63,6 +71,7 @@ def offer_policies(model: onnx.ModelProto, metadata: GraphMetadata) -> GuidedGra
     graph = guided.graph
     clips = metadata.mode == "clip"
     frames = metadata.config.num_segments if clips else 1
+    features = feature_names(model, frames, len(metadata.gates)) if clips else []
     zero = add_constant(graph, "forced_zero", np.array(0, np.int32))
     inputs, logits = [], []
     for gate, width in enumerate(gate_widths(metadata.layers)):
@@ -79,7 +88,35 @@ def offer_policies(model: onnx.ModelProto, metadata: GraphMetadata) -> GuidedGra
         found.dtype = ir.DataType.FLOAT
         graph.outputs.append(found)
         logits.append(str(found.name))
-    return GuidedGraph(ir.to_proto(guided), inputs, logits)
+    _show(graph, features)
+    return GuidedGraph(ir.to_proto(guided), inputs, logits, features)
+
+
+def feature_names(model: onnx.ModelProto, frames: int, gates: int) -> list[str]:
+    """Return the values that policy networks read, or none if they are not to be found.
+
+    They are float32 (N * T, F), one per gate in network order: pooled features of each frame.
+
+    Args:
+        model: an exported or fused clip graph.
+        frames: T.
+        gates: how many there are.
+    """
+    graph = ir.from_proto(model).graph
+    read = {str(n.decides.outputs[0].name): n.features for n in find_policy_networks(graph, frames)}
+    fused = (node for node in graph if node.op_type == "PolicyNetwork" and node.domain == DOMAIN)
+    read |= {str(node.outputs[0].name): given(node, 1) for node in fused}
+    names = [policy_name(gate) for gate in range(gates)]
+    found = [str(read[name].name) for name in names if name in read]
+    return found if len(found) == len(set(found)) == gates else []
+
+
+def _show(graph: ir.Graph, names: Sequence[str]) -> None:
+    """Make values outputs too."""
+    values = {value.name: value for node in graph for value in node.outputs}
+    for name in names:
+        values[name].dtype = ir.DataType.FLOAT
+        graph.outputs.append(values[name])
 
 
 def force_stream_policies(

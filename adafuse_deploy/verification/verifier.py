@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from adafuse_deploy.compare.check import flips_in_words
 from adafuse_deploy.compare.comparison import Comparison
 from adafuse_deploy.compare.reference import Reference
 from adafuse_deploy.core.config import ModelConfig
@@ -20,6 +19,13 @@ from adafuse_deploy.core.progress import progress as show_progress
 from adafuse_deploy.data.listed_clips import LabelledClip
 from adafuse_deploy.engines.engine import Engine
 from adafuse_deploy.graph.read import read_metadata
+from adafuse_deploy.verification.judgement import (
+    NOT_FINITE,
+    Batch,
+    FailedClip,
+    failed_clips,
+    missed,
+)
 from adafuse_deploy.verification.latency import interleave
 from adafuse_deploy.verification.report import DEFAULT_THRESHOLDS, Report, Result, Thresholds
 
@@ -50,6 +56,7 @@ def verify(
     threads: int | None = None,
     description: str = "",
     progress: bool = False,
+    on_failure: Callable[[FailedClip], None] | None = None,
 ) -> Report:
     """Compare engines with ``model`` on clips, and time them.
 
@@ -67,6 +74,8 @@ def verify(
         threads: for the report, what the engines were opened with.
         description: of the clips, for the report.
         progress: show how far it is on standard error.
+        on_failure: is told of every clip that misses an engine's thresholds by itself, which with
+            thresholds below 100 % does not fail the engine.
 
     Raises:
         InputError: there are no engines or no clips, an engine is of another network, or the graph
@@ -76,7 +85,7 @@ def verify(
     if not engines:
         raise InputError("There is nothing to verify: no backend of those asked for can run here.")
     check_batch(len(clips), batch)
-    trained, config, source = _reference(model)
+    trained, config, source = open_reference(model)
     for name, engine in engines.items():
         check_same_network(config, name, engine)
     reference = Comparison()
@@ -92,14 +101,21 @@ def verify(
     )
     for frames, labels in bar:
         expected = trained.run(frames)
+        first = reference.clips
         reference.add(trained, frames, expected, expected.prediction, labels)
         for name, engine in engines.items():
+            got = None
             try:
                 got = engine.run(frames)
             except NotFiniteError:
                 not_finite.add(name)
             else:
                 comparisons[name].add(trained, frames, expected, got, labels)
+            if on_failure is not None:
+                limits = _limits(engine.metadata.precision, thresholds or {})
+                answered = Batch(first, frames, labels, expected, got)
+                for failed in failed_clips(answered, trained, name, engine, limits):
+                    on_failure(failed)
         if len(timed) < TIMED_BATCHES and len(frames) == batch:
             timed.append(frames)
     calls = {
@@ -112,15 +128,15 @@ def verify(
         limits = _limits(precision, thresholds or {})
         seen, failures = comparisons[name], []
         if name in not_finite:
-            failures.append("logits are NaN or infinite for finite clips.")
+            failures.append(NOT_FINITE)
         if seen.clips:
-            failures += _failures(seen, reference, limits, engine.metadata.gates)
+            failures += missed(seen, reference, limits, engine.metadata.gates)
         results.append(Result(name, precision, seen, latencies.get(name), limits, tuple(failures)))
     description = description or f"{len(clips)} clips"
     return Report(description, batch, threads, reference, results, source=source)
 
 
-def _reference(
+def open_reference(
     model: VideoRecognizer | str | os.PathLike[str],
 ) -> tuple[Reference, ModelConfig, str]:
     """Return what to compare with, its configuration, and what it is in words."""
@@ -176,33 +192,3 @@ def _in_turn(engine: Engine, batches: list[np.ndarray]) -> Callable[[], object]:
 def _limits(precision: str, thresholds: Mapping[str, float | None]) -> Thresholds:
     given = {name: value for name, value in thresholds.items() if value is not None}
     return replace(DEFAULT_THRESHOLDS[precision], **given)
-
-
-def _failures(
-    seen: Comparison, reference: Comparison, limits: Thresholds, gates: Sequence[str]
-) -> Iterator[str]:
-    """Yield a sentence for every threshold that is missed; a NaN misses all."""
-    if not seen.excused_agreement >= limits.policy_agreement:
-        yield (
-            f"{flips_in_words(seen, gates)}; policies agree to {seen.excused_agreement:.4f} % "
-            f"instead of {limits.policy_agreement:g} %."
-        )
-    for name, error in (("logits", seen.logits), ("frame_logits", seen.frame_logits)):
-        allowed = limits.atol + limits.rtol * error.rms
-        if not error.largest <= allowed:
-            yield (
-                f"{name} differ by up to {error.largest:.2e} ({error.relative:.1e} of their RMS), "
-                f"more than the {allowed:.2e} allowed."
-            )
-    if not seen.top1_agreement >= limits.top1_agreement:
-        yield (
-            f"the best class agrees on {seen.top1_agreement:.1f} % of the clips instead of "
-            f"{limits.top1_agreement:g} %."
-        )
-    if reference.top1_accuracy is not None and seen.top1_accuracy is not None:
-        lost = reference.top1_accuracy - seen.top1_accuracy
-        if not lost <= limits.top1_loss:
-            yield (
-                f"top-1 accuracy is {seen.top1_accuracy:.1f} %, {lost:.1f} points below the "
-                f"reference's; {limits.top1_loss:g} may be lost."
-            )
