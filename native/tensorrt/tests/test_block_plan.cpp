@@ -18,24 +18,7 @@ namespace {
 using namespace adafuse::plugin;
 using nlohmann::json;
 
-// Python's names of what a block is given and gives; those of the workspace are its own.
-const std::map<std::string, Tensor> kTensors{{"x", Tensor::x},
-                                             {"weight1", Tensor::weight1},
-                                             {"bias1", Tensor::bias1},
-                                             {"weight2", Tensor::weight2},
-                                             {"bias2", Tensor::bias2},
-                                             {"weight3", Tensor::weight3},
-                                             {"bias3", Tensor::bias3},
-                                             {"shortcut", Tensor::shortcut},
-                                             {"gate_weight0", Tensor::gate_weight0},
-                                             {"gate_bias0", Tensor::gate_bias0},
-                                             {"gate_weight1", Tensor::gate_weight1},
-                                             {"gate_bias1", Tensor::gate_bias1},
-                                             {"x_sums", Tensor::x_sums},
-                                             {"policy", Tensor::policy},
-                                             {"y", Tensor::y},
-                                             {"sums", Tensor::sums}};
-// Read in INT8 alone.
+// Names of tensors that INT8 alone reads.
 const std::set<std::string> kUnread{"scale1",      "scale2",      "scale3",
                                     "gate_scale0", "gate_scale1", "shortcut_scale"};
 
@@ -51,10 +34,10 @@ void check_argument(const Parameter& parameter, const Argument& got, const json&
   CHECK(parameter.is_address);
   const std::string name = wanted;
   const bool absent = kUnread.count(name) != 0 || (name == "shortcut" && !block.project);
-  const auto known = kTensors.find(name);
+  const auto known = named_tensors().find(name);
   if (absent) {
     CHECK((got.tensor == Tensor::none && got.value == 0));
-  } else if (known != kTensors.end() && (name != "x_sums" || block.summed)) {
+  } else if (known != named_tensors().end() && (name != "x_sums" || block.summed)) {
     CHECK((got.tensor == known->second && got.value == 0));
   } else {  // every name has one place in the workspace
     CHECK(got.tensor == Tensor::workspace);
@@ -63,7 +46,7 @@ void check_argument(const Parameter& parameter, const Argument& got, const json&
 }
 
 void check(const json& c) {
-  const Block block = block_of(c);
+  const Block block = planned_block(c);
   const std::int64_t rows = rows_of(c);
   const LaunchPlan plan = make_plan(block, rows);
   CHECK(plan.workspace_bytes == c.at("workspace").get<std::size_t>());

@@ -71,15 +71,10 @@ std::int32_t run(Engine& engine, std::int64_t rows, std::uint64_t off = 0) {
                     reinterpret_cast<cudaStream_t>(std::uintptr_t{0x55}));
 }
 
-// Names of tensors, where Python's differ from those of the plan.
+// The tensor of Python's name; other names are parts of the workspace.
 Tensor tensor_named(const std::string& name) {
-  const char* const names[] = {
-      "",       "x",        "weight1",      "bias1",      "weight2",      "bias2",      "weight3",
-      "bias3",  "shortcut", "gate_weight0", "gate_bias0", "gate_weight1", "gate_bias1", "x_sums",
-      "policy", "y",        "sums"};
-  const auto found = std::find(std::begin(names), std::end(names), name);
-  return found == std::end(names) ? Tensor::workspace
-                                  : static_cast<Tensor>(found - std::begin(names));
+  const auto known = named_tensors().find(name);
+  return known == named_tensors().end() ? Tensor::workspace : known->second;
 }
 
 void check_launch(const StandIn::Launched& got, const json& wanted, const Engine& engine,
@@ -134,7 +129,7 @@ TEST_CASE("launches that reach the driver are those that Python plans") {
   StandIn& driver = stand_in();
   for (const json& c : adafuse::read_cases("block_plans")) {
     CAPTURE(c.at("block").dump());
-    Engine engine(block_of(c));
+    Engine engine(planned_block(c));
     engine.shape(adafuse::plugin::rows_of(c));
     REQUIRE(engine.change() == 0);
     const int modules = driver.modules;

@@ -7,11 +7,14 @@
 #include <cstdio>
 #include <cstring>
 #include <map>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "cuda_driver/driver.h"
 #include "tensorrt/block_plan.h"
+#include "tensorrt/tests/block_cases.h"
 #include "tensorrt/tests/block_engine.h"
 #include "tests/vectors.h"
 
@@ -43,27 +46,7 @@ std::uint32_t checksum(const Values& values) {
   return static_cast<std::uint32_t>(sum);
 }
 
-Block block_of(const json& given, bool half) {
-  Block block;
-  block.half = half;
-  block.bottleneck = given.at("bottleneck") == 1;
-  block.frames = given.at("frames");
-  block.height = given.at("height");
-  block.width = given.at("width");
-  block.channels_in = given.at("channels_in");
-  block.channels = given.at("channels");
-  block.channels_out = given.at("channels_out");
-  block.stride = given.at("stride");
-  block.project = given.at("project") == 1;
-  block.forward = given.at("shift_next");
-  block.backward = block.forward + given.at("shift_previous").get<std::int64_t>();
-  block.shift_shortcut = given.at("shift_shortcut") == 1;
-  block.hidden = given.at("hidden");
-  block.summed = given.at("summed") == 1;
-  return block;
-}
-
-// Where maps (rows, H, W, C) lie in frames: the place of every number.
+// The place in frames of every number of maps (rows, H, W, C).
 std::vector<std::size_t> places(const Frames& layout, std::int64_t rows) {
   std::vector<std::size_t> result;
   for (std::int64_t row = 0; row < rows; ++row) {
@@ -80,7 +63,7 @@ std::vector<std::size_t> places(const Frames& layout, std::int64_t rows) {
   return result;
 }
 
-// An input; frames as maps.
+// The values of an input; of frames those of maps (rows, H, W, C).
 Values make_input(const Block& block, const TensorSpec& spec, std::uint64_t salt) {
   std::size_t count = 1;
   for (const std::int64_t size : spec.dims) {
@@ -103,38 +86,16 @@ Values make_input(const Block& block, const TensorSpec& spec, std::uint64_t salt
   return values;
 }
 
-const char* name_of(Tensor tensor) {
-  switch (tensor) {
-    case Tensor::x:
-      return "x";
-    case Tensor::weight1:
-      return "weight1";
-    case Tensor::bias1:
-      return "bias1";
-    case Tensor::weight2:
-      return "weight2";
-    case Tensor::bias2:
-      return "bias2";
-    case Tensor::weight3:
-      return "weight3";
-    case Tensor::bias3:
-      return "bias3";
-    case Tensor::shortcut:
-      return "shortcut";
-    case Tensor::gate_weight0:
-      return "gate_weight0";
-    case Tensor::gate_bias0:
-      return "gate_bias0";
-    case Tensor::gate_weight1:
-      return "gate_weight1";
-    case Tensor::gate_bias1:
-      return "gate_bias1";
-    default:
-      return "policy";
+std::string name_of(Tensor tensor) {
+  for (const auto& [name, named] : named_tensors()) {
+    if (named == tensor) {
+      return name;
+    }
   }
+  throw std::logic_error("a tensor has no name");
 }
 
-// Bits of a whole number below 2048, and back.
+// The bits of a whole number below 2048 in float16, and back.
 std::uint16_t to_half(std::int64_t value) {
   if (value == 0) {
     return 0;
@@ -201,7 +162,7 @@ std::vector<unsigned char> encode(const Values& values, Element element, bool ha
   return bytes;
 }
 
-// Whole numbers; anything else becomes one that no result has.
+// The whole numbers of a tensor; -12345, which no result has, for any other number.
 Values decode(const std::vector<unsigned char>& bytes, Element element, bool half) {
   const bool narrow = element == Element::stored && half;
   Values values;
@@ -227,7 +188,7 @@ Values decode(const std::vector<unsigned char>& bytes, Element element, bool hal
 }
 
 void compare(const json& c, bool half, const std::map<Tensor, Values>& given) {
-  const Block block = block_of(c.at("block"), half);
+  const Block block = block_of_attributes(c.at("block"), half);
   const std::int64_t rows = c.at("clips").get<std::int64_t>() * block.frames;
   std::map<Tensor, std::unique_ptr<Memory>> memory;
   for (const TensorSpec& spec : inputs_of(block, rows)) {
@@ -268,7 +229,7 @@ TEST_CASE("blocks of whole numbers") {
   for (const json& c : adafuse::read_cases("block_values")) {
     CAPTURE(c.at("block").dump());
     for (const bool half : {true, false}) {
-      const Block block = block_of(c.at("block"), half);
+      const Block block = block_of_attributes(c.at("block"), half);
       const std::int64_t rows = c.at("clips").get<std::int64_t>() * block.frames;
       std::map<Tensor, Values> given;
       std::uint64_t salt = 0;
