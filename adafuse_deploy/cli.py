@@ -38,6 +38,7 @@ VERBS = {
     "convert": "Convert a checkpoint of other code (AdaFuse, TSM, mmaction2).",
     "synthesize": "Write a labelled set of procedural videos.",
     "card": "Write a model card of a checkpoint, graph or engine.",
+    "sign": "Sign a model, so that others can require it.",
     "inspect": "Describe a checkpoint, graph or engine.",
     "doctor": "List what this machine can do.",
 }

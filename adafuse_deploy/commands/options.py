@@ -15,6 +15,7 @@ from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.core.files import check_new_folder, check_target, own_stream
 from adafuse_deploy.core.hub import local_file
 from adafuse_deploy.core.process import MOST_THREADS
+from adafuse_deploy.engines.signature import REQUIRED, check_signature
 from adafuse_deploy.engines.suffixes import CHECKPOINTS, ENGINES, GRAPHS
 from adafuse_deploy.models.weight_files import existing
 
@@ -156,15 +157,24 @@ json_option = click.option(
 )
 
 
+SIGNED_BY = f"{__name__}.signed_by"
+"""In a context's ``meta``: the public key that must have signed every model, or None."""
+
+
 class Verb(click.Command):
-    """A command whose outputs cannot be its inputs, and whose models are seen to be there first."""
+    """A command whose outputs cannot be its inputs, and whose models are looked at before all else:
+    whether they are there, and signed if that is required."""
 
     def invoke(self, ctx: click.Context) -> Any:
         _keep_inputs(ctx)
         for param in self.params:
-            model = ctx.params.get(str(param.name))
-            if isinstance(param.type, ModelFile) and model is not None:
+            if not isinstance(param.type, ModelFile):
+                continue
+            given = ctx.params.get(str(param.name))
+            for model in given if isinstance(given, tuple) else [given] if given else []:
                 param.type.check(model)
+                if key := ctx.meta.get(SIGNED_BY):
+                    check_signature(model, key)
         return super().invoke(ctx)
 
 
@@ -192,6 +202,21 @@ def _keep_inputs(ctx: click.Context) -> None:
             )
 
 
+def _require_signature() -> click.Option:
+    def keep(ctx: click.Context, option: click.Parameter, key: Path | None) -> None:
+        ctx.meta[SIGNED_BY] = key
+
+    return click.Option(
+        ["--require-signature"],
+        type=FILE,
+        metavar="KEY",
+        envvar=REQUIRED,
+        expose_value=False,
+        callback=keep,
+        help="Refuse models that the owner of this public key did not sign ('sign').",
+    )
+
+
 def verb(**settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
     """Make a function a verb: ``click.command`` with what the help of all verbs has.
 
@@ -217,6 +242,8 @@ def verb(**settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
             help="Say more: also which videos were decoded in full, and why.",
         )
         command.params += [quiet, verbose]
+        if any(isinstance(param.type, ModelFile) for param in command.params):
+            command.params.append(_require_signature())
         return command
 
     return decorate

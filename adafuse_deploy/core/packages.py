@@ -45,6 +45,7 @@ PACKAGES = {
     "huggingface_hub": Package(
         "huggingface_hub", "hub", "take models from repositories on Hugging Face"
     ),
+    "model_signing": Package("model-signing", "sign", "sign models and to check signatures"),
     "triton": Package("Triton", "gpu-kernels", "compile the GPU kernels"),
 }
 """By the name that Python imports."""

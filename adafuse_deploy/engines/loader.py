@@ -9,6 +9,7 @@ from adafuse_deploy.core.hub import local_file
 from adafuse_deploy.core.packages import need
 from adafuse_deploy.core.process import MOST_THREADS
 from adafuse_deploy.engines.engine import Engine
+from adafuse_deploy.engines.signature import REQUIRED, check_signature
 from adafuse_deploy.engines.suffixes import CHECKPOINTS, ENGINES, GRAPHS
 
 
@@ -20,6 +21,7 @@ def load_engine(
     device: str | None = None,
     backend: str = "onnxruntime",
     precision: str | None = None,
+    signed_by: str | os.PathLike[str] | None = None,
 ) -> Engine:
     """Open a graph, an engine or a checkpoint for inference.
 
@@ -37,13 +39,19 @@ def load_engine(
         backend: for ``.onnx``: "onnxruntime" or "openvino".
         precision: of arithmetic in OpenVINO ("fp32", "bf16", "fp16") and PyTorch ("fp32", "bf16");
             None is "fp32" there.  Other runtimes compute as the file was built.
+        signed_by: public key in PEM that must have signed the file
+            (:func:`~adafuse_deploy.engines.signature.check_signature`); None is what the
+            environment variable ADAFUSE_REQUIRE_SIGNATURE says, or no such demand.
 
     Raises:
         InputError: the file is missing, damaged, or none of these.
         MissingDependencyError: its runtime, the operator library or a GPU is missing.
-        IncompatibleArtifactError: an engine of other versions or hardware, or changed since built.
+        IncompatibleArtifactError: an engine of other versions or hardware, changed since built, or
+            not signed by the key.
     """
     path = local_file(path, (*GRAPHS, *CHECKPOINTS))
+    if key := signed_by or os.environ.get(REQUIRED):
+        check_signature(path, key)
     if threads is not None and not 1 <= threads <= MOST_THREADS:
         raise InputError(f"The number of threads is 1 to {MOST_THREADS}, not {threads}.")
     if precision and path.suffix not in CHECKPOINTS and backend != "openvino":

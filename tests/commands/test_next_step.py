@@ -141,8 +141,8 @@ def test_advice_runs(
 
 
 def test_every_verb_advises_something_or_is_known_not_to() -> None:
-    """Nothing follows from a benchmark, and a server's start from a package."""
-    assert {line.split()[0] for line in CASES} == set(VERBS) - {"bench", "package"}
+    """Nothing follows from a benchmark or a signature, and a server's start from a package."""
+    assert {line.split()[0] for line in CASES} == set(VERBS) - {"bench", "package", "sign"}
 
 
 def test_all_that_describes_a_checkpoint_is_given_again() -> None:
