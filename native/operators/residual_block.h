@@ -71,9 +71,9 @@ class ResidualBlock {
   std::size_t border() const { return is_bottleneck() ? 0 : 1; }
   NhwcLayout input_layout(std::size_t height, std::size_t width) const;
   NhwcLayout output_layout(std::size_t height, std::size_t width) const;
-  // Of conv1's result between frames: the channels that are not missing, side by side, and behind
-  // them what the frame reused.  Pixels lie as close as these channels allow; the layout has room
-  // for any number.
+  // Layout of conv1's result that a stream hands on: channels that are not missing, side by side,
+  // and behind them those that the frame reused.  Pixels lie as close as these channels allow; the
+  // layout has room for any number.
   NhwcLayout history_layout(std::size_t height, std::size_t width) const;
 
   // Runs `clips * frames` frames of height x width; `policy` (channels = mid_channels) may be null,

@@ -137,7 +137,7 @@ void equals_the_definition(const IgemmKernel& kernel) {
   }
 }
 
-// As torch.nn.functional.max_pool2d counts.
+// Sizes as torch.nn.functional.max_pool2d gives them.
 void counts_windows() {
   const auto size = [](std::size_t input, std::size_t pad, bool ceil) {
     return StemPool{pad, ceil}.output_size(input);

@@ -50,7 +50,8 @@ class Attributes {
 
   // The attribute `precision`: "fp32", "bf16" or "int8".
   Precision precision() const;
-  // The same; it must be int8 if the operator's weights are quantized, and must not be otherwise.
+  // The attribute `precision`: "int8" if the operator's weights are quantized, else "fp32" or
+  // "bf16".
   Precision precision(bool quantized) const;
 
  private:

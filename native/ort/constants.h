@@ -31,7 +31,8 @@ constexpr std::size_t inputs_per_conv(bool quantized) {
 std::optional<ConstantConv> read_conv(const Ort::ConstKernelInfo& info, std::size_t index,
                                       const std::string& suffix, bool quantized);
 
-// The same for a convolution that the operator must have: throws where it is absent.
+// A convolution as of read_conv() that must be there.  Throws std::invalid_argument where it is
+// not.
 ConstantConv read_needed_conv(const Ort::ConstKernelInfo& info, std::size_t index,
                               const std::string& suffix, bool quantized);
 

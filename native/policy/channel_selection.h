@@ -1,4 +1,5 @@
-// Which channels a conditional convolution computes, copies, clears and reads.
+// Policies, and the channels that a conditional convolution computes, copies, clears and reads
+// under them.
 //
 // A policy holds one action per clip, frame and channel.  Frames are flattened batch-major: frame
 // n * T + t of an activation is frame t of clip n.  All rules about actions live here.

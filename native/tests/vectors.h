@@ -17,7 +17,7 @@ inline nlohmann::json read_vectors(const std::string& name) {
   return nlohmann::json::parse(file);
 }
 
-// Its cases, of which there are some.
+// The cases of a file, of which there are four at least.
 inline nlohmann::json read_cases(const std::string& name) {
   nlohmann::json cases = read_vectors(name).at("cases");
   if (cases.size() < 4) {

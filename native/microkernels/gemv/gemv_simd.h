@@ -59,7 +59,7 @@ template <std::size_t inputs, typename Weight>
 void multiply_few(const Weight* weights, std::size_t pitch, std::size_t rows, bool ahead,
                   const float* input, std::size_t width, float* products,
                   std::size_t product_pitch) {
-  // Where there are fewer rows, the last is read again.
+  // Rows; if there are fewer than kGemvRows, the last one is read again.
   const Weight* row[kGemvRows];
   for (std::size_t r = 0; r < kGemvRows; ++r) {
     row[r] = weights + (r < rows ? r : rows - 1) * pitch;

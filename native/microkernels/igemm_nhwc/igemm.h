@@ -81,7 +81,7 @@ struct EpiloguePerChannel {
   EpiloguePerChannel from(std::size_t channel) const { return {bias + channel, scale + channel}; }
 };
 
-// Where the epilogue writes a tile: max(lowest, bias + accumulators + residual_scale * residual),
+// The tile that the epilogue writes: max(lowest, bias + accumulators + residual_scale * residual),
 // in kInt8 at most 255.
 struct TileOutput {
   char* groups[kMaxGroups];          // C: the first pixel of each group

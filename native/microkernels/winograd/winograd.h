@@ -86,7 +86,8 @@ class WinogradInput {
 // point, tile, channel.
 class WinogradTiles {
  public:
-  // Of output rows `rows` of a height x width frame; rows.begin is a multiple of kWinogradOutput.
+  // Tiles of output rows `rows` of a height x width frame; rows.begin is a multiple of
+  // kWinogradOutput.
   WinogradTiles(const IgemmKernel& kernel, const WinogradInput& reads, ImageRows rows,
                 std::size_t height, std::size_t width);
 

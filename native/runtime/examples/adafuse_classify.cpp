@@ -12,7 +12,7 @@ int main(int argc, char** argv) {
       [](const auto& names) {
         const adafuse::Engine engine(names[0]);
         Video video(names[1], names.size() == 3 ? names[2] : "");
-        // How many frames there are is known at the end only.
+        // All frames are kept, because their number is known only at the end.
         std::vector<std::vector<std::uint8_t>> pixels;
         adafuse::Frame frame{};
         while (video.next(frame)) {

@@ -61,7 +61,7 @@ std::uint8_t blend(const std::uint8_t* pixels, std::size_t stride, const Taps& t
   return static_cast<std::uint8_t>(std::clamp(sum >> kPrecision, 0, 255));
 }
 
-// Where a crop begins: the middle, halves to the even number.
+// The first pixel of a crop in the middle of a side; halves are rounded to the even number.
 int crop_start(int side, int crop) {
   const int space = side - crop, half = space / 2;
   return half + (space % 2 != 0 && half % 2 != 0);

@@ -17,9 +17,9 @@ const Json& sidecar_schema();
 // std::runtime_error that names a field whose value `schema` does not allow.  `kind` is "metadata"
 // or "sidecar", `remedy` what makes the record anew.
 //
-// Of JSON Schema it knows what our schemas use: $ref (to #/$defs), type, const, enum, minimum,
-// maximum, exclusiveMinimum, maxLength, pattern, items, minItems, maxItems, properties, required
-// and additionalProperties.
+// Supported keywords of JSON Schema, those that our schemas use: $ref (to #/$defs), type, const,
+// enum, minimum, maximum, exclusiveMinimum, maxLength, pattern, items, minItems, maxItems,
+// properties, required and additionalProperties.
 void check_record(const Json& values, const Json& schema, const std::string& source,
                   const std::string& kind, const std::string& remedy);
 

@@ -158,7 +158,7 @@ TEST_CASE("frames that are not finite are refused" * doctest::test_suite("stream
   check_equal(play(engine, stream, 0), play(engine, plain, 0));
 }
 
-// Those that Python gives the engine with the operator library and without.
+// The names that Python gives the engine with the operator library and without.
 TEST_CASE("names" * doctest::test_suite("names")) {
   CHECK(Engine(graph).name() == with_library);
   adafuse::EngineOptions options;

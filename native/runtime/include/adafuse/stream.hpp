@@ -13,7 +13,7 @@ namespace adafuse {
 
 struct StreamOptions {
   std::size_t streams = 1;  // B, streams that advance together
-  // How the frames' logits become one answer: "mean" of all, mean of the last "window" frames,
+  // The consensus of the frames' logits: "mean" of all, mean of the last "window" frames,
   // "ema" (exponential moving average), or the "last" frame's; "" is "mean", or "last" after an
   // LSTM, which remembers by itself.
   std::string consensus;
