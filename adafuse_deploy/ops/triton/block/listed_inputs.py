@@ -9,7 +9,7 @@ from adafuse_deploy.ops.triton.block.lists import INPUTS
 from adafuse_deploy.ops.triton.block.parts import (
     add_bias,
     add_shortcut,
-    border_pixel,
+    clear_border,
     inside_result,
     multiply,
     real_value,
@@ -176,12 +176,7 @@ def conv_listed_inputs_end(
     target = y + f.to(tl.int64) * (((height + 2) * pitch + 1) * channels)
     m = tl.arange(0, BLOCK_M)
     if tile * BLOCK_M >= pixels:
-        nothing = tl.zeros((BLOCK_M, BLOCK_N), y.dtype.element_ty)
-        for start in range(0, 2 * pitch + height + 1, BLOCK_M):
-            e = start + m
-            some = (e < 2 * pitch + height + 1)[:, None] & real[None, :]
-            q = border_pixel(e, height, pitch)
-            tl.store(target + (q * channels)[:, None] + column[None, :], nothing, mask=some)
+        clear_border(target, height, pitch, channels, column, real, BLOCK_M, BLOCK_N)
         return
     pixel = tile * BLOCK_M + m
     valid = pixel < pixels

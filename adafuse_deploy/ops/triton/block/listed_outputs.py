@@ -13,7 +13,7 @@ from adafuse_deploy.ops.triton.block.lists import (
     OWN_END,
 )
 from adafuse_deploy.ops.triton.block.parts import (
-    border_pixel,
+    clear_border,
     multiply,
     real_value,
     rectified,
@@ -84,14 +84,10 @@ def conv_listed_outputs(
     m = tl.arange(0, BLOCK_M)
 
     if tl.program_id(1) * BLOCK_M >= pixels:
-        nothing = tl.zeros((BLOCK_M, BLOCK_N), compact.dtype.element_ty)
-        for start in range(0, 2 * pitch + height + 1, BLOCK_M):
-            e = start + m
-            some = (e < 2 * pitch + height + 1)[:, None]
-            q = border_pixel(e, height, pitch)
-            p = target + (q * compact_distance)[:, None] + column[None, :]
-            tl.store(p, nothing, mask=some & to_own[None, :])
-            tl.store(p + to_next_slot, nothing, mask=some & to_next[None, :])
+        clear_border(
+            *(target, height, pitch, compact_distance, column, to_own, BLOCK_M, BLOCK_N),
+            *(to_next, to_next_slot),
+        )
         return
 
     # Pixels beyond the frame are computed from its last one and not stored.

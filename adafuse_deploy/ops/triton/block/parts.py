@@ -76,6 +76,35 @@ def border_pixel(e, height, pitch):
 
 
 @triton.jit
+def clear_border(
+    frame,
+    height,
+    pitch,
+    distance,
+    column,
+    some,
+    BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    other=None,
+    to_other=0,
+):
+    """Write zeros to a frame's border: to columns of the mask ``some``.
+
+    Where there is a mask ``other``, also to its columns, ``to_other`` elements further on.
+    """
+    nothing = tl.zeros((BLOCK_M, BLOCK_N), frame.dtype.element_ty)
+    pixels = 2 * pitch + height + 1
+    for start in range(0, pixels, BLOCK_M):
+        e = start + tl.arange(0, BLOCK_M)
+        exists = (e < pixels)[:, None]
+        q = border_pixel(e, height, pitch)
+        p = frame + (q * distance)[:, None] + column[None, :]
+        tl.store(p, nothing, mask=exists & some[None, :])
+        if other is not None:
+            tl.store(p + to_other, nothing, mask=exists & other[None, :])
+
+
+@triton.jit
 def shortcut_sums(
     acc,
     rows,
