@@ -31,6 +31,7 @@ VERBS = {
     "package": "Package a graph or an engine for Triton Inference Server.",
     "verify": "Check engines against the network: policies, logits, accuracy, latency.",
     "bench": "Time an adaptive network against dense peers.",
+    "profile": "Show where the time of a graph goes, node by node.",
     "classify": "Recognise the action in a video, or in many.",
     "stream": "Recognise what happens before a camera, frame by frame.",
     "train": "Train a network.",

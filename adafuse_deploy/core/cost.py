@@ -141,11 +141,28 @@ class MacsCounter:
             previous: those of the frame before; KEEP at a stream's beginning.
             streams: B, which the policies of a dense network do not say.
         """
+        return _for_all(self._next_frames(policies, previous) @ self._units, streams)
+
+    def next_frames_per_layer(
+        self, policies: Sequence[np.ndarray], previous: Sequence[np.ndarray]
+    ) -> np.ndarray:
+        """Return what every layer needs for the next frame of each stream, int64 (B, layers).
+
+        Without any policies (a dense network) B is 1; see :meth:`next_frames`.
+        """
+        table: np.ndarray = self._next_frames(policies, previous) * self._units
+        return table
+
+    def _next_frames(
+        self, policies: Sequence[np.ndarray], previous: Sequence[np.ndarray]
+    ) -> np.ndarray:
+        """Return pairs of channels of each layer, (B, layers)."""
         now, before = (_row_of_gates(group, 1) for group in (policies, previous))
         late = (now == REUSE) & (before != KEEP)
         kept_work = _count(now == KEEP, self._outputs) * _count(now != SKIP, self._inputs)
         late_work = _count(late, self._outputs) * _count(before != SKIP, self._inputs)
-        return _for_all((kept_work + late_work)[:, 0] @ self._units, streams)
+        pairs: np.ndarray = (kept_work + late_work)[:, 0]
+        return pairs
 
 
 def _for_all(counts: np.ndarray, size: int | None) -> np.ndarray:

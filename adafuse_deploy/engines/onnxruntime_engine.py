@@ -6,6 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +37,8 @@ class OnnxRuntimeEngine(Engine):
             ONNX Runtime on the function bodies, which computes every channel.
         threads: of one operator; None lets ONNX Runtime choose (one per core).
         device: "cpu", "cuda" or "cuda:<index>"; the kernels of the operator library are for CPUs.
+        node_events: where ONNX Runtime's own profiler shall write, the beginning of a file's name;
+            see :meth:`end_node_events`.  It costs time in every node.
 
     Raises:
         InputError: see :func:`~adafuse_deploy.graph.read.read_metadata`; or an unusable device.
@@ -51,6 +54,7 @@ class OnnxRuntimeEngine(Engine):
         operator_library: bool | str | os.PathLike[str] = True,
         threads: int | None = None,
         device: str = "cpu",
+        node_events: str | os.PathLike[str] | None = None,
     ) -> None:
         ort = BACKENDS["onnxruntime"].load()
         self._path = os.fspath(path)
@@ -67,6 +71,9 @@ class OnnxRuntimeEngine(Engine):
             # Without VNNI the runtime's faster kernels saturate sums of two products, which flips
             # decisions; these are exact everywhere.
             options.add_session_config_entry("session.x64quantprecision", "1")
+        if node_events is not None:
+            options.enable_profiling = True
+            options.profile_file_prefix = os.fspath(node_events)
         self.name = "onnxruntime"
         if operator_library is False and self.metadata.portable_name:
             raise IncompatibleArtifactError(
@@ -113,6 +120,13 @@ class OnnxRuntimeEngine(Engine):
         with engine:
             engine._names += shown
             return engine._run_shown(frames, len(shown))
+
+    def end_node_events(self) -> Path:
+        """End ONNX Runtime's own profiler and return the file of events that it wrote.
+
+        Of an engine that was opened with ``node_events``.
+        """
+        return Path(self._session.end_profiling())
 
     def _infer(self, frames: np.ndarray) -> Sequence[np.ndarray]:
         names, step = self._names, self._step

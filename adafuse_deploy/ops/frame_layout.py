@@ -6,19 +6,12 @@ fused nodes carry.
 
 from __future__ import annotations
 
-import ctypes
-import os
-from functools import cache
-
-from adafuse_deploy.core.errors import MissingDependencyError
-from adafuse_deploy.ops.library import operator_library_path
-
-_ABI_VERSION = 1
+from adafuse_deploy.ops.c_functions import c_functions
 
 
 def layout_version() -> int:
     """Return the version of the layout, the attribute ``layout_version`` of fused nodes."""
-    return int(_library().adafuse_layout_version())
+    return int(c_functions().adafuse_layout_version())
 
 
 def frame_units(channels: int, precision: str) -> int:
@@ -42,38 +35,11 @@ def history_units(channels: int, precision: str) -> int:
 
 def weight_panel() -> int:
     """Return how many output channels lie side by side where weights are stored by panels."""
-    return int(_library().adafuse_weight_panel())
+    return int(c_functions().adafuse_weight_panel())
 
 
 def _units(function: str, channels: int, precision: str) -> int:
-    units = int(getattr(_library(), function)(channels, precision.encode()))
+    units = int(getattr(c_functions(), function)(channels, precision.encode()))
     if units < 0:
         raise ValueError(f"there are no frames of {channels} channels in {precision}")
     return units
-
-
-def _library() -> ctypes.CDLL:
-    path = operator_library_path()
-    return _load(str(path), os.stat(path).st_mtime_ns)
-
-
-@cache
-def _load(path: str, _changed: int) -> ctypes.CDLL:
-    """Return the library, which is loaded once per file."""
-    try:
-        library = ctypes.CDLL(path)
-        version = library.adafuse_abi_version()
-    except (OSError, AttributeError) as error:
-        raise MissingDependencyError(
-            f"The operator library {path} does not tell the layout of its frames: it is of an "
-            "older release, or no operator library. Install adafuse-deploy again on this machine."
-        ) from error
-    if version != _ABI_VERSION:
-        raise MissingDependencyError(
-            f"The operator library {path} has version {version} of its interface, but this release "
-            f"of adafuse-deploy knows {_ABI_VERSION}: install both from one release."
-        )
-    for function in (library.adafuse_frame_units, library.adafuse_history_units):
-        function.argtypes = [ctypes.c_longlong, ctypes.c_char_p]
-        function.restype = ctypes.c_longlong
-    return library

@@ -105,9 +105,9 @@ NhwcLayout NhwcConv::output_layout(std::size_t height, std::size_t width) const 
 
 void NhwcConv::run(std::size_t frames, std::size_t height, std::size_t width,
                    const NhwcConvTensors& tensors, const ParallelFor& parallel_for,
-                   Workspaces& workspaces) const {
+                   Workspaces& workspaces, const NodeRecording* recording) const {
   if (checked_product({frames, height, width}) > 0) {
-    NhwcConvRun(*this, frames, height, width, tensors, parallel_for, workspaces).run();
+    NhwcConvRun(*this, frames, height, width, tensors, parallel_for, workspaces, recording).run();
   }
 }
 

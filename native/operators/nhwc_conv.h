@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/parallel_for.h"
+#include "base/recorder.h"
 #include "base/workspace.h"
 #include "layout/nhwc_layout.h"
 #include "microkernels/igemm_nhwc/igemm.h"
@@ -61,8 +62,8 @@ class NhwcConv {
   // Runs frames of height x width.  The result does not depend on how `parallel_for` spreads the
   // work.
   void run(std::size_t frames, std::size_t height, std::size_t width,
-           const NhwcConvTensors& tensors, const ParallelFor& parallel_for,
-           Workspaces& workspaces) const;
+           const NhwcConvTensors& tensors, const ParallelFor& parallel_for, Workspaces& workspaces,
+           const NodeRecording* recording = nullptr) const;
 
  private:
   // Packed B of a source, or of all sources if their channels are merged: for chosen outputs (N),

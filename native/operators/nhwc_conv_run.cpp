@@ -35,13 +35,15 @@ void split_k_groups(const std::uint32_t* k_groups, std::size_t taps, std::size_t
 
 NhwcConvRun::NhwcConvRun(const NhwcConv& conv, std::size_t frames, std::size_t height,
                          std::size_t width, const NhwcConvTensors& tensors,
-                         const ParallelFor& parallel_for, Workspaces& workspaces)
+                         const ParallelFor& parallel_for, Workspaces& workspaces,
+                         const NodeRecording* recording)
     : conv_(conv),
       kernel_(conv.kernel_),
       frames_(frames),
       tensors_(tensors),
       parallel_for_(parallel_for),
       workspaces_(workspaces),
+      recording_(recording),
       panels_(ceil_div(conv.outputs_, kernel_.nr)),
       // A cache line between partial sums that different threads write.
       partials_pitch_(panels_ * kernel_.nr + kLine / sizeof(float)),
@@ -94,7 +96,7 @@ void NhwcConvRun::run() {
   for (std::size_t i = 0; !conv_.winograd_ && i < conv_.terms_.size(); ++i) {
     char* const merged = memory.take_bytes(merged_bytes[i]);
     if (conv_.terms_[i].compact) {
-      reads_[i].finish(kernel_, merged, parallel_for_);
+      reads_[i].finish(kernel_, merged, recorded_as(Span::kPack, parallel_for_, recording_));
     }
   }
   if (!by_panels_) {
@@ -102,7 +104,7 @@ void NhwcConvRun::run() {
   } else if (!conv_.winograd_) {
     run_panels();
   } else {
-    winograd_.transform(tiles, parallel_for_);
+    winograd_.transform(tiles, recorded_as(Span::kConv, parallel_for_, recording_));
     run_winograd_panels();
   }
   reduce_means();
@@ -264,12 +266,14 @@ void NhwcConvRun::convolve_panels(std::size_t frame, ImageRows rows, PanelRange 
   if (panels.begin >= panels.end) {
     return;
   }
+  SpanTimer timer(recording_, Span::kPack);
   const ConvTarget to = target(frame, panels, total, scratch);
   const std::size_t stored = output_[frame].size();
   BPanels packed[kMaxSources];
   for (std::size_t i = 0; i < conv_.terms_.size(); ++i) {
     packed[i] = weights(i, frame, panels, scratch);
   }
+  timer.next(Span::kConv);
   if (conv_.winograd_) {
     convolve_winograd(kernel_, winograd_.reads(frame), packed, to, true, rows, layout.height,
                       layout.width, stored, panels.begin, panels.end, scratch);
@@ -294,6 +298,7 @@ void NhwcConvRun::convolve_frames(std::size_t first, std::size_t last, std::size
   std::vector<WinogradFrame> frames;
   frames.reserve(last - first);
   BPanels packed[kMaxSources];
+  SpanTimer timer(recording_, Span::kPack);
   for (std::size_t frame = first; frame < last; ++frame) {
     if (panel == 0) {
       layout.clear_border(tensors_.output + output_.offset(frame), 0, layout.height);
@@ -306,6 +311,7 @@ void NhwcConvRun::convolve_frames(std::size_t first, std::size_t last, std::size
           winograd_.frame(frame, packed, target(frame, one, partials(frame, 0), scratch)));
     }
   }
+  timer.next(Span::kConv);
   if (!frames.empty()) {
     // All store as many channels: under a policy of the output there is one frame.
     const std::size_t left = output_[first].size() - panel * kernel_.nr;

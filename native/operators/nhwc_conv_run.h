@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 
+#include "base/recorder.h"
 #include "base/workspace.h"
 #include "layout/compact_nhwc.h"
 #include "microkernels/igemm_nhwc/compact_input.h"
@@ -27,10 +28,10 @@ struct NhwcConvLists {
 // ResidualPlan.
 class NhwcConvRun {
  public:
-  // Orders channels and finds what every frame reads.
+  // Orders channels and finds what every frame reads.  `recording` is null where nobody records.
   NhwcConvRun(const NhwcConv& conv, std::size_t frames, std::size_t height, std::size_t width,
               const NhwcConvTensors& tensors, const ParallelFor& parallel_for,
-              Workspaces& workspaces);
+              Workspaces& workspaces, const NodeRecording* recording);
 
   void run();
 
@@ -72,6 +73,7 @@ class NhwcConvRun {
   const NhwcConvTensors& tensors_;
   const ParallelFor& parallel_for_;
   Workspaces& workspaces_;
+  const NodeRecording* const recording_;
   const std::size_t panels_;
   const std::size_t partials_pitch_;
   std::size_t step_, parts_;  // rows of a part are multiples of a step

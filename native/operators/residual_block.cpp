@@ -71,8 +71,8 @@ const ResidualBlockSpec& validated(const ResidualBlockSpec& spec) {
 
 void run_plan(const ResidualPlan& plan, const ResidualBlockTensors& tensors, const Policy* policy,
               const ResidualBlockHistory* history, const ParallelFor& parallel_for,
-              Workspaces& workspaces) {
-  ResidualStages stages(plan, tensors, policy, history, workspaces);
+              Workspaces& workspaces, const NodeRecording* recording) {
+  ResidualStages stages(plan, tensors, policy, history, workspaces, recording);
   if (plan.by_panels) {
     run_panels(stages, parallel_for);
   } else {
@@ -135,23 +135,24 @@ NhwcLayout ResidualBlock::history_layout(std::size_t height, std::size_t width) 
 void ResidualBlock::run(std::size_t clips, std::size_t frames, std::size_t height,
                         std::size_t width, const ResidualBlockTensors& tensors,
                         const Policy* policy, const ParallelFor& parallel_for,
-                        Workspaces& workspaces) const {
+                        Workspaces& workspaces, const NodeRecording* recording) const {
   if (checked_product({clips, frames, height, width}) > 0) {
     const ListPool::Lease<ResidualLists> lists(workspaces.lists);
     const ResidualPlan plan(*this, clips * frames, frames, height, width, policy, nullptr, *lists);
-    run_plan(plan, tensors, policy, nullptr, parallel_for, workspaces);
+    run_plan(plan, tensors, policy, nullptr, parallel_for, workspaces, recording);
   }
 }
 
 void ResidualBlock::run_streams(std::size_t streams, std::size_t height, std::size_t width,
                                 const ResidualBlockTensors& tensors,
                                 const ResidualBlockHistory& history, const Policy& policy,
-                                const ParallelFor& parallel_for, Workspaces& workspaces) const {
+                                const ParallelFor& parallel_for, Workspaces& workspaces,
+                                const NodeRecording* recording) const {
   require(shift_.from_next + shift_.from_previous == 0, "streams need blocks without shift");
   if (checked_product({streams, height, width}) > 0) {
     const ListPool::Lease<ResidualLists> lists(workspaces.lists);
     const ResidualPlan plan(*this, streams, 1, height, width, &policy, history.missing, *lists);
-    run_plan(plan, tensors, &policy, &history, parallel_for, workspaces);
+    run_plan(plan, tensors, &policy, &history, parallel_for, workspaces, recording);
   }
 }
 

@@ -14,6 +14,7 @@
 #include <optional>
 
 #include "base/parallel_for.h"
+#include "base/recorder.h"
 #include "base/workspace.h"
 #include "layout/nhwc_layout.h"
 #include "microkernels/igemm_nhwc/igemm.h"
@@ -78,16 +79,18 @@ class ResidualBlock {
 
   // Runs `clips * frames` frames of height x width; `policy` (channels = mid_channels) may be null,
   // which keeps everything.  The result does not depend on how `parallel_for` spreads the work.
+  // `recording`: where to say what took how long, or null.
   void run(std::size_t clips, std::size_t frames, std::size_t height, std::size_t width,
            const ResidualBlockTensors& tensors, const Policy* policy,
-           const ParallelFor& parallel_for, Workspaces& workspaces) const;
+           const ParallelFor& parallel_for, Workspaces& workspaces,
+           const NodeRecording* recording = nullptr) const;
 
   // Runs the next frame of every stream; needs a block without shift.  What is reused and missing
   // is computed from the previous input.
   void run_streams(std::size_t streams, std::size_t height, std::size_t width,
                    const ResidualBlockTensors& tensors, const ResidualBlockHistory& history,
-                   const Policy& policy, const ParallelFor& parallel_for,
-                   Workspaces& workspaces) const;
+                   const Policy& policy, const ParallelFor& parallel_for, Workspaces& workspaces,
+                   const NodeRecording* recording = nullptr) const;
 
  private:
   friend class ResidualPlan;

@@ -140,7 +140,7 @@ ResidualBlock ResidualCase::block(const IgemmKernel& kernel,
 }
 
 ResidualResult ResidualCase::run(const IgemmKernel& kernel, const ParallelFor& parallel_for,
-                                 bool in_place) const {
+                                 bool in_place, const NodeRecording* recording) const {
   AlignedArray<float> memory[4];
   const ResidualBlock fused = block(kernel, memory);
   const NhwcLayout in = fused.input_layout(height, width);
@@ -162,7 +162,7 @@ ResidualResult ResidualCase::run(const IgemmKernel& kernel, const ParallelFor& p
     run_streams(fused, tensors, parallel_for);
   } else {
     fused.run(clips, frames, height, width, tensors, view ? &*view : nullptr, parallel_for,
-              test_workspaces());
+              test_workspaces(), recording);
   }
   for (std::size_t row = 0; row < rows(); ++row) {
     const char* const frame = target.data() + row * out.frame_pitch();

@@ -64,8 +64,9 @@ struct ResidualCase {
 
   // Runs the fused operator in memory that is not a number wherever nothing is written, and checks
   // that the output's border is zero.  `in_place`: the output overwrites the input.
+  // `recording`: of clips, where the block says what took how long, or null.
   ResidualResult run(const IgemmKernel& kernel, const ParallelFor& parallel_for = serial,
-                     bool in_place = false) const;
+                     bool in_place = false, const NodeRecording* recording = nullptr) const;
 
   // Output (rows, out_channels, height, width) by definition, in double precision.
   std::vector<double> expected() const;

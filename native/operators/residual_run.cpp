@@ -152,6 +152,7 @@ void run_panels(ResidualStages& stages, const ParallelFor& parallel_for) {
                   if (stages.has_conv3()) {
                     stages.conv3(frame, whole, one, stages.z(frame), 0, partials, scratch);
                   } else if (winograd) {
+                    const SpanTimer timer(stages.recording(), Span::kConv2);
                     stages.add_shortcut(frame, whole, one, partials, scratch);
                   } else {
                     stages.last_conv2(frame, stages.pack_conv2(frame, one, scratch), whole, one,

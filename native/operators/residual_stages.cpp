@@ -9,11 +9,12 @@ namespace adafuse {
 
 ResidualStages::ResidualStages(const ResidualPlan& plan, const ResidualBlockTensors& tensors,
                                const Policy* policy, const ResidualBlockHistory* history,
-                               Workspaces& workspaces)
+                               Workspaces& workspaces, const NodeRecording* recording)
     : plan_(plan),
       tensors_(tensors),
       history_(history),
       workspaces_(workspaces),
+      recording_(recording),
       x_(tensors.input) {
   // In place: a shortcut convolution reads neighbouring frames when the output is already being
   // written.
@@ -141,7 +142,8 @@ void ResidualStages::add_conv1(ArenaSize& size, std::size_t rows, std::size_t pa
 
 void ResidualStages::transform_conv1_input(const ParallelFor& parallel_for) {
   if (winograd1()) {
-    plan_.lists.conv1_winograd.transform(conv1_tiles_, parallel_for);
+    plan_.lists.conv1_winograd.transform(conv1_tiles_,
+                                         recorded_as(Span::kConv1, parallel_for, recording_));
   }
 }
 
@@ -149,6 +151,7 @@ void ResidualStages::compute_conv1(std::size_t conv1_frame, ImageRows rows, Pane
                                    Arena& scratch) const {
   const IgemmKernel& kernel = plan_.kernel;
   const std::size_t mark = scratch.mark(), nr = kernel.nr;
+  SpanTimer timer(recording_, Span::kPack);
   const std::size_t frame = conv1_frame % plan_.frames;
   const ChannelOrder& channels = plan_.orders[conv1_frame];
   const std::size_t computed = channels.computed();
@@ -172,6 +175,7 @@ void ResidualStages::compute_conv1(std::size_t conv1_frame, ImageRows rows, Pane
     kernel.pack_chosen_n(chosen, count, weights.depth(),
                          packed + (panel - panels.begin) * panel_groups);
   }
+  timer.next(Span::kConv1);
   const BPanels b{reinterpret_cast<const char*>(packed), panel_groups * kGroupBytes, panels.begin,
                   panels.end};
   const ConvTarget target{
@@ -194,13 +198,16 @@ void ResidualStages::compute_conv1(std::size_t conv1_frame, ImageRows rows, Pane
 
 void ResidualStages::finish_conv1(const ParallelFor& parallel_for) {
   if (!winograd2()) {
-    plan_.lists.conv2_reads.finish(plan_.kernel, merged_, parallel_for);
+    plan_.lists.conv2_reads.finish(plan_.kernel, merged_,
+                                   recorded_as(Span::kPack, parallel_for, recording_));
   } else if (plan_.by_panels) {
-    plan_.lists.conv2_winograd.transform(conv2_tiles_, parallel_for);
+    plan_.lists.conv2_winograd.transform(conv2_tiles_,
+                                         recorded_as(Span::kConv2, parallel_for, recording_));
   }
 }
 
 BPanels ResidualStages::pack_conv2(std::size_t frame, PanelRange panels, Arena& scratch) const {
+  const SpanTimer timer(recording_, Span::kPack);
   const BPanels weights = plan_.block.conv2_.panels();
   return winograd2() ? weights
                      : plan_.lists.conv2_reads.read_panels(frame, plan_.kernel, weights,
@@ -221,6 +228,7 @@ ConvTarget ResidualStages::z_target(char* z, std::size_t z_first_row) const {
 void ResidualStages::conv2(std::size_t frame, const BPanels& weights, ImageRows rows,
                            PanelRange panels, char* z, std::size_t z_first_row,
                            Arena& scratch) const {
+  const SpanTimer timer(recording_, Span::kConv2);
   const ConvTarget target = z_target(z, z_first_row);
   const std::size_t channels = plan_.block.mid_channels_;
   if (winograd2()) {
@@ -262,6 +270,7 @@ ConvTerm ResidualStages::shortcut_term(std::size_t frame) const {
 
 void ResidualStages::conv3(std::size_t frame, ImageRows rows, PanelRange panels, const char* z,
                            std::size_t z_first_row, float* partials, Arena& scratch) const {
+  const SpanTimer timer(recording_, Span::kConv3);
   const ConvTerm narrow{z, plan_.conv3, plan_.lists.conv3_entries, plan_.block.conv3_->panels(),
                         z_first_row};
   const ConvTerm terms[] = {narrow, has_shortcut() ? shortcut_term(frame) : narrow};
@@ -271,6 +280,7 @@ void ResidualStages::conv3(std::size_t frame, ImageRows rows, PanelRange panels,
 
 void ResidualStages::last_conv2(std::size_t frame, const BPanels& weights, ImageRows rows,
                                 PanelRange panels, float* partials, Arena& scratch) const {
+  const SpanTimer timer(recording_, Span::kConv2);
   const std::size_t channels = plan_.block.out_channels_;
   if (winograd2()) {
     const std::size_t mark = scratch.mark();
@@ -313,6 +323,7 @@ void ResidualStages::add_stage(ArenaSize& size, std::size_t rows) const {
 
 void ResidualStages::conv2_of_frames(std::size_t first, std::size_t last, std::size_t panel,
                                      Arena& scratch) const {
+  const SpanTimer timer(recording_, Span::kConv2);
   const std::size_t mark = scratch.mark(), nr = plan_.kernel.nr;
   const BPanels weights = plan_.block.conv2_.panels();
   const std::size_t channels = has_conv3() ? plan_.block.mid_channels_ : plan_.block.out_channels_;

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <optional>
 
+#include "base/recorder.h"
 #include "base/workspace.h"
 #include "microkernels/igemm_nhwc/compact_input.h"
 #include "microkernels/igemm_nhwc/loop_nest.h"
@@ -18,12 +19,14 @@ namespace adafuse {
 class ResidualStages {
  public:
   // Leases the run's memory and writes what streams leave to the next frame beside conv1's result.
-  // `history` is null for clips.
+  // `history` is null for clips, and `recording` where nobody records.
   ResidualStages(const ResidualPlan& plan, const ResidualBlockTensors& tensors,
-                 const Policy* policy, const ResidualBlockHistory* history, Workspaces& workspaces);
+                 const Policy* policy, const ResidualBlockHistory* history, Workspaces& workspaces,
+                 const NodeRecording* recording);
 
   const ResidualPlan& plan() const { return plan_; }
   Workspaces& workspaces() const { return workspaces_; }
+  const NodeRecording* recording() const { return recording_; }
   bool has_conv3() const { return plan_.block.is_bottleneck(); }
   bool has_shortcut() const { return plan_.block.shortcut_.has_value(); }
   // Panels of conv2 and of the last convolution.
@@ -109,6 +112,7 @@ class ResidualStages {
   const ResidualBlockTensors& tensors_;
   const ResidualBlockHistory* const history_;
   Workspaces& workspaces_;
+  const NodeRecording* const recording_;
   const char* x_;
   std::optional<Arena> memory_, input_memory_;  // input: transformed or merged
   char *mid_ = nullptr, *z_ = nullptr;

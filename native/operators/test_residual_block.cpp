@@ -5,12 +5,15 @@
 #include <cmath>
 #include <cstring>
 #include <random>
+#include <set>
 #include <thread>
 #include <vector>
 
+#include "base/recorder.h"
 #include "operators/residual_case.h"
 #include "tests/close.h"
 #include "tests/parallel.h"
+#include "tests/spans.h"
 
 using namespace adafuse;
 
@@ -274,6 +277,44 @@ void computes_only_what_is_needed(const IgemmKernel& kernel, bool as_streams) {
   CHECK(counted_macs <= conv1 + conv3 + conv2_most);
 }
 
+// What it records lies one in another, tells its convolutions apart and changes no result.
+void says_where_its_time_goes(const IgemmKernel& kernel) {
+  std::mt19937 random(11);
+  Recorder recorder(1 << 16);
+  for (const bool bottleneck : {false, true}) {
+    for (const std::size_t size : {7, 31}) {
+      for (const bool winograd : {false, kernel.precision == Precision::kFloat32}) {
+        ResidualCase c = large_case(random, kernel.precision);
+        c.bottleneck = bottleneck;
+        c.winograd = winograd;
+        c.height = c.width = size;
+        c.fill(random);
+        const ResidualResult expected = c.run(kernel);
+        REQUIRE(recorder.start());
+        {
+          const NodeRecording node("block");
+          const ResidualResult result =
+              c.run(kernel, recorded(threaded, node.get()), false, node.get());
+          CHECK(same_bits(result.output, expected.output));
+        }
+        recorder.stop();
+        CHECK(recorder.lost() == 0);
+        check_nesting(recorder);
+        std::set<Span> kinds;
+        for (std::size_t i = 0; i < recorder.count(); ++i) {
+          kinds.insert(recorder.records()[i].span);
+        }
+        std::set<Span> wanted{Span::kNode, Span::kSection, Span::kTask,
+                              Span::kPack, Span::kConv1,   Span::kConv2};
+        if (bottleneck) {
+          wanted.insert(Span::kConv3);
+        }
+        CHECK(kinds == wanted);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 TEST_CASE("residual blocks") {
@@ -286,6 +327,7 @@ TEST_CASE("residual blocks") {
     for (const IgemmKernel* kernel : igemm_kernels(precision)) {
       INFO(to_string(kernel->instruction_set));
       does_not_depend_on_threads_or_place(*kernel);
+      says_where_its_time_goes(*kernel);
       computes_only_what_is_needed(*kernel, false);
       computes_only_what_is_needed(*kernel, true);
     }

@@ -1,11 +1,15 @@
 #include "ort/c_abi.h"
 
 #include <cstring>
+#include <new>
 #include <optional>
+#include <stdexcept>
 
+#include "base/recorder.h"
 #include "base/sizes.h"
 #include "layout/nhwc_layout.h"
 #include "microkernels/igemm_nhwc/packed_b.h"
+#include "microkernels/igemm_nhwc/peak.h"
 
 namespace {
 
@@ -30,6 +34,10 @@ long long units(long long channels, const char* name,
                                 kGroupBytes);
 }
 
+Recorder& as_recorder(void* recorder) {
+  return *static_cast<Recorder*>(recorder);
+}
+
 }  // namespace
 
 int adafuse_abi_version() {
@@ -50,4 +58,52 @@ long long adafuse_history_units(long long channels, const char* precision) {
 
 int adafuse_weight_panel() {
   return static_cast<int>(kStoredPanel);
+}
+
+double adafuse_peak(const char* name) {
+  const std::optional<Precision> precision = precision_of(name);
+  return precision ? peak_gmacs(*igemm_kernels(*precision).front()) : -1;
+}
+
+void* adafuse_recorder_create(long long capacity) {
+  if (capacity < 0) {
+    return nullptr;
+  }
+  try {
+    return new Recorder(static_cast<std::size_t>(capacity));
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  } catch (const std::length_error&) {  // more than a vector can ever hold
+    return nullptr;
+  }
+}
+
+void adafuse_recorder_free(void* recorder) {
+  delete static_cast<Recorder*>(recorder);
+}
+
+int adafuse_recorder_start(void* recorder) {
+  return as_recorder(recorder).start() ? 0 : -1;
+}
+
+void adafuse_recorder_stop(void* recorder) {
+  as_recorder(recorder).stop();
+}
+
+const void* adafuse_recorder_records(void* recorder) {
+  return as_recorder(recorder).records();
+}
+
+long long adafuse_recorder_count(void* recorder) {
+  return static_cast<long long>(as_recorder(recorder).count());
+}
+
+long long adafuse_recorder_lost(void* recorder) {
+  return static_cast<long long>(as_recorder(recorder).lost());
+}
+
+const char* adafuse_recorder_node(void* recorder, long long number) {
+  const auto& names = as_recorder(recorder).names();
+  const bool known = number >= 0 && number < static_cast<long long>(names.size());
+  return known ? names[static_cast<std::size_t>(number)].c_str() : nullptr;
 }

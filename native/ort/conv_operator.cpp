@@ -17,13 +17,18 @@ void infer_shape(OrtShapeInferContext* context) {
 }  // namespace
 
 ConvKernel::ConvKernel(const ConvSignature& signature, const OrtKernelInfo* info)
-    : signature_(signature), attributes_(ConvAttributes::read(Attributes(info))) {}
+    : node_(Ort::ConstKernelInfo(info).GetNodeName()),
+      signature_(signature),
+      attributes_(ConvAttributes::read(Attributes(info))) {}
 
 OrtStatusPtr ConvKernel::ComputeV2(OrtKernelContext* context) const {
-  return as_status(signature_.name, [&] { compute(Ort::KernelContext(context)); });
+  return as_status(signature_.name, [&] {
+    const NodeRecording recording(node_);
+    compute(Ort::KernelContext(context), recording.get());
+  });
 }
 
-void ConvKernel::compute(const Ort::KernelContext& context) const {
+void ConvKernel::compute(const Ort::KernelContext& context, const NodeRecording* recording) const {
   const ConvInputs inputs(context, attributes_);
   const auto& [x, weight, bias, shape] = inputs;
   const auto policy = read_policy(context, signature_.policy, "policy", x, shape.out_channels);
@@ -36,7 +41,7 @@ void ConvKernel::compute(const Ort::KernelContext& context) const {
                    {x.value.GetTensorData<float>(), weight.value.GetTensorData<float>(),
                     bias.value.GetTensorData<float>(), y.GetTensorMutableData<float>()},
                    policy ? &*policy : nullptr, input_policy ? &*input_policy : nullptr,
-                   on_session_threads(context), *workspaces_);
+                   on_session_threads(context, recording), *workspaces_);
 }
 
 ConvOperator::ConvOperator(const ConvSignature& signature, bool infers_shapes)

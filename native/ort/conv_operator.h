@@ -10,7 +10,9 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 
+#include "base/recorder.h"
 #include "base/workspace.h"
 #include "ort/api.h"
 #include "ort/conv_node.h"
@@ -31,8 +33,9 @@ class ConvKernel {
   OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
 
  private:
-  void compute(const Ort::KernelContext& context) const;
+  void compute(const Ort::KernelContext& context, const NodeRecording* recording) const;
 
+  const std::string node_;
   const ConvSignature& signature_;
   ConvAttributes attributes_;
   const std::shared_ptr<Workspaces> workspaces_ = Workspaces::shared();

@@ -67,7 +67,8 @@ NhwcLayout NhwcConvAttributes::output_layout(const NhwcLayout& input, std::size_
 }
 
 NhwcConvKernel::NhwcConvKernel(const NhwcConvSignature& signature, const OrtKernelInfo* raw_info)
-    : signature_(signature),
+    : node_(Ort::ConstKernelInfo(raw_info).GetNodeName()),
+      signature_(signature),
       attributes_(NhwcConvAttributes::read(Attributes(raw_info), signature.quantized)) {
   const Ort::ConstKernelInfo info(raw_info);
   std::vector<NhwcSourceSpec> sources;
@@ -95,10 +96,14 @@ NhwcConvKernel::NhwcConvKernel(const NhwcConvSignature& signature, const OrtKern
 }
 
 OrtStatusPtr NhwcConvKernel::ComputeV2(OrtKernelContext* context) const {
-  return as_status(signature_.name, [&] { compute(Ort::KernelContext(context)); });
+  return as_status(signature_.name, [&] {
+    const NodeRecording recording(node_);
+    compute(Ort::KernelContext(context), recording.get());
+  });
 }
 
-void NhwcConvKernel::compute(const Ort::KernelContext& context) const {
+void NhwcConvKernel::compute(const Ort::KernelContext& context,
+                             const NodeRecording* recording) const {
   weights_.move_some();
   const NamedTensor x(context, NhwcConvSignature::kInput, "X", 4);
   NhwcLayout input;
@@ -128,7 +133,7 @@ void NhwcConvKernel::compute(const Ort::KernelContext& context) const {
              {sources, policy ? &*policy : nullptr,
               make_frames(context, 0, x.dims[0], conv_->output_layout(height, width)),
               pooled.GetTensorMutableData<float>()},
-             on_session_threads(context), *workspaces_);
+             on_session_threads(context, recording), *workspaces_, recording);
 }
 
 NhwcConvOperator::NhwcConvOperator(const NhwcConvSignature& signature, bool infers_shapes)

@@ -14,8 +14,10 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
+#include "base/recorder.h"
 #include "base/workspace.h"
 #include "operators/nhwc_conv.h"
 #include "ort/api.h"
@@ -59,8 +61,9 @@ class NhwcConvKernel {
   OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
 
  private:
-  void compute(const Ort::KernelContext& context) const;
+  void compute(const Ort::KernelContext& context, const NodeRecording* recording) const;
 
+  const std::string node_;
   const NhwcConvSignature& signature_;
   NhwcConvAttributes attributes_;
   std::unique_ptr<const NhwcConv> conv_;

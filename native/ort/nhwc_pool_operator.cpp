@@ -53,10 +53,14 @@ NhwcLayout NhwcPoolAttributes::output_layout(const Dims& x) const {
 }
 
 OrtStatusPtr NhwcPoolKernel::ComputeV2(OrtKernelContext* context) const {
-  return as_status(name_, [&] { compute(Ort::KernelContext(context)); });
+  return as_status(name_, [&] {
+    const NodeRecording recording(node_);
+    compute(Ort::KernelContext(context), recording.get());
+  });
 }
 
-void NhwcPoolKernel::compute(const Ort::KernelContext& context) const {
+void NhwcPoolKernel::compute(const Ort::KernelContext& context,
+                             const NodeRecording* recording) const {
   const std::size_t channels = attributes_.channels;
   const NamedTensor x(context, 0, "X", 4);
   const NhwcLayout input = attributes_.input_layout(x.dims);
@@ -70,7 +74,7 @@ void NhwcPoolKernel::compute(const Ort::KernelContext& context) const {
             {static_cast<const char*>(x.value.GetTensorRawData()),
              input_policy ? &*input_policy : nullptr, policy ? &*policy : nullptr,
              make_frames(context, 0, x.dims[0], output), pooled.GetTensorMutableData<float>()},
-            on_session_threads(context), *workspaces_);
+            on_session_threads(context, recording), *workspaces_);
 }
 
 NhwcPoolOperator::NhwcPoolOperator(const char* name, bool quantized, bool infers_shapes)

@@ -10,7 +10,9 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
+#include "base/recorder.h"
 #include "base/workspace.h"
 #include "operators/nhwc_pool.h"
 #include "ort/api.h"
@@ -36,12 +38,15 @@ struct NhwcPoolAttributes {
 class NhwcPoolKernel {
  public:
   NhwcPoolKernel(const char* name, const OrtKernelInfo* info, bool quantized)
-      : name_(name), attributes_(NhwcPoolAttributes::read(Attributes(info), quantized)) {}
+      : node_(Ort::ConstKernelInfo(info).GetNodeName()),
+        name_(name),
+        attributes_(NhwcPoolAttributes::read(Attributes(info), quantized)) {}
   OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
 
  private:
-  void compute(const Ort::KernelContext& context) const;
+  void compute(const Ort::KernelContext& context, const NodeRecording* recording) const;
 
+  const std::string node_;
   const char* name_;
   NhwcPoolAttributes attributes_;
   const std::shared_ptr<Workspaces> workspaces_ = Workspaces::shared();

@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "base/parallel_for.h"
+#include "base/recorder.h"
 #include "ort/api.h"
 
 namespace adafuse {
@@ -34,11 +35,15 @@ inline void parallel_for(const Ort::KernelContext& context, std::size_t count,
   }
 }
 
-// The same as a ParallelFor, which must not outlive the context.
-inline ParallelFor on_session_threads(const Ort::KernelContext& context) {
-  return [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
-    parallel_for(context, count, body);
-  };
+// The same as a ParallelFor, which must not outlive the context; `recording` hears of each call and
+// its tasks, unless it is null.
+inline ParallelFor on_session_threads(const Ort::KernelContext& context,
+                                      const NodeRecording* recording) {
+  return recorded(
+      [&context](std::size_t count, const std::function<void(std::size_t)>& body) {
+        parallel_for(context, count, body);
+      },
+      recording);
 }
 
 }  // namespace adafuse

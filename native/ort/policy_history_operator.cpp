@@ -8,14 +8,14 @@
 namespace adafuse {
 namespace {
 
-void compute(const Ort::KernelContext& context) {
+void compute(const Ort::KernelContext& context, const NodeRecording* recording) {
   const NamedTensor previous(context, 0, "V_previous", 2), w0(context, 1, "W0", 2);
   require(w0.size(1) == 2 * previous.size(1), w0, previous, "it weighs both frames' features");
   Ort::UnownedValue weighed = make_output(context, 0, {previous.dims[0], w0.dims[0]});
   const auto run = [&](auto weight0) {
     weigh_history(previous.size(1), w0.size(0), weight0, previous.value.GetTensorData<float>(),
                   previous.size(0), weighed.GetTensorMutableData<float>(),
-                  on_session_threads(context));
+                  on_session_threads(context, recording));
   };
   if (holds_bfloat16(w0)) {
     run(static_cast<const BFloat16*>(w0.value.GetTensorRawData()));
@@ -34,7 +34,10 @@ void infer_shapes(OrtShapeInferContext* context) {
 }  // namespace
 
 OrtStatusPtr PolicyHistoryKernel::ComputeV2(OrtKernelContext* context) const {
-  return as_status("PolicyHistory", [&] { compute(Ort::KernelContext(context)); });
+  return as_status("PolicyHistory", [&] {
+    const NodeRecording recording(node_);
+    compute(Ort::KernelContext(context), recording.get());
+  });
 }
 
 PolicyHistoryOperator::PolicyHistoryOperator(bool infers_shapes) : SchemaOperator("PolicyHistory") {
@@ -45,10 +48,9 @@ PolicyHistoryOperator::PolicyHistoryOperator(bool infers_shapes) : SchemaOperato
   }
 }
 
-OrtStatusPtr PolicyHistoryOperator::CreateKernelV2(const OrtApi& /*api*/,
-                                                   const OrtKernelInfo* /*info*/,
+OrtStatusPtr PolicyHistoryOperator::CreateKernelV2(const OrtApi& /*api*/, const OrtKernelInfo* info,
                                                    void** kernel) const {
-  return as_status("PolicyHistory", [&] { *kernel = new PolicyHistoryKernel; });
+  return as_status("PolicyHistory", [&] { *kernel = new PolicyHistoryKernel(info); });
 }
 
 }  // namespace adafuse

@@ -14,7 +14,12 @@ namespace adafuse {
 
 class PolicyHistoryKernel {
  public:
+  explicit PolicyHistoryKernel(const OrtKernelInfo* info)
+      : node_(Ort::ConstKernelInfo(info).GetNodeName()) {}
   OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
+
+ private:
+  const std::string node_;
 };
 
 class PolicyHistoryOperator : public SchemaOperator<PolicyHistoryOperator, PolicyHistoryKernel> {

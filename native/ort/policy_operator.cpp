@@ -18,7 +18,7 @@ namespace {
 enum Input : std::size_t { kPrevious, kFeatures, kW0, kS0, kB0, kW1, kB1, kWeighed };
 
 void compute(const Ort::KernelContext& context, const PolicyAttributes& attributes,
-             Workspaces& workspaces) {
+             Workspaces& workspaces, const NodeRecording* recording) {
   const NamedTensor features(context, kFeatures, "V", 2);
   const NamedTensor w0(context, kW0, "W0", 2), s0(context, kS0, "S0", 1), b0(context, kB0, "B0", 1);
   const NamedTensor w1(context, kW1, "W1", 2), b1(context, kB1, "B1", 1);
@@ -73,7 +73,7 @@ void compute(const Ort::KernelContext& context, const PolicyAttributes& attribut
             features.size(1), w0.size(0), channels, weight0, values(s0), values(b0), weight1,
             values(b1), attributes.actions, attributes.rectifies},
         history, values(features), features.size(0), policy.GetTensorMutableData<std::int32_t>(),
-        on_session_threads(context), workspaces);
+        on_session_threads(context, recording), workspaces);
   };
   if (halves) {
     run(static_cast<const BFloat16*>(w0.value.GetTensorRawData()),
@@ -120,7 +120,8 @@ PolicyAttributes PolicyAttributes::read(const Attributes& attributes) {
 }
 
 PolicyKernel::PolicyKernel(const OrtKernelInfo* info)
-    : attributes_(PolicyAttributes::read(Attributes(info))) {
+    : node_(Ort::ConstKernelInfo(info).GetNodeName()),
+      attributes_(PolicyAttributes::read(Attributes(info))) {
   for (const std::size_t weights : {kW0, kW1}) {
     add_constant(weights_, Ort::ConstKernelInfo(info), weights);
   }
@@ -128,8 +129,9 @@ PolicyKernel::PolicyKernel(const OrtKernelInfo* info)
 
 OrtStatusPtr PolicyKernel::ComputeV2(OrtKernelContext* context) const {
   return as_status("PolicyNetwork", [&] {
+    const NodeRecording recording(node_);
     weights_.move_some();
-    compute(Ort::KernelContext(context), attributes_, *workspaces_);
+    compute(Ort::KernelContext(context), attributes_, *workspaces_, recording.get());
   });
 }
 

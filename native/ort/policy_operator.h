@@ -14,6 +14,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "base/workspace.h"
 #include "operators/policy_network.h"
@@ -38,6 +39,7 @@ class PolicyKernel {
   OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
 
  private:
+  const std::string node_;
   PolicyAttributes attributes_;
   mutable WrittenMemory weights_;  // those that are read in the session's memory
   const std::shared_ptr<Workspaces> workspaces_ = Workspaces::shared();

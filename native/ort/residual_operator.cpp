@@ -58,7 +58,7 @@ ResidualAttributes ResidualAttributes::read(const Attributes& attributes,
 }
 
 ResidualKernel::ResidualKernel(const ResidualSignature& signature, const OrtKernelInfo* raw_info)
-    : signature_(signature) {
+    : node_(Ort::ConstKernelInfo(raw_info).GetNodeName()), signature_(signature) {
   const Ort::ConstKernelInfo info(raw_info);
   const auto attributes = ResidualAttributes::read(Attributes(raw_info), signature);
   frames_ = attributes.frames;
@@ -101,10 +101,14 @@ ResidualKernel::ResidualKernel(const ResidualSignature& signature, const OrtKern
 }
 
 OrtStatusPtr ResidualKernel::ComputeV2(OrtKernelContext* context) const {
-  return as_status(signature_.name, [&] { compute(Ort::KernelContext(context)); });
+  return as_status(signature_.name, [&] {
+    const NodeRecording recording(node_);
+    compute(Ort::KernelContext(context), recording.get());
+  });
 }
 
-void ResidualKernel::compute(const Ort::KernelContext& context) const {
+void ResidualKernel::compute(const Ort::KernelContext& context,
+                             const NodeRecording* recording) const {
   weights_.move_some();
   const NamedTensor x(context, ResidualSignature::kInput, "X", 4);
   const NhwcLayout input =
@@ -128,12 +132,12 @@ void ResidualKernel::compute(const Ort::KernelContext& context) const {
   const ResidualBlockTensors tensors{static_cast<const char*>(x.value.GetTensorRawData()),
                                      make_frames(context, 0, x.dims[0], output),
                                      pooled.GetTensorMutableData<float>()};
-  const ParallelFor spread = on_session_threads(context);
   if (signature_.streams) {
-    run_streams(context, x, input, tensors, *policy, spread);
+    run_streams(context, x, input, tensors, *policy, recording);
   } else {
     block_->run(x.size(0) / frames_, frames_, input.height, input.width, tensors,
-                policy ? &*policy : nullptr, spread, *workspaces_);
+                policy ? &*policy : nullptr, on_session_threads(context, recording), *workspaces_,
+                recording);
   }
 }
 
@@ -156,7 +160,7 @@ void ResidualKernel::check_history(const Ort::KernelContext& context, const Name
 
 void ResidualKernel::run_streams(const Ort::KernelContext& context, const NamedTensor& x,
                                  const NhwcLayout& input, const ResidualBlockTensors& tensors,
-                                 const Policy& policy, const ParallelFor& parallel_for) const {
+                                 const Policy& policy, const NodeRecording* recording) const {
   const auto frames = [&](std::size_t index) {
     return static_cast<const char*>(context.GetInput(index).GetTensorRawData());
   };
@@ -169,7 +173,7 @@ void ResidualKernel::run_streams(const Ort::KernelContext& context, const NamedT
                       {frames(signature_.previous()), frames(signature_.previous() + 1),
                        context.GetInput(signature_.missing()).GetTensorData<std::int32_t>(), next,
                        next_missing.GetTensorMutableData<std::int32_t>()},
-                      policy, parallel_for, *workspaces_);
+                      policy, on_session_threads(context, recording), *workspaces_, recording);
 }
 
 ResidualOperator::ResidualOperator(const ResidualSignature& signature, bool infers_shapes)

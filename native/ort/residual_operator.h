@@ -23,7 +23,9 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
+#include "base/recorder.h"
 #include "base/workspace.h"
 #include "operators/residual_block.h"
 #include "ort/api.h"
@@ -71,14 +73,15 @@ class ResidualKernel {
   OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
 
  private:
-  void compute(const Ort::KernelContext& context) const;
+  void compute(const Ort::KernelContext& context, const NodeRecording* recording) const;
   // Throws std::invalid_argument where a stream's state does not fit its frame.
   void check_history(const Ort::KernelContext& context, const NamedTensor& x,
                      const NhwcLayout& input, const std::optional<Policy>& policy) const;
   void run_streams(const Ort::KernelContext& context, const NamedTensor& x, const NhwcLayout& input,
                    const ResidualBlockTensors& tensors, const Policy& policy,
-                   const ParallelFor& parallel_for) const;
+                   const NodeRecording* recording) const;
 
+  const std::string node_;
   const ResidualSignature& signature_;
   std::size_t frames_;
   std::unique_ptr<const ResidualBlock> block_;

@@ -42,7 +42,8 @@ StemAttributes StemAttributes::read(const Attributes& attributes, bool quantized
   return result;
 }
 
-StemKernel::StemKernel(const char* name, const OrtKernelInfo* info, bool quantized) : name_(name) {
+StemKernel::StemKernel(const char* name, const OrtKernelInfo* info, bool quantized)
+    : node_(Ort::ConstKernelInfo(info).GetNodeName()), name_(name) {
   const auto attributes = StemAttributes::read(Attributes(info), quantized);
   const ConstantConv conv = read_needed_conv(Ort::ConstKernelInfo(info), 1, "", quantized);
   stem_ = std::make_unique<const Stem>(
@@ -51,10 +52,13 @@ StemKernel::StemKernel(const char* name, const OrtKernelInfo* info, bool quantiz
 }
 
 OrtStatusPtr StemKernel::ComputeV2(OrtKernelContext* context) const {
-  return as_status(name_, [&] { compute(Ort::KernelContext(context)); });
+  return as_status(name_, [&] {
+    const NodeRecording recording(node_);
+    compute(Ort::KernelContext(context), recording.get());
+  });
 }
 
-void StemKernel::compute(const Ort::KernelContext& context) const {
+void StemKernel::compute(const Ort::KernelContext& context, const NodeRecording* recording) const {
   const NamedTensor x(context, 0, "X", 4);
   if (x.size(1) != stem_->in_channels()) {
     throw std::invalid_argument(x.description() + " must have " +
@@ -65,7 +69,7 @@ void StemKernel::compute(const Ort::KernelContext& context) const {
       make_output(context, 1, {x.dims[0], static_cast<std::int64_t>(stem_->out_channels())});
   stem_->run(x.value.GetTensorData<float>(), x.size(0), x.size(2), x.size(3),
              make_frames(context, 0, x.dims[0], layout), pooled.GetTensorMutableData<float>(),
-             on_session_threads(context), *workspaces_);
+             on_session_threads(context, recording), *workspaces_);
 }
 
 StemOperator::StemOperator(const char* name, bool quantized, bool infers_shapes)

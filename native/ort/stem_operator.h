@@ -10,7 +10,9 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
+#include "base/recorder.h"
 #include "base/workspace.h"
 #include "operators/stem.h"
 #include "ort/api.h"
@@ -38,8 +40,9 @@ class StemKernel {
   OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
 
  private:
-  void compute(const Ort::KernelContext& context) const;
+  void compute(const Ort::KernelContext& context, const NodeRecording* recording) const;
 
+  const std::string node_;
   const char* name_;
   std::unique_ptr<const Stem> stem_;
   const std::shared_ptr<Workspaces> workspaces_ = Workspaces::shared();

@@ -47,10 +47,14 @@ void require_one_frame(const std::optional<Policy>& policy, const char* name) {
 }  // namespace
 
 OrtStatusPtr StreamConvKernel::ComputeV2(OrtKernelContext* context) const {
-  return as_status("StreamGatedConv", [&] { compute(Ort::KernelContext(context)); });
+  return as_status("StreamGatedConv", [&] {
+    const NodeRecording recording(node_);
+    compute(Ort::KernelContext(context), recording.get());
+  });
 }
 
-void StreamConvKernel::compute(const Ort::KernelContext& context) const {
+void StreamConvKernel::compute(const Ort::KernelContext& context,
+                               const NodeRecording* recording) const {
   const ConvInputs inputs(context, attributes_);
   const auto& [x, weight, bias, shape] = inputs;
   const Dims dims = inputs.output_dims();
@@ -83,7 +87,7 @@ void StreamConvKernel::compute(const Ort::KernelContext& context) const {
                next_missing.GetTensorMutableData<std::int32_t>()},
               *policy, input_policy ? &*input_policy : nullptr,
               previous_input_policy ? &*previous_input_policy : nullptr,
-              on_session_threads(context), *workspaces_);
+              on_session_threads(context, recording), *workspaces_);
 }
 
 StreamConvOperator::StreamConvOperator(bool infers_shapes) : SchemaOperator("StreamGatedConv") {

@@ -10,7 +10,9 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
+#include "base/recorder.h"
 #include "base/workspace.h"
 #include "ort/api.h"
 #include "ort/conv_node.h"
@@ -21,12 +23,14 @@ namespace adafuse {
 class StreamConvKernel {
  public:
   explicit StreamConvKernel(const OrtKernelInfo* info)
-      : attributes_(ConvAttributes::read(Attributes(info))) {}
+      : node_(Ort::ConstKernelInfo(info).GetNodeName()),
+        attributes_(ConvAttributes::read(Attributes(info))) {}
   OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
 
  private:
-  void compute(const Ort::KernelContext& context) const;
+  void compute(const Ort::KernelContext& context, const NodeRecording* recording) const;
 
+  const std::string node_;
   ConvAttributes attributes_;
   const std::shared_ptr<Workspaces> workspaces_ = Workspaces::shared();
 };

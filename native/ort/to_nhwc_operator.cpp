@@ -44,16 +44,20 @@ ToNhwcAttributes ToNhwcAttributes::read(const Attributes& attributes) {
 }
 
 OrtStatusPtr ToNhwcKernel::ComputeV2(OrtKernelContext* context) const {
-  return as_status(kName, [&] { compute(Ort::KernelContext(context)); });
+  return as_status(kName, [&] {
+    const NodeRecording recording(node_);
+    compute(Ort::KernelContext(context), recording.get());
+  });
 }
 
-void ToNhwcKernel::compute(const Ort::KernelContext& context) const {
+void ToNhwcKernel::compute(const Ort::KernelContext& context,
+                           const NodeRecording* recording) const {
   const NamedTensor x(context, 0, "X", 4);
   const NhwcLayout layout = layout_for(x.dims, attributes_);
   Ort::UnownedValue pooled = make_output(context, 1, {x.dims[0], x.dims[1]});
   nchw_to_nhwc(x.value.GetTensorData<float>(), x.size(0), x.size(1), layout, attributes_.precision,
                attributes_.scale, make_frames(context, 0, x.dims[0], layout),
-               pooled.GetTensorMutableData<float>(), on_session_threads(context));
+               pooled.GetTensorMutableData<float>(), on_session_threads(context, recording));
 }
 
 ToNhwcOperator::ToNhwcOperator(bool infers_shapes) : SchemaOperator(kName) {

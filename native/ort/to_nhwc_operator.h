@@ -5,6 +5,9 @@
 // in int8, scales: of Y (value = scale * integer).
 #pragma once
 
+#include <string>
+
+#include "base/recorder.h"
 #include "ort/api.h"
 #include "ort/attributes.h"
 #include "ort/operator_schemas.h"
@@ -23,12 +26,14 @@ struct ToNhwcAttributes {
 class ToNhwcKernel {
  public:
   explicit ToNhwcKernel(const OrtKernelInfo* info)
-      : attributes_(ToNhwcAttributes::read(Attributes(info))) {}
+      : node_(Ort::ConstKernelInfo(info).GetNodeName()),
+        attributes_(ToNhwcAttributes::read(Attributes(info))) {}
   OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
 
  private:
-  void compute(const Ort::KernelContext& context) const;
+  void compute(const Ort::KernelContext& context, const NodeRecording* recording) const;
 
+  const std::string node_;
   ToNhwcAttributes attributes_;
 };
 

@@ -1,17 +1,13 @@
-// The most a core multiplies and adds with our inner loops: everything in the first-level cache.
-//
-// Prints a line of JSON per precision: the instruction set and 10^9 multiply-accumulates a second.
+#include "microkernels/igemm_nhwc/peak.h"
+
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <cstring>
 #include <vector>
 
 #include "base/aligned_buffer.h"
-#include "microkernels/igemm_nhwc/igemm.h"
 
-using namespace adafuse;
-
+namespace adafuse {
 namespace {
 
 constexpr std::size_t kDepth = 512;   // K groups summed up by a tile
@@ -19,7 +15,9 @@ constexpr std::size_t kRows = 64;     // weight rows, used again and again
 constexpr std::size_t kCalls = 2000;  // of a measurement
 constexpr std::size_t kMeasurements = 20;
 
-double gmacs(const IgemmKernel& kernel) {
+}  // namespace
+
+double peak_gmacs(const IgemmKernel& kernel) {
   const std::size_t groups = 2 * kernel.mr_group <= kernel.mr ? 2 : 1;
   const std::size_t pixels = kernel.mr_group * groups;
   const std::size_t pitch = kRows * kGroupBytes;
@@ -60,14 +58,4 @@ double gmacs(const IgemmKernel& kernel) {
   return static_cast<double>(macs) / best * 1e-9;
 }
 
-}  // namespace
-
-int main() {
-  const std::pair<const char*, Precision> precisions[] = {
-      {"fp32", Precision::kFloat32}, {"bf16", Precision::kBFloat16}, {"int8", Precision::kInt8}};
-  for (const auto& [name, precision] : precisions) {
-    const IgemmKernel& kernel = *igemm_kernels(precision).front();
-    std::printf("{\"precision\": \"%s\", \"instructions\": \"%s\", \"gmacs\": %.1f}\n", name,
-                to_string(kernel.instruction_set), gmacs(kernel));
-  }
-}
+}  // namespace adafuse
