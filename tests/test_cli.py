@@ -233,6 +233,7 @@ def test_models_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
         (["build-engine", "m.onnx", "--timing-cache", "no/cache"], "--timing-cache"),
         (["verify", "m.onnx", "--checkpoint", "c.pt", "--json", "no/v.json"], "--json"),
         (["bench", "--json", "no/b.json"], "--json"),
+        (["profile", "m.onnx", "--trace", "no/t.json"], "--trace"),
         (["classify", "v.mp4", "--model", "m.onnx", "--json", "no/c.json"], "--json"),
         (["stream", "m.onnx", "v.mp4", "--json", "no/s.json"], "--json"),
         (["train", "--synthetic", "-o", "no/x.pt"], "-o/--output"),

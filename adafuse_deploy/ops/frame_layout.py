@@ -6,12 +6,12 @@ fused nodes carry.
 
 from __future__ import annotations
 
-from adafuse_deploy.ops.c_functions import c_functions
+from adafuse_deploy.ops.c_functions import layout_functions
 
 
 def layout_version() -> int:
     """Return the version of the layout, the attribute ``layout_version`` of fused nodes."""
-    return int(c_functions().adafuse_layout_version())
+    return int(layout_functions().adafuse_layout_version())
 
 
 def frame_units(channels: int, precision: str) -> int:
@@ -35,11 +35,11 @@ def history_units(channels: int, precision: str) -> int:
 
 def weight_panel() -> int:
     """Return how many output channels lie side by side where weights are stored by panels."""
-    return int(c_functions().adafuse_weight_panel())
+    return int(layout_functions().adafuse_weight_panel())
 
 
 def _units(function: str, channels: int, precision: str) -> int:
-    units = int(getattr(c_functions(), function)(channels, precision.encode()))
+    units = int(getattr(layout_functions(), function)(channels, precision.encode()))
     if units < 0:
         raise ValueError(f"there are no frames of {channels} channels in {precision}")
     return units

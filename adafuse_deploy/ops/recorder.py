@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from adafuse_deploy.core.errors import InputError
-from adafuse_deploy.ops.c_functions import c_functions
+from adafuse_deploy.ops.c_functions import recorder_functions
 
 NODE, SECTION, TASK = 0, 1, 2
 """Spans of a node's run, of a ParallelFor in it and of a task in that."""
@@ -63,7 +63,7 @@ class Recorder:
     def __init__(
         self, library: str | os.PathLike[str] | None = None, capacity: int = 1 << 18
     ) -> None:
-        self._library = c_functions(library)
+        self._library = recorder_functions(library)
         self._handle = self._library.adafuse_recorder_create(capacity)
         if not self._handle:
             raise MemoryError(f"there is no memory for {capacity} records")

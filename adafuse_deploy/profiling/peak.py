@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from adafuse_deploy.ops.c_functions import c_functions
+from adafuse_deploy.ops.c_functions import recorder_functions
 
 
 def peak_gmacs(
@@ -23,7 +23,7 @@ def peak_gmacs(
     Raises:
         MissingDependencyError: there is no operator library, or an older one.
     """
-    functions = c_functions(library)
+    functions = recorder_functions(library)
     with ThreadPoolExecutor(threads) as pool:
         found = list(pool.map(functions.adafuse_peak, [precision.encode()] * threads))
     return sum(found)

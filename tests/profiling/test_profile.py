@@ -138,7 +138,7 @@ def test_other_precisions(tiny_graph: Path, tmp_path: Path, precision: str) -> N
 
 @pytest.mark.slow
 def test_inception(make_model: Callable[..., VideoRecognizer], tmp_path: Path) -> None:
-    options: dict[str, Any] = {"size": 64, "width": 0.125, "num_segments": 3, "num_classes": 3}
+    options: dict[str, Any] = {"size": 64, "num_segments": 2, "num_classes": 3}
     model = make_model("adafuse_tsn_bninception", gate_hidden=8, **options)
     portable, graph = tmp_path / "portable.onnx", tmp_path / "fused.onnx"
     export(model, portable)
@@ -232,6 +232,7 @@ def test_one_profile_of_a_process_at_a_time(fused: Path) -> None:
     assert profile(fused, options=QUICK).rows
 
 
+@pytest.mark.slow
 def test_a_network_without_gates(
     make_model: Callable[..., VideoRecognizer], tmp_path: Path
 ) -> None:
