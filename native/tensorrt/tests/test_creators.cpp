@@ -10,6 +10,7 @@
 
 #include "tensorrt/block_creator.h"
 #include "tensorrt/block_tensors.h"
+#include "tensorrt/tests/kept_log.h"
 
 namespace {
 
@@ -63,17 +64,9 @@ class Builder : public IExprBuilder, private apiv::VExprBuilder {
   std::vector<std::unique_ptr<Number>> numbers_;
 };
 
-class Logger : public ILogger, public ILoggerFinder {
- public:
-  void log(Severity, const char* message) noexcept override { words += message; }
-  ILogger* findLogger() noexcept override { return this; }
-
-  std::string words;
-};
-
 using Creators = std::vector<IPluginCreatorV3One*>;
 
-Creators open(Logger& logger) {
+Creators open(KeptLog& logger) {
   void* const library = dlopen(ADAFUSE_PLUGIN_LIBRARY, RTLD_NOW | RTLD_LOCAL);
   REQUIRE(library != nullptr);
   const auto find = reinterpret_cast<void (*)(ILoggerFinder*)>(dlsym(library, "setLoggerFinder"));
@@ -214,7 +207,7 @@ std::vector<Shape> output_shapes(const Plugin& plugin, const std::vector<TensorS
   return result;
 }
 
-void check_said(Logger& logger, const std::string& words) {
+void check_said(KeptLog& logger, const std::string& words) {
   INFO(logger.words);
   CHECK(logger.words.find(words) != std::string::npos);
   logger.words.clear();
@@ -247,7 +240,7 @@ void check_identity(const Creators& creators) {
   CHECK(build(create(*creators[0], Attributes().with("hidden", {0}))).getNbOutputs() == 2);
 }
 
-void check_fields(IPluginCreatorV3One& creator, Logger& logger) {
+void check_fields(IPluginCreatorV3One& creator, KeptLog& logger) {
   const Attributes good;
   for (const auto& [name, numbers] : good.values) {
     CHECK(create(creator, good.without(name)) == nullptr);
@@ -285,7 +278,7 @@ void check_fields(IPluginCreatorV3One& creator, Logger& logger) {
   check_said(logger, "no attributes");
 }
 
-void check_shapes(const Creators& creators, Logger& logger) {
+void check_shapes(const Creators& creators, KeptLog& logger) {
   const Plugin plugin = create(*creators[0], {});
   const auto inputs = inputs_of(bottleneck(), 24);
   CHECK(inputs.size() == 13);
@@ -374,7 +367,7 @@ void check_copies(const Creators& creators) {
   }
 }
 
-void check_tensors(const Creators& creators, Logger& logger) {
+void check_tensors(const Creators& creators, KeptLog& logger) {
   const Plugin plugin = create(*creators[0], {});
   const auto out = describe(outputs_of(bottleneck(), 16), DataType::kHALF);
   const auto configure = [&](const std::vector<DynamicPluginTensorDesc>& in) {
@@ -399,7 +392,7 @@ void check_tensors(const Creators& creators, Logger& logger) {
   check_said(logger, "at most 65535 frames at a time, not 80000");
 }
 
-void check_workspace(const Creators& creators, Logger& logger) {
+void check_workspace(const Creators& creators, KeptLog& logger) {
   const Plugin plugin = create(*creators[0], {});
   const auto bytes = [&](std::int64_t now, std::int64_t most) {
     auto in = describe(inputs_of(bottleneck(), now), DataType::kHALF);
@@ -422,7 +415,7 @@ void check_workspace(const Creators& creators, Logger& logger) {
 }  // namespace
 
 TEST_CASE("the TensorRT plugin as the builder meets it") {
-  Logger logger;
+  KeptLog logger;
   const Creators creators = open(logger);
   check_identity(creators);
   CHECK(logger.words == "");

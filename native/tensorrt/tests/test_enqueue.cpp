@@ -13,6 +13,7 @@
 #include "tensorrt/report.h"
 #include "tensorrt/tests/block_cases.h"
 #include "tensorrt/tests/block_engine.h"
+#include "tensorrt/tests/kept_log.h"
 #include "tensorrt/tests/stand_in_driver.h"
 
 namespace {
@@ -24,14 +25,6 @@ using nvinfer1::PluginTensorDesc;
 
 constexpr std::uint64_t kStep = 1 << 20;  // between addresses, which nothing reads
 constexpr std::uint64_t kWorkspace = std::uint64_t{1} << 40;
-
-class Logger : public nvinfer1::ILogger, public nvinfer1::ILoggerFinder {
- public:
-  void log(Severity, const char* message) noexcept override { words += message; }
-  ILogger* findLogger() noexcept override { return this; }
-
-  std::string words;
-};
 
 const Kernel& kernel_of(const StandIn::Function& function) {
   for (const Kernel& kernel : kernel_table()) {
@@ -124,7 +117,7 @@ void check_launch(const StandIn::Launched& got, const json& wanted, const Engine
 }  // namespace
 
 TEST_CASE("launches that reach the driver are those that Python plans") {
-  Logger logger;
+  KeptLog logger;
   use_logger(&logger);
   StandIn& driver = stand_in();
   for (const json& c : adafuse::read_cases("block_plans")) {
@@ -167,7 +160,7 @@ TEST_CASE("enqueue goes by its descriptors") {
 }
 
 TEST_CASE("what fails is said") {
-  Logger logger;
+  KeptLog logger;
   use_logger(&logger);
   StandIn& driver = stand_in();
   Block block;
