@@ -11,7 +11,7 @@
 namespace adafuse {
 namespace {
 
-// The place of the process's one running recorder.
+// The one recorder of the process that is running.
 struct Place {
   std::mutex mutex;  // guards all but the records of the running one
   std::condition_variable ended;

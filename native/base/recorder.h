@@ -1,31 +1,29 @@
-// Where the time of operators goes, while somebody asks.
+// Recorder: begin and end of the parts of operators' runs, for profiles.
 //
-//   Recorder       owned by whoever asks; one at a time is running
+//   Recorder       owned by whoever profiles; one at a time is running
 //   |-- names      [ "relu_3" | "policy_01" | ... ]   of nodes
-//   '-- records    [ Record | Record | ... ]          room for a fixed number; later ones are
-//   counted
+//   '-- records    [ Record | Record | ... ]          a fixed number; later ones are only counted
 //
 //   Record, 32 bytes:
 //   0          8          16         24       28      30      32
 //   | begin    | end      | thread   | run    | node  | span  |
-//     nanoseconds of the    any       counts   place   what
-//     steady clock          number    nodes'   in      took
-//                           of its    runs     names   so long
+//     nanoseconds of the    hash of   number   index   kind
+//     steady clock          its id    of the   into
+//                                     node run names
 //
 // Spans of a node's run, of which each lies inside another:
 //
 //   kNode                                  on the thread that runs the node
 //   '-- kSection                           there too: one ParallelFor, until its last task ended
-//       '-- kTask                          on any thread: one of its tasks
-//           '-- kPack, kConv, kConv1 ...   there too, one after another: what the task did
+//       '-- kTask                          on any thread: one task of the section
+//           '-- kPack, kConv, kConv1 ...   there too, one after another: the parts of the task
 //
-// What a thread does not spend in tasks while a section lasts it waits, or other work has it.
+// While a section lasts, a thread outside of its tasks waits or does other work.
 //
 // Contract:
 //   - While nobody records, a node's run reads one pointer and each span tests another.
-//   - Records are written from any thread without a lock; they are read when the recorder is
-//   stopped,
-//     which waits for the runs under way.  A run belongs to the recorder it began with, or to none.
+//   - Records are written from any thread without a lock.  They are read after stop(), which waits
+//     for the runs under way.  A run belongs to the recorder that was running when it began.
 #pragma once
 
 #include <atomic>
@@ -39,17 +37,19 @@
 
 namespace adafuse {
 
+// Kinds of spans.
 enum class Span : std::uint16_t {
   kNode,
   kSection,
   kTask,
-  kPack,   // weights for chosen channels, and inputs that are brought together
-  kConv,   // of operators that have one
+  kPack,   // weights of chosen channels, and inputs that are copied side by side
+  kConv,   // of operators with one convolution
   kConv1,  // of residual blocks
   kConv2,
   kConv3,
 };
 
+// One span; see the drawing above.
 struct Record {
   std::int64_t begin, end;
   std::uint64_t thread;
@@ -59,6 +59,7 @@ struct Record {
 };
 static_assert(sizeof(Record) == 32, "Record is read by other languages");
 
+// The steady clock's time.
 inline std::int64_t nanoseconds() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
              std::chrono::steady_clock::now().time_since_epoch())
@@ -72,13 +73,14 @@ class Recorder {
   Recorder& operator=(const Recorder&) = delete;
   ~Recorder() { stop(); }
 
-  // Forgets what it has and records the runs that begin from now on; false, and nothing happens,
-  // where a recorder is running.
+  // Forgets all records and records the runs that begin from now on.  Returns false, and does
+  // nothing, where a recorder is running.
   bool start();
   // Returns when the runs under way have ended.
   void stop();
 
-  // These are for a recorder that is stopped.
+  // Records, their number, those beyond the room for them, and names of nodes: to be called on a
+  // stopped recorder.
   const Record* records() const { return records_.data(); }
   std::size_t count() const;
   std::size_t lost() const { return taken_ - count(); }
@@ -112,7 +114,7 @@ class NodeRecording {
     }
   }
 
-  // For the parts of the run: null where it is not recorded.
+  // This, for the parts of the run; null where the run is not recorded.
   const NodeRecording* get() const { return recorder_ == nullptr ? nullptr : this; }
 
   void add(Span span, std::int64_t begin, std::int64_t end) const;
@@ -156,10 +158,11 @@ class SpanTimer {
   std::int64_t begin_;
 };
 
-// The same ParallelFor, each call of which is a section with its tasks; itself where `node` is
-// null.
+// A ParallelFor that records each call as a section and its tasks; `parallel_for` itself where
+// `node` is null.
 ParallelFor recorded(ParallelFor parallel_for, const NodeRecording* node);
-// The same ParallelFor, whose tasks do one thing each; itself where `node` is null.
+// A ParallelFor that records each task's body as a span of kind `span`; `parallel_for` itself where
+// `node` is null.
 ParallelFor recorded_as(Span span, ParallelFor parallel_for, const NodeRecording* node);
 
 }  // namespace adafuse

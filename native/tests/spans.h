@@ -1,4 +1,4 @@
-// What must hold of every recording.
+// Checks that hold for every recording.
 #pragma once
 
 #include <doctest/doctest.h>
