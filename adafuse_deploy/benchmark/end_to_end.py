@@ -17,6 +17,7 @@ from adafuse_deploy.data.sampling import center_indices
 from adafuse_deploy.data.transforms import preprocess
 
 if TYPE_CHECKING:
+    from adafuse_deploy.core.prediction import Prediction
     from adafuse_deploy.engines.engine import Engine
 
 PARTS = ("decode", "preprocess", "inference")
@@ -30,6 +31,7 @@ def time_video(
     max_seconds: float = 300.0,
     progress: bool = False,
     clock: Callable[[], float] = time.perf_counter,
+    watch: Callable[[np.ndarray, Prediction], None] | None = None,
 ) -> dict[str, Any]:
     """Recognise a video again and again, the file opened anew each time.
 
@@ -42,6 +44,7 @@ def time_video(
         max_seconds: of all rounds; the last one is completed.
         progress: show how far it is on standard error.
         clock: gives seconds.
+        watch: is shown the last clip (T, 3, H, W) and what was predicted.
 
     Returns:
         ``parts``: name of each part and "total" -> ``p50_ms``, ``p99_ms`` and ``share`` of the
@@ -67,6 +70,8 @@ def time_video(
             taken.append(np.diff(marks))
             if clock() - begun > max_seconds:
                 break
+    if watch is not None:
+        watch(clip, prediction)
     seconds = np.stack(taken)
     total = seconds.sum(1)
     columns = [*zip(PARTS, seconds.T, strict=True), ("total", total)]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from adafuse_deploy.benchmark.rounds import Times
+from adafuse_deploy.core.savings import savings
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def compare_times(
     Returns:
         "ours" and "peers": the entries with percentiles "p50_ms" and so on, and numbers of samples;
         "best_peer"; "speedup" over it; "realised": the speed-up as a share of what the work that
-        was left promises.
+        was left promises; "saved": :func:`~adafuse_deploy.core.savings.savings` beside it.
 
     Raises:
         CheckFailed: a contender has no undisturbed sample.
@@ -58,6 +59,7 @@ def compare_times(
         "macs_adaptive": round(costs.adaptive),
         "speedup": speedup,
         "realised": speedup * costs.adaptive / costs.dense,
+        "saved": savings(costs.adaptive / 1e9, costs.dense / 1e9, ours["p50_ms"], best["p50_ms"]),
         "samples": min(len(found.milliseconds) for found in times),
         "dropped": sum(found.dropped for found in times),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,14 +28,19 @@ from adafuse_deploy.benchmark.peers import (
 from adafuse_deploy.benchmark.report import Costs, compare_times
 from adafuse_deploy.benchmark.rounds import time_in_turn
 from adafuse_deploy.core.config import ModelConfig
-from adafuse_deploy.core.cost import clip_macs, dense_macs
+from adafuse_deploy.core.cost import dense_macs
+from adafuse_deploy.core.decisions import DecisionCounts
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.engines.backends import find_backend
 from adafuse_deploy.engines.onnxruntime_engine import clips_at_once
 from adafuse_deploy.graph.read import read_metadata
 
 if TYPE_CHECKING:
+    from adafuse_deploy.core.prediction import Prediction
     from adafuse_deploy.data.lists import ListReading
+
+Watch = Callable[[np.ndarray, "Prediction", str], None]
+"""Is shown a clip (T, 3, H, W), what was predicted, and the video's name."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,11 @@ class RealPolicies:
 
 
 def run_benchmark(
-    network: ModelConfig | RealPolicies, options: BenchmarkOptions, *, progress: bool = False
+    network: ModelConfig | RealPolicies,
+    options: BenchmarkOptions,
+    *,
+    progress: bool = False,
+    watch: Watch | None = None,
 ) -> dict[str, Any]:
     """Time the adaptive network on our kernels and the dense network of its backbone on peers.
 
@@ -101,9 +110,11 @@ def run_benchmark(
         network: a gated network's configuration, or a trained one.
         options: what to compare and how.
         progress: show how far it is on standard error.
+        watch: is shown every clip of a trained network.
 
     Returns:
-        The report, plain values for JSON; times in ms, memory in MB, multiply-accumulates per clip.
+        The report, plain values for JSON; times in ms, memory in MB, multiply-accumulates per clip,
+        and the shares of the actions.
 
     Raises:
         InputError: the network has no gates.
@@ -120,7 +131,9 @@ def run_benchmark(
     for peer in present:
         find_backend(peer).load()
     with tempfile.TemporaryDirectory(prefix="adafuse-bench-") as folder, ExitStack() as stack:
-        jobs, costs = _prepare(network, config, present, sets, options, Path(folder))
+        jobs, costs, decisions = _prepare(
+            network, config, present, sets, options, Path(folder), watch
+        )
         contenders = [stack.enter_context(Contender(job)) for job in jobs]
         times = time_in_turn(
             contenders,
@@ -140,6 +153,7 @@ def run_benchmark(
         for job, used in zip(jobs, resources, strict=True)
     ]
     report = {**compare_times(entries, times, costs), **_circumstances(options, present)}
+    report |= decisions.to_dict()
     report["ours"]["fused"] = fused
     report["missing"] = missing
     if isinstance(network, RealPolicies):
@@ -155,7 +169,8 @@ def _prepare(
     instruction_sets: list[str],
     options: BenchmarkOptions,
     folder: Path,
-) -> tuple[list[Job], Costs]:
+    watch: Watch | None,
+) -> tuple[list[Job], Costs, DecisionCounts]:
     """Write what every contender runs, ours first."""
     import torch
 
@@ -168,9 +183,9 @@ def _prepare(
     ours, inputs = folder / "ours.onnx", None
     if isinstance(network, RealPolicies):
         inputs = folder / "clips.npy"
-        adaptive = _real(network, options, ours, inputs)
+        decisions = _real(network, options, ours, inputs, watch)
     else:
-        adaptive = draw_network(network, options, ours)
+        decisions = draw_network(network, options, ours)
     dense_model = VideoRecognizer(dense_peer(config)).eval()
     dense = export(dense_model, folder / "dense.onnx")
     if options.precision == "int8":
@@ -189,7 +204,8 @@ def _prepare(
         precision = engine_precision(name, options.precision, instruction_sets)
         path = folder / f"dense{PEERS[name].suffix}"
         jobs.append(Job(name, path, name, precision=precision, **common))
-    return jobs, Costs(dense_macs(dense.layers, config.num_segments), adaptive)
+    costs = Costs(dense_macs(dense.layers, config.num_segments), decisions.macs)
+    return jobs, costs, decisions
 
 
 def _quantize(graph: Path) -> None:
@@ -202,7 +218,7 @@ def _quantize(graph: Path) -> None:
     quantize(float32, graph, [clip])
 
 
-def draw_network(config: ModelConfig, options: BenchmarkOptions, target: Path) -> float:
+def draw_network(config: ModelConfig, options: BenchmarkOptions, target: Path) -> DecisionCounts:
     """Write our graph of a random network that obeys drawn policies.
 
     Args:
@@ -211,7 +227,7 @@ def draw_network(config: ModelConfig, options: BenchmarkOptions, target: Path) -
         target: the ``.onnx`` to write; the portable graph is left beside it.
 
     Returns:
-        Its mean multiply-accumulates per clip.
+        Its decisions and what they cost.
     """
     from adafuse_deploy.exporters.fused_exporter import NothingToFuse, lower
     from adafuse_deploy.exporters.onnx_exporter import export
@@ -230,7 +246,9 @@ def draw_network(config: ModelConfig, options: BenchmarkOptions, target: Path) -
     frames = config.num_segments
     policies = draw_policies(metadata.layers, options.mix, _in_turn(target, options), frames)
     force_policies(target, policies)
-    return float(np.mean(clip_macs(metadata.layers, policies, frames)))
+    decisions = DecisionCounts(metadata.layers, metadata.gates)
+    decisions.add(policies, frames)
+    return decisions
 
 
 def _in_turn(graph: Path, options: BenchmarkOptions) -> int:
@@ -244,8 +262,14 @@ def _in_turn(graph: Path, options: BenchmarkOptions) -> int:
     return together
 
 
-def _real(network: RealPolicies, options: BenchmarkOptions, target: Path, inputs: Path) -> float:
-    """Write a trained network and its clips; return the mean cost of its own decisions."""
+def _real(
+    network: RealPolicies,
+    options: BenchmarkOptions,
+    target: Path,
+    inputs: Path,
+    watch: Watch | None,
+) -> DecisionCounts:
+    """Write a trained network and its clips; return its own decisions and what they cost."""
     from adafuse_deploy.data.listed_clips import ListedClips
     from adafuse_deploy.engines.loader import load_engine
     from adafuse_deploy.exporters.fused_exporter import lower
@@ -275,8 +299,14 @@ def _real(network: RealPolicies, options: BenchmarkOptions, target: Path, inputs
         )
     clips = clips[: len(clips) // options.clips * options.clips]
     np.save(inputs, clips)
+    decisions = DecisionCounts(metadata.layers, metadata.gates)
     with load_engine(target, threads=options.threads) as engine:
-        return float(np.mean([engine.run(clip[None]).macs.mean() for clip in clips]))
+        for clip, video in zip(clips, listed.videos, strict=False):
+            prediction = engine.run(clip[None])
+            decisions.add(prediction.policies, clip.shape[0])
+            if watch is not None:
+                watch(clip, prediction, video)
+    return decisions
 
 
 def _circumstances(options: BenchmarkOptions, peers: Sequence[str]) -> dict[str, Any]:

@@ -18,8 +18,10 @@ from adafuse_deploy.benchmark.peers import choose_peers, engine_precision
 from adafuse_deploy.benchmark.report import percentiles
 from adafuse_deploy.benchmark.rounds import Times, time_in_turn
 from adafuse_deploy.core.config import ModelConfig
-from adafuse_deploy.core.cost import clip_macs, dense_macs
+from adafuse_deploy.core.cost import dense_macs
+from adafuse_deploy.core.decisions import DecisionCounts
 from adafuse_deploy.core.errors import InputError
+from adafuse_deploy.core.savings import savings
 from adafuse_deploy.engines.backends import find_backend
 
 PEERS = ("openvino", "onnxruntime")
@@ -121,10 +123,12 @@ def run_stream_benchmark(
 
 @dataclass(frozen=True)
 class _Costs:
-    """Multiply-accumulates per frame, dense and under the policies; bytes of a stream's state."""
+    """Multiply-accumulates per frame, dense; decisions and what they cost; bytes of a stream's
+    state.
+    """
 
     dense: int
-    adaptive: float
+    decisions: DecisionCounts
     state_bytes: int
 
 
@@ -145,7 +149,7 @@ def _prepare(
 
     torch.manual_seed(0)
     ours, frame, window = (folder / f"{name}.onnx" for name in ("ours", "frame", "window"))
-    adaptive = draw_stream(config, options, ours)
+    decisions = draw_stream(config, options, ours)
     dense = replace(dense_peer(config), num_segments=options.window)
     model = VideoRecognizer(dense).eval()
     layers = export(model, frame, mode="stream").layers
@@ -163,10 +167,12 @@ def _prepare(
         engine.stream(options.streams) as stream,
     ):
         state_bytes = stream.state_bytes
-    return jobs, _Costs(dense_macs(layers, 1), adaptive, state_bytes)
+    return jobs, _Costs(dense_macs(layers, 1), decisions, state_bytes)
 
 
-def draw_stream(config: ModelConfig, options: StreamBenchmarkOptions, target: Path) -> float:
+def draw_stream(
+    config: ModelConfig, options: StreamBenchmarkOptions, target: Path
+) -> DecisionCounts:
     """Write our stream graph of a random network that obeys drawn policies.
 
     Args:
@@ -175,7 +181,7 @@ def draw_stream(config: ModelConfig, options: StreamBenchmarkOptions, target: Pa
         target: the ``.onnx`` to write; the portable graph is left beside it.
 
     Returns:
-        Its mean multiply-accumulates per frame.
+        Its decisions and what they cost: a clip of :data:`DRAWN_FRAMES`.
     """
     from adafuse_deploy.exporters.fused_exporter import lower
     from adafuse_deploy.exporters.onnx_exporter import export
@@ -187,7 +193,9 @@ def draw_stream(config: ModelConfig, options: StreamBenchmarkOptions, target: Pa
     policies = draw_policies(metadata.layers, options.mix, 1, DRAWN_FRAMES)
     force_stream_policies(target, [policy[0] for policy in policies], options.streams)
     fix_batch(target, options.streams)
-    return float(clip_macs(metadata.layers, policies, DRAWN_FRAMES)[0] / DRAWN_FRAMES)
+    decisions = DecisionCounts(metadata.layers, metadata.gates)
+    decisions.add(policies, DRAWN_FRAMES)
+    return decisions
 
 
 def _watch_memory(contender: Contender, frames: int) -> list[dict[str, float]]:
@@ -229,6 +237,7 @@ def _report(
 
     frame, window = best("frame"), best("window")
     skip, reuse, keep = options.mix
+    adaptive = costs.decisions.macs / DRAWN_FRAMES
     return {
         "ours": ours,
         "peers": peers,
@@ -240,7 +249,9 @@ def _report(
         "streams": options.streams,
         "policy_mix": {"skip": skip, "reuse": reuse, "keep": keep},
         "macs_dense": costs.dense,
-        "macs_adaptive": round(costs.adaptive),
+        "macs_adaptive": round(adaptive),
+        "saved": savings(adaptive / 1e9, costs.dense / 1e9, ours["p50_ms"], frame["p50_ms"]),
+        **costs.decisions.to_dict(per_frame=True),
         "state_mb_per_stream": costs.state_bytes / 1e6,
         "memory": memory,
         "threads": options.threads,

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from adafuse_deploy.commands.lists import list_options, refuse_without_list
-from adafuse_deploy.commands.options import ANY_PATH, FILE, THREADS, Number, json_option, verb
+from adafuse_deploy.commands.options import (
+    ANY_PATH,
+    FILE,
+    THREADS,
+    Number,
+    html_option,
+    json_option,
+    verb,
+)
 from adafuse_deploy.commands.output import note, report, talkative
 from adafuse_deploy.core.packages import need
 
 if TYPE_CHECKING:
+    from adafuse_deploy.core.metadata import GraphMetadata
     from adafuse_deploy.data.lists import ListReading
+    from adafuse_deploy.report.seen import Seen
 
 
 @verb(
@@ -78,6 +89,7 @@ if TYPE_CHECKING:
     help="Drop runs during which other programs kept more processors than this busy.",
 )
 @json_option
+@html_option
 def command(
     arch: str,
     policy_mix: str,
@@ -96,6 +108,7 @@ def command(
     max_seconds: float,
     max_disturbance: float,
     json_file: str | None,
+    html_file: Path | None,
     reading: ListReading,
 ) -> None:
     """Time an adaptive network on our kernels beside its dense counterpart on other runtimes.
@@ -105,7 +118,7 @@ def command(
     it is timed from a video to the label.
     """
     if end_to_end is not None:
-        _end_to_end(end_to_end, model, data, threads, rounds, max_seconds, json_file)
+        _end_to_end(end_to_end, model, data, threads, rounds, max_seconds, json_file, html_file)
         return
     if (model is None) != (data is None):
         raise click.UsageError("--model and --data belong together; give both or neither.")
@@ -125,6 +138,7 @@ def command(
         report_lines,
         run_stream_benchmark,
     )
+    from adafuse_deploy.graph.read import read_metadata
     from adafuse_deploy.models.registry import model_config
 
     against = tuple(peers.split(",")) if peers is not None else installed_peers()
@@ -146,7 +160,7 @@ def command(
         config = model_config(arch, size=size)
         found = run_stream_benchmark(config, stream_options, progress=talkative())
         found = {"arch": arch, "size": size, "precision": precision, **found}
-        report(found, report_lines(found), json_file)
+        _report(found, report_lines(found), json_file, html_file)
         return
     options = BenchmarkOptions(
         mix=parse_mix(policy_mix),
@@ -159,14 +173,17 @@ def command(
         max_seconds=max_seconds,
         max_disturbance=max_disturbance,
     )
+    pictures: Sequence[Sequence[str]] = ()
     if model and data:
         network = RealPolicies(model, data, reading)
-        found = run_benchmark(network, options, progress=talkative())
-        found = {"precision": precision, **found}
+        seen, watch = _seen(read_metadata(model), html_file)
+        found = run_benchmark(network, options, progress=talkative(), watch=watch)
+        found = {"precision": precision, **found, **seen.to_dict()}
+        pictures = seen.pictures
     else:
         found = run_benchmark(model_config(arch, size=size), options, progress=talkative())
         found = {"arch": arch, "size": size, "precision": precision, **found}
-    report(found, _lines(found), json_file)
+    _report(found, _lines(found), json_file, html_file, model, pictures)
 
 
 def _end_to_end(
@@ -177,6 +194,7 @@ def _end_to_end(
     rounds: int,
     max_seconds: float,
     json_file: str | None,
+    html_file: Path | None,
 ) -> None:
     """Time a network from a video to its label."""
     from adafuse_deploy.benchmark.end_to_end import end_to_end_lines, time_video
@@ -187,10 +205,61 @@ def _end_to_end(
             "--end-to-end times a --model on its video; give it, without --data."
         )
     with load_engine(model, threads=threads) as engine:
+        metadata = engine.metadata
+        seen, watch = _seen(metadata, html_file)
         found = time_video(
-            engine, video, rounds=rounds, max_seconds=max_seconds, progress=talkative()
+            engine,
+            video,
+            rounds=rounds,
+            max_seconds=max_seconds,
+            progress=talkative(),
+            watch=lambda clip, prediction: watch(clip, prediction, video),
         )
-    report({"threads": threads, **found}, end_to_end_lines(found), json_file)
+    found = {"threads": threads, **found, **seen.to_dict()}
+    _report(found, end_to_end_lines(found), json_file, html_file, model, seen.pictures)
+
+
+def _seen(metadata: GraphMetadata, html_file: Path | None) -> tuple[Seen, Callable[..., None]]:
+    """Return what remembers clips, and what to show it each with the name of its video."""
+    from adafuse_deploy.report.seen import Seen
+
+    names: list[str] = []
+    seen = Seen(
+        metadata.config,
+        metadata.layers,
+        metadata.gates,
+        lambda number: (names[number], None),
+        with_pictures=html_file is not None,
+    )
+
+    def watch(clip: Any, prediction: Any, video: str) -> None:
+        names.append(video)
+        seen.add(clip[None], prediction)
+
+    return seen, watch
+
+
+def _report(
+    values: dict[str, Any],
+    lines: list[str],
+    json_file: str | None,
+    html_file: Path | None,
+    model: Path | None = None,
+    pictures: Sequence[Sequence[str]] = (),
+) -> None:
+    """Write and say what was found, and on what."""
+    from adafuse_deploy.commands.circumstances import circumstances
+
+    around = circumstances([model])
+    around["versions"] |= values.get("versions", {})
+
+    def page(found: dict[str, Any]) -> str:
+        from adafuse_deploy.report.bench_page import bench_page
+        from adafuse_deploy.report.page import render
+
+        return render(bench_page(found, {"policy_maps": pictures}))
+
+    report({**values, **around}, lines, json_file, html_file, page)
 
 
 def _lines(report: dict[str, Any]) -> list[str]:

@@ -26,6 +26,7 @@ from adafuse_deploy.commands.options import (
     Number,
     NumberOr,
     OutputFile,
+    html_option,
     json_option,
     verb,
 )
@@ -107,6 +108,7 @@ if TYPE_CHECKING:
 )
 @source_rate_option
 @json_option
+@html_option
 def command(
     videos: tuple[str, ...],
     model: Path,
@@ -124,6 +126,7 @@ def command(
     save: Path | None,
     source_rate: float | None,
     json_file: str | None,
+    html_file: Path | None,
     reading: ListReading,
 ) -> None:
     """Recognise the action in VIDEO: a video file or a folder of numbered frames.
@@ -151,6 +154,7 @@ def command(
         with load() as engine:
             video_timeline(
                 engine,
+                model,
                 videos[0],
                 window,
                 stride,
@@ -159,6 +163,7 @@ def command(
                 output=output,
                 save=save,
                 json_file=json_file,
+                html_file=html_file,
             )
         return
     if stride is not None or save is not None or source_rate is not None:
@@ -166,10 +171,10 @@ def command(
             "--stride, --save and --source-rate belong to --window; give it too."
         )
     if output is not None:
-        if json_file or reading.skip_missing or reading.skipped_file or not (videos or data):
+        if reading.skip_missing or reading.skipped_file or not (videos or data):
             raise click.UsageError(
-                "--output takes videos, with or without --data, and neither --json nor "
-                "--skip-missing: what is missing has a row."
+                "--output takes videos, with or without --data, and no --skip-missing: what is "
+                "missing has a row."
             )
         from adafuse_deploy.commands.label_table import label_table
 
@@ -185,6 +190,8 @@ def command(
             resume=resume,
             ray=ray,
             engines=most_engines,
+            json_file=json_file,
+            html_file=html_file,
         )
         return
     if many:
@@ -197,7 +204,15 @@ def command(
 
     if data is not None:
         with load() as engine:
-            label_list(engine, data, model, reading=reading, top=top, json_file=json_file)
+            label_list(
+                engine,
+                data,
+                model,
+                reading=reading,
+                top=top,
+                json_file=json_file,
+                html_file=html_file,
+            )
         return
     from adafuse_deploy.data.inputs import LIST_SUFFIXES
 
@@ -205,7 +220,15 @@ def command(
         raise click.UsageError(f"{videos[0]} is a list, not a video; give it with --data.")
     _refuse_list_options(reading)
     with load() as engine:
-        label_video(engine, videos[0], model, reading=reading, top=top, json_file=json_file)
+        label_video(
+            engine,
+            videos[0],
+            model,
+            reading=reading,
+            top=top,
+            json_file=json_file,
+            html_file=html_file,
+        )
 
 
 def _refuse_list_options(reading: ListReading) -> None:

@@ -18,7 +18,15 @@ from adafuse_deploy.commands.lists import (
     refuse_without_list,
 )
 from adafuse_deploy.commands.next_step import advise, advise_running, graph_name, same_options
-from adafuse_deploy.commands.options import FILE, THREADS, ModelFile, OutputFile, json_option, verb
+from adafuse_deploy.commands.options import (
+    FILE,
+    THREADS,
+    ModelFile,
+    OutputFile,
+    html_option,
+    json_option,
+    verb,
+)
 from adafuse_deploy.commands.output import made, report, talkative
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.engines.suffixes import CHECKPOINTS, ENGINES, GRAPHS
@@ -104,9 +112,11 @@ _FOR_CHECKPOINTS = (*(name for name in DESCRIPTION if name != "classes"), "sampl
     help="Write accuracy by class and the confusion matrix to this file as a table.",
 )
 @json_option
+@html_option
 def command(
     model: Path,
     json_file: str | None,
+    html_file: Path | None,
     csv_file: Path | None,
     reading: ListReading,
     **options: Any,
@@ -121,8 +131,10 @@ def command(
     protocols: Something-Something --clips 2 --crops 3; Kinetics --dense-sampling --crops 3
     --full-resolution.
     """
+    from adafuse_deploy.commands.circumstances import circumstances
     from adafuse_deploy.evaluation.videos import evaluate_videos
     from adafuse_deploy.evaluation.views import Views
+    from adafuse_deploy.report.seen import Seen
 
     sources = ("data", "dataset", "synthetic")
     if sum(options[name] is not None for name in sources) != 1:
@@ -135,13 +147,23 @@ def command(
     deployed = model.suffix in (*GRAPHS, *ENGINES)
     opened = _engine(model, views, options) if deployed else _checkpoint(model, views, options)
     with opened as (subject, runtime, batch_size):
+        videos = _videos(subject.config, reading, options)
+        seen = Seen(
+            subject.config,
+            subject.layers,
+            subject.gates,
+            lambda number: _about(videos[number]),
+            views=views.count,
+            with_pictures=html_file is not None,
+        )
         result, confusion = evaluate_videos(
             subject,
-            _videos(subject.config, reading, options),
+            videos,
             views,
             batch_size=batch_size,
             workers=options["workers"],
             progress=talkative(),
+            watch=seen.add,
         )
     if csv_file is not None:
         from adafuse_deploy.core.files import write_text
@@ -153,16 +175,31 @@ def command(
         "sampled": options["sampled"],
         "views": views.to_dict(),
         **result.to_dict(),
+        "top1_interval": result.top1_interval,
         **confusion.to_dict(),
+        **seen.to_dict(),
+        **circumstances([model]),
     }
     lines = _lines(result, confusion, views, "sampled" if options["sampled"] else "argmax")
-    report(values, lines, json_file)
+
+    def page(found: dict[str, Any]) -> str:
+        from adafuse_deploy.report.evaluate_page import evaluate_page
+        from adafuse_deploy.report.page import render
+
+        return render(evaluate_page(found, {"policy_maps": seen.pictures}))
+
+    report(values, lines, json_file, html_file, page)
     if csv_file is not None:
         made(f"Wrote {csv_file}.")
     if deployed:
         advise_running(str(model), "clip")
     else:
         advise("export", model, *same_options(DESCRIPTION), "-o", graph_name(model))
+
+
+def _about(video: LabelledVideo) -> tuple[str, int]:
+    """Return a video's name and class."""
+    return str(getattr(video, "path", video.origin)), video.label
 
 
 def _refuse(options: Sequence[str], reason: str) -> None:

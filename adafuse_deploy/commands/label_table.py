@@ -10,13 +10,17 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adafuse_deploy.commands.output import made, note, talkative
+from adafuse_deploy.commands.output import made, note, report, talkative
 from adafuse_deploy.core.errors import CheckFailed, InputError, InputWarning
 
 if TYPE_CHECKING:
     from adafuse_deploy.data.inputs import Video
     from adafuse_deploy.data.lists import ListReading
+    from adafuse_deploy.engines.engine import Engine
     from adafuse_deploy.engines.labelling import Labeller, LabelOptions
+
+_ERRORS = 100
+"""How many videos that cannot be used a summary names; the table has all."""
 
 
 def label_table(
@@ -32,10 +36,13 @@ def label_table(
     resume: bool,
     ray: str | None,
     engines: int | None,
+    json_file: str | None,
+    html_file: Path | None,
 ) -> None:
     """Label the videos that ``inputs`` stand for and write ``output``.
 
-    Rows are kept in a journal beside it until all are there.
+    Rows are kept in a journal beside it until all are there.  A summary is written to ``json_file``
+    and ``html_file``, for which the first videos are recognised once more.
 
     Raises:
         InputError: there is no video, a file cannot be written, or ``resume`` finds a table of
@@ -49,10 +56,16 @@ def label_table(
     from adafuse_deploy.core.tables import check_table
     from adafuse_deploy.data.inputs import find_videos
     from adafuse_deploy.engines.labelling import LabelOptions
+    from adafuse_deploy.engines.loader import load_engine
 
     check_table(output)
     videos = find_videos(inputs, reading.root)
     if resume and output.exists() and not journal_path(output).exists():
+        if json_file or html_file:
+            raise InputError(
+                f"{output} is complete, and a summary is made together with a table: label again "
+                "without --resume, or leave out --json and --html."
+            )
         _look_through(output, videos)
         return
     if workers is None:
@@ -68,6 +81,9 @@ def label_table(
         }
         rows = _rows(labeller, videos, output, task, resume)
     made(f"Wrote {output}: {len(rows)} videos.")
+    if json_file or html_file:
+        with load_engine(model, operator_library=operator_library, threads=threads) as engine:
+            _summary(engine, model, output, rows, reading, json_file, html_file)
     _sum_up(output, rows)
 
 
@@ -152,6 +168,48 @@ def _look_through(output: Path, videos: list[Video]) -> None:
     note(f"{output} is complete: there is nothing to resume.")
     errors = read_column(output, "error")
     _refuse(output, len(errors) - errors.count(None), len(errors))
+
+
+def _summary(
+    engine: Engine,
+    model: Path,
+    output: Path,
+    rows: Sequence[dict[str, Any]],
+    reading: ListReading,
+    json_file: str | None,
+    html_file: Path | None,
+) -> None:
+    """Write what the table says in all, and where the network computed in its first videos."""
+    from adafuse_deploy.commands.circumstances import circumstances
+    from adafuse_deploy.commands.video_labels import label_counts, page_of, watching
+    from adafuse_deploy.core.cost import dense_macs
+    from adafuse_deploy.data.clips import open_clip
+    from adafuse_deploy.report.seen import SHOWN
+
+    config = engine.metadata.config
+    used = [row for row in rows if row["error"] is None]
+    failed = [row for row in rows if row["error"] is not None]
+    first = [row["path"] for row in used[:SHOWN]]
+    seen = watching(engine, first.__getitem__, html_file)
+    for path in first:
+        clip = open_clip(path, config.num_segments, config.preprocessing, template=reading.template)
+        seen.add(clip[None], engine.run(clip[None]))
+    dense = dense_macs(engine.metadata.layers, config.num_segments)
+    needed = 1e9 * sum(row["gmacs"] for row in used) / len(used) if used else None
+    values = {
+        "engine": engine.name,
+        "output": str(output),
+        "videos_labelled": len(used),
+        "videos_failed": len(failed),
+        "labels": label_counts(row["label_1"] for row in used),
+        "errors": [{"video": row["path"], "error": row["error"]} for row in failed[:_ERRORS]],
+        "dense_macs": dense,
+        "mean_macs": needed,
+        "macs_share": None if needed is None else 1 - needed / dense,
+        **seen.to_dict(),
+        **circumstances([model]),
+    }
+    report(values, [], json_file, html_file, lambda found: page_of(found, seen.pictures))
 
 
 def _sum_up(output: Path, rows: Sequence[dict[str, Any]]) -> None:

@@ -14,6 +14,7 @@ from adafuse_deploy.commands.output import be_quiet, be_verbose, leave_stdout_to
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.core.files import check_new_folder, check_target, own_stream
 from adafuse_deploy.core.hub import local_file
+from adafuse_deploy.core.packages import need
 from adafuse_deploy.core.process import MOST_THREADS
 from adafuse_deploy.engines.signature import REQUIRED, check_signature
 from adafuse_deploy.engines.suffixes import CHECKPOINTS, ENGINES, GRAPHS
@@ -70,11 +71,12 @@ class OutputFile(click.Path):
     Args:
         suffixes: endings one of which the name must have; none allows any.
         dash: ``-`` stands for standard output; the value is then text.
+        packages: what such a file is made with, as Python imports it.
     """
 
-    def __init__(self, *suffixes: str, dash: bool = False) -> None:
+    def __init__(self, *suffixes: str, dash: bool = False, packages: tuple[str, ...] = ()) -> None:
         super().__init__(allow_dash=dash)
-        self.suffixes = suffixes
+        self.suffixes, self.packages = suffixes, packages
 
     def convert(
         self,
@@ -156,6 +158,14 @@ json_option = click.option(
     "error.",
 )
 
+html_option = click.option(
+    "--html",
+    "html_file",
+    type=OutputFile(".html", ".htm", packages=("jinja2", "matplotlib")),
+    metavar="FILE",
+    help="Write the result to FILE as a page with plots that needs nothing else to be read.",
+)
+
 
 SIGNED_BY = f"{__name__}.signed_by"
 """In a context's ``meta``: the public key that must have signed every model, or None."""
@@ -163,7 +173,10 @@ SIGNED_BY = f"{__name__}.signed_by"
 
 class Verb(click.Command):
     """A command whose outputs cannot be its inputs, and whose models are looked at before all else:
-    whether they are there, and signed if that is required."""
+    whether they are there, and signed if that is required.
+
+    Then packages are asked for that its outputs are made with.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         _keep_inputs(ctx)
@@ -175,6 +188,10 @@ class Verb(click.Command):
                 param.type.check(model)
                 if key := ctx.meta.get(SIGNED_BY):
                     check_signature(model, key)
+        for param in self.params:
+            if isinstance(param.type, OutputFile) and ctx.params.get(str(param.name)):
+                for package in param.type.packages:
+                    need(package)
         return super().invoke(ctx)
 
 

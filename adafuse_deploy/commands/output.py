@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -102,8 +103,14 @@ def made(text: str) -> None:
         say(text)
 
 
-def report(values: Any, lines: Iterable[str], json_file: str | None) -> None:
-    """Write a result to ``json_file``, if any, and then say it.
+def report(
+    values: Any,
+    lines: Iterable[str],
+    json_file: str | None,
+    html_file: Path | None = None,
+    html: Callable[[Any], str] | None = None,
+) -> None:
+    """Write a result to ``json_file`` and ``html_file``, if any, and then say it.
 
     Files come first: when nobody reads the text any more, the work of hours is not lost.
 
@@ -112,6 +119,8 @@ def report(values: Any, lines: Iterable[str], json_file: str | None) -> None:
             What the user was warned of is added as "warnings".
         lines: the same for people.
         json_file: a path, "-" for standard output, or None.
+        html_file: a path or None.
+        html: makes a page of the values.
     """
     if _warned and isinstance(values, dict):
         values = {**values, "warnings": list(_warned)}
@@ -120,9 +129,13 @@ def report(values: Any, lines: Iterable[str], json_file: str | None) -> None:
         click.echo(text)
     elif json_file:
         write_text(json_file, text + "\n")
+    if html_file and html:
+        write_text(html_file, html(values))
     say(*lines)
     if json_file and json_file != "-":
         made(f"Wrote {json_file}.")
+    if html_file:
+        made(f"Wrote {html_file}.")
 
 
 def _meta(name: str) -> bool:

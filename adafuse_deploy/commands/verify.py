@@ -4,6 +4,7 @@ or with the portable graph where PyTorch is missing."""
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from adafuse_deploy.commands.options import (
     THREADS,
     ModelFile,
     NewFolder,
+    html_option,
     json_option,
     verb,
 )
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from adafuse_deploy.core.config import ModelConfig
     from adafuse_deploy.data.listed_clips import LabelledClip
     from adafuse_deploy.data.lists import ListReading
+    from adafuse_deploy.report.seen import Seen
 
 RANDOM_CLIPS = 8
 
@@ -102,6 +105,7 @@ RANDOM_CLIPS = 8
     "--replay", type=FOLDER, metavar="DIR", help="Run the clips of --save-failures again."
 )
 @json_option
+@html_option
 @checkpoint_options
 def command(
     graph: Path,
@@ -123,6 +127,7 @@ def command(
     save_failures: Path | None,
     replay: Path | None,
     json_file: str | None,
+    html_file: Path | None,
     reading: ListReading,
     **options: Any,
 ) -> None:
@@ -142,10 +147,11 @@ def command(
     from dataclasses import replace
 
     from adafuse_deploy.commands.checkpoints import load_checkpoint
+    from adafuse_deploy.commands.circumstances import circumstances
     from adafuse_deploy.core.errors import CheckFailed
-    from adafuse_deploy.core.files import sha256
     from adafuse_deploy.data.listed_clips import ListedClips
     from adafuse_deploy.graph.read import read_metadata
+    from adafuse_deploy.report.seen import Seen
     from adafuse_deploy.verification.backends import open_engines
     from adafuse_deploy.verification.failures import (
         Failures,
@@ -170,17 +176,27 @@ def command(
         config = model.config
     chosen, description = _clips(config, data, reading, clips or random_count, replay)
     check_batch(len(chosen), batch)
-    files = {str(path): sha256(path) for path in (checkpoint, graph, *engines) if path}
+    around = circumstances((checkpoint, graph, *engines))
+    metadata = read_metadata(graph)
+    videos, labels = getattr(chosen, "videos", None), list[int | None]()
+
+    def about(clip: int) -> tuple[str, int | None]:
+        return videos[clip] if videos else f"clip {clip}", labels[clip]
+
+    def watch(frames: Any, classes: Any, prediction: Any) -> None:
+        labels.extend([None] * len(frames) if classes is None else classes.tolist())
+        seen.add(frames, prediction)
+
+    seen = Seen(config, metadata.layers, metadata.gates, about, with_pictures=html_file is not None)
     with ExitStack() as stack:
         opened, not_run = open_engines(
             stack, model, graph, engines, backends=backends or None, threads=threads
         )
         failed = Failures()
         if save_failures is not None:
-            videos = chosen.videos if isinstance(chosen, ListedClips) else ()
-            gates, record = read_metadata(graph).gates, {"source": description, "files": files}
+            record = {"source": description, "files": around["files"]}
             failed.folder = stack.enter_context(
-                FailureFolder(save_failures, gates, list(opened), videos, record)
+                FailureFolder(save_failures, metadata.gates, list(opened), videos or (), record)
             )
         found = verify(
             graph if model is None else model,
@@ -199,8 +215,9 @@ def command(
             description=description,
             progress=talkative(),
             on_failure=failed.add if bisect or save_failures or replay else None,
+            watch=watch,
         )
-        found = replace(found, not_run=not_run, files=files)
+        found = replace(found, not_run=not_run, files=around["files"])
         values, lines = found.to_dict(), [found.text()]
         if bisect:
             departures = find_departures(graph if model is None else model, opened, failed.first)
@@ -213,7 +230,11 @@ def command(
         if isinstance(chosen, SavedClips):
             values["replayed"] = replayed(chosen, failed, list(opened))
             lines += map(outcome_in_words, values["replayed"])
-    report(values, lines, json_file)
+    values |= {**around, **seen.to_dict()}
+    for entry in values["disagreements"]:
+        name, label = about(entry["clip"])
+        entry |= {"video": name, "class": None if label is None else config.labels[label]}
+    report(values, lines, json_file, html_file, partial(_page, seen, chosen, config))
     if failed.folder is not None:
         made(failed.folder.summary)
     if found.failures:
@@ -222,6 +243,21 @@ def command(
     video = chosen.first_video if isinstance(chosen, ListedClips) else None
     images = same_options(["template"]) if video else []
     advise_running(str((*ran, graph)[0]), read_metadata(graph).mode, video, *images)
+
+
+def _page(
+    seen: Seen, clips: Sequence[LabelledClip], config: ModelConfig, values: dict[str, Any]
+) -> str:
+    """Return the page, with the frames of what is shown."""
+    from adafuse_deploy.report.page import render
+    from adafuse_deploy.report.pictures import thumbnails
+    from adafuse_deploy.report.verify_page import verify_page
+
+    worst = [
+        thumbnails(clips[entry["clip"]][0], config.preprocessing)
+        for entry in values["disagreements"]
+    ]
+    return render(verify_page(values, {"policy_maps": seen.pictures, "disagreements": worst}))
 
 
 def _clips(

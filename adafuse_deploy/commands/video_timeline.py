@@ -12,10 +12,14 @@ from adafuse_deploy.commands.output import made, note, report, talkative
 
 if TYPE_CHECKING:
     from adafuse_deploy.core.config import ModelConfig
+    from adafuse_deploy.core.prediction import Prediction
     from adafuse_deploy.data.feed import Frame, Sampling
     from adafuse_deploy.data.lists import ListReading
+    from adafuse_deploy.data.windows import Window
+    from adafuse_deploy.engines.classification import Classification
     from adafuse_deploy.engines.engine import Engine
     from adafuse_deploy.engines.timeline import Segment
+    from adafuse_deploy.report.seen import Seen
 
 
 COLUMNS = {
@@ -32,6 +36,7 @@ COLUMNS = {
 
 def video_timeline(
     engine: Engine,
+    model: Path,
     video: str,
     window: float | str,
     stride: float | None,
@@ -41,21 +46,25 @@ def video_timeline(
     output: Path | None,
     save: Path | None,
     json_file: str | None,
+    html_file: Path | None,
 ) -> None:
     """Report what happens when in a video; write it as a table and as captions if asked.
 
     Args:
         engine: for clips or for streams.
+        model: its file.
         video: a file or a folder of frames.
         window: seconds, or "auto" for as many as the network's clips had in training.
         stride: seconds from a window to the next; None for as many as a window has.
         reading: how to read the video.
         rate: frames a second of a video that tells no time.
-        output, save, json_file: files to write.
+        output, save, json_file, html_file: files to write.
 
     Raises:
         InputError: the video cannot be read, or a file cannot be written.
     """
+    from adafuse_deploy.commands.circumstances import circumstances
+    from adafuse_deploy.commands.video_labels import page_of, watching
     from adafuse_deploy.core.cost import dense_macs
     from adafuse_deploy.core.progress import progress
     from adafuse_deploy.core.tables import check_table, write_table
@@ -63,7 +72,6 @@ def video_timeline(
     from adafuse_deploy.data.feed import Sampling
     from adafuse_deploy.data.media import check_local
     from adafuse_deploy.data.windows import cut_windows, video_seconds
-    from adafuse_deploy.engines.classification import classifications
     from adafuse_deploy.engines.timeline import timeline
     from adafuse_deploy.engines.window_answers import clip_windows, stream_windows
 
@@ -84,10 +92,15 @@ def video_timeline(
     else:
         sampling, recognise = Sampling(), clip_windows
     _compare(config, frame_spacing)
+
+    def name(number: int) -> str:
+        return f"{windows[number].start:.2f} to {windows[number].end:.2f} s"
+
+    seen = watching(engine, name, html_file)
     with _frames(video, reading, sampling, rate) as frames:
         found = recognise(engine, frames, windows)
         shown = progress(found, "classifying", show=talkative(), total=len(windows), unit="windows")
-        answers = (classifications(prediction, config, 1)[0] for prediction in shown)
+        answers = (_answer(prediction, config, seen) for prediction in shown)
         segments = timeline(windows, answers)
     rows = [_row(video, segment) for segment in segments]
     if output is not None:
@@ -105,10 +118,35 @@ def video_timeline(
     ]
     values = {"engine": engine.name, "video": video, "seconds": length, "window": window}
     values |= {"stride": stride, "frame_spacing": frame_spacing}
-    values |= {"segments": rows, "dense_macs": dense}
-    report(values, lines, json_file)
     needed = sum(part.macs * (part.end - part.start) for part in segments) / windows[-1].end
+    values |= {"segments": rows, "dense_macs": dense, "mean_macs": needed}
+    values |= {"macs_share": 1 - needed / dense, **seen.to_dict(), **circumstances([model])}
+    if html_file is not None and engine.metadata.mode == "clip":
+        with _frames(video, reading, Sampling(), rate) as frames:
+            _take_pictures(seen, config, frames, windows)
+    report(values, lines, json_file, html_file, lambda found: page_of(found, seen.pictures))
     note(f"{needed / 1e9:.3f} of {dense / 1e9:.3f} GMACs per window on {engine.name}.")
+
+
+def _answer(prediction: Prediction, config: ModelConfig, seen: Seen) -> Classification:
+    """Return what a window shows, after it was counted."""
+    from adafuse_deploy.engines.classification import classifications
+
+    seen.add(None, prediction)
+    (answer,) = classifications(prediction, config, 1)
+    return answer
+
+
+def _take_pictures(
+    seen: Seen, config: ModelConfig, frames: Iterator[Frame], windows: list[Window]
+) -> None:
+    """Add the frames of the first windows, which the engine saw without their keeping."""
+    from adafuse_deploy.data.windows import window_clips
+    from adafuse_deploy.report.pictures import thumbnails
+    from adafuse_deploy.report.seen import SHOWN
+
+    clips = window_clips(frames, windows[:SHOWN], config.num_segments, config.preprocessing)
+    seen.pictures += [thumbnails(clip, config.preprocessing) for clip in clips]
 
 
 def _seconds(config: ModelConfig, window: float | str) -> float:

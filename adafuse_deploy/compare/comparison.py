@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from adafuse_deploy.compare.disagreement import WorstClips
 from adafuse_deploy.compare.output_error import OutputError
 from adafuse_deploy.compare.reference import TIE, Expectation, Reference
 from adafuse_deploy.core.prediction import Prediction
@@ -54,6 +55,7 @@ class Comparison:
             first five.
         macs: multiply-accumulates of all clips.
         logits, frame_logits: errors of the two outputs.
+        worst: the clips that differ most.
     """
 
     follow_all: bool = False
@@ -71,6 +73,7 @@ class Comparison:
     macs: int = 0
     logits: OutputError = field(default_factory=OutputError)
     frame_logits: OutputError = field(default_factory=OutputError)
+    worst: WorstClips = field(default_factory=WorstClips)
 
     def add(
         self,
@@ -89,7 +92,7 @@ class Comparison:
             got: what the engine answered.
             labels: int (B,), or None when they are unknown.
         """
-        flips = expected.flips(got)
+        flips = own_course = expected.flips(got)
         self.decisions += sum(flip.size for flip in flips)
         self.flips += _count(flips)
         first = _first_flips(flips, len(frames))
@@ -103,7 +106,8 @@ class Comparison:
             policies = [policy[followed] for policy in got.policies]
             expected = expected.with_clips(followed, reference.follow(frames[followed], policies))
             flips = expected.flips(got)
-        self._judge(flips, expected.margins, followed, first)
+        unexcused = self._judge(flips, expected.margins, followed, first)
+        self.worst.add(self.clips, own_course, unexcused, expected.prediction, got)
         reference_top, top = expected.prediction.top(1), got.top(5)
         self.same_top1 += int((reference_top[:, 0] == top[:, 0]).sum())
         self.logits.add(expected.prediction.logits, got.logits)
@@ -122,15 +126,16 @@ class Comparison:
         margins: list[np.ndarray],
         followed: np.ndarray,
         first: np.ndarray,
-    ) -> None:
-        """Tell ties from other flips."""
+    ) -> np.ndarray:
+        """Tell ties from other flips; return how many a clip has of those, int (B,)."""
         tied = np.zeros(len(followed), bool)
+        others = np.zeros(len(followed), int)
         for gate, (flip, margin) in enumerate(zip(flips, margins, strict=True)):
             excused = flip & (margin < TIE) & followed[:, None, None]
             tied |= excused.any((1, 2))
             self.ties += int(excused.sum())
             flip = flip & ~excused
-            self.unexcused += int(flip.sum())
+            others += flip.sum((1, 2))
             telling = flip & (followed | (first == gate))[:, None, None]
             if telling.any():
                 # A margin of NaN is as wrong as can be.
@@ -140,6 +145,8 @@ class Comparison:
                 if self.clearest is None or found.margin > self.clearest.margin:
                     self.clearest = found
         self.tied += int(tied.sum())
+        self.unexcused += int(others.sum())
+        return others
 
     @property
     def policy_agreement(self) -> float:

@@ -50,11 +50,13 @@ class Engine(ABC):
         name: the runtime in words, such as "onnxruntime + operator library".
         metadata: what the network is and how its input is prepared.
         max_batch: how many clips it takes at a time; None for any number.
+        skips_work: it leaves out what the policies leave out, instead of computing every channel.
     """
 
     name: str
     metadata: GraphMetadata
     max_batch: int | None = None
+    skips_work: bool = False
     _closed = False
 
     def run(self, frames: np.ndarray) -> Prediction:

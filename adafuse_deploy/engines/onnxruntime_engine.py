@@ -90,6 +90,7 @@ class OnnxRuntimeEngine(Engine):
                 )
             register(options, None if operator_library is True else operator_library)
             self.name = "onnxruntime + operator library"
+            self.skips_work = bool(self.metadata.gates)
         self._step = clips_at_once(self.metadata)
         self._names = list(self.metadata.outputs)
         providers = _providers(ort, device)

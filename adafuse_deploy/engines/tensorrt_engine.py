@@ -55,6 +55,7 @@ class TensorRTEngine(Engine):
         logger.failure()  # forget those of earlier engines
         runtime: tensorrt.Runtime = trt.Runtime(logger)
         operators = self.sidecar.operators
+        self.skips_work = operators is not None
         if operators is not None and operators.embedded:
             runtime.engine_host_code_allowed = True
         elif operators is not None:

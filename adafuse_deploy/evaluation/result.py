@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from adafuse_deploy.evaluation.interval import interval
+
 
 @dataclass(frozen=True)
 class PolicyMix:
@@ -55,6 +57,11 @@ class Evaluation:
     def relative_flops(self) -> float:
         """``gmacs`` as a share of ``dense_gmacs``."""
         return self.gmacs / self.dense_gmacs
+
+    @property
+    def top1_interval(self) -> tuple[float, float]:
+        """Where top-1 lies with a confidence of 95 %, in per cent."""
+        return interval(round(self.top1 * self.clips / 100), self.clips)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON and checkpoints."""
@@ -120,6 +127,9 @@ class ClassResult:
         return 100 * self.correct / self.clips if self.clips else None
 
 
+_CONFUSED = 10
+
+
 class Confusion:
     """Which classes were taken for which.
 
@@ -146,10 +156,29 @@ class Confusion:
         """Mean over the classes that have videos, in per cent."""
         return float(np.mean([c.accuracy for c in self.classes if c.accuracy is not None]))
 
+    @property
+    def confused(self) -> list[dict[str, Any]]:
+        """The pairs of classes of which one is taken for the other most often, at most ten: how
+        many clips, and which share of its class that is.
+        """
+        others = self.matrix - np.diag(self.matrix.diagonal())
+        order = np.argsort(-others, axis=None, kind="stable")[:_CONFUSED]
+        pairs = [divmod(int(place), len(others)) for place in order if others.flat[place]]
+        return [
+            {
+                "class": self.names[row],
+                "answer": self.names[column],
+                "clips": int(others[row, column]),
+                "share": float(others[row, column] / self.matrix[row].sum()),
+            }
+            for row, column in pairs
+        ]
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return {
             "mean_class_accuracy": self.mean_class_accuracy,
+            "confused": self.confused,
             "classes": [{**asdict(c), "accuracy": c.accuracy} for c in self.classes],
             "confusion": self.matrix.tolist(),
         }

@@ -45,6 +45,7 @@ def evaluate_videos(
     batch_size: int = 16,
     workers: int = 0,
     progress: bool = False,
+    watch: Callable[[np.ndarray, Prediction], None] | None = None,
 ) -> tuple[Evaluation, Confusion]:
     """Measure a network on labelled videos; a video's logits are the mean over its views.
 
@@ -55,6 +56,7 @@ def evaluate_videos(
         batch_size: views that run together, at most.
         workers: threads that read videos ahead; 0 reads between the runs.
         progress: show how far it is on standard error.
+        watch: is shown every batch of views (B, T, 3, H, W) and what was predicted.
 
     Raises:
         InputError: there are no videos, one cannot be read, or a label is not one of the network's
@@ -77,6 +79,8 @@ def evaluate_videos(
     for batch in _batches(read, batch_size):
         prediction = subject.predict(batch)
         tally.add_clips(prediction)
+        if watch is not None:
+            watch(batch, prediction)
         waiting += list(prediction.logits)
         complete = len(waiting) // views.count
         if complete:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from adafuse_deploy import __version__
 from adafuse_deploy.compare.comparison import Comparison
+from adafuse_deploy.compare.disagreement import Disagreement
+from adafuse_deploy.core.savings import savings
+from adafuse_deploy.evaluation.interval import interval
 from adafuse_deploy.verification.latency import Latency
 
 
@@ -49,6 +53,7 @@ class Result:
         latency: of one batch; None if the engine answered with NaN.
         thresholds: that applied.
         failures: sentences on what missed them; empty if the engine passed.
+        skips_work: it leaves out what the policies leave out.
     """
 
     name: str
@@ -57,6 +62,7 @@ class Result:
     latency: Latency | None
     thresholds: Thresholds
     failures: tuple[str, ...]
+    skips_work: bool = False
 
     def line(self) -> str:
         """Return the engine's correctness in one line."""
@@ -95,9 +101,9 @@ class Result:
             "frame_logits_max_error": seen.frame_logits.largest,
             "frame_logits_relative_error": seen.frame_logits.relative,
             "top1_agreement": seen.top1_agreement,
-            "top1_accuracy": seen.top1_accuracy,
-            "top5_accuracy": seen.top5_accuracy,
+            **_accuracies(seen),
             "gmacs_per_clip": seen.gmacs,
+            "skips_work": self.skips_work,
             "latency_ms": None if self.latency is None else asdict(self.latency),
             "thresholds": asdict(self.thresholds),
         }
@@ -116,6 +122,8 @@ class Report:
         not_run: backend -> why it did not run.
         files: what was verified: role -> SHA-256.
         source: of the reference: "PyTorch", or the graph in words.
+        dense_gmacs: billions of multiply-accumulates per clip without gates.
+        labels: names of the classes.
     """
 
     clips: str
@@ -126,6 +134,8 @@ class Report:
     not_run: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     source: str = "PyTorch"
+    dense_gmacs: float = 0.0
+    labels: Sequence[str] = ()
 
     @property
     def failures(self) -> list[str]:
@@ -165,13 +175,53 @@ class Report:
             "files": self.files,
             "reference": {
                 "source": self.source,
-                "top1_accuracy": self.reference.top1_accuracy,
-                "top5_accuracy": self.reference.top5_accuracy,
+                **_accuracies(self.reference),
                 "gmacs_per_clip": self.reference.gmacs,
+                "dense_gmacs_per_clip": self.dense_gmacs,
             },
-            "results": [result.to_dict() for result in self.results],
+            "results": [
+                {**result.to_dict(), "saved": self._saved(result)} for result in self.results
+            ],
             "not_run": self.not_run,
+            "disagreements": [
+                self._in_words(result, found)
+                for result in self.results
+                for found in result.comparison.worst.clips
+            ],
         }
+
+    def _saved(self, result: Result) -> dict[str, Any] | None:
+        """Compare an engine that skips work with the fastest one that computes everything."""
+        full = [(r.latency.p50, r.name) for r in self.results if r.latency and not r.skips_work]
+        if not (result.skips_work and result.latency and full):
+            return None
+        ms, name = min(full)
+        gmacs = result.comparison.gmacs
+        return {"against": name, **savings(gmacs, self.dense_gmacs, result.latency.p50, ms)}
+
+    def _in_words(self, result: Result, found: Disagreement) -> dict[str, Any]:
+        """Return plain values for a clip that differs, with names of the classes."""
+        labels = self.labels
+        return {
+            "engine": result.name,
+            "clip": found.clip,
+            "flips": found.flips,
+            "unexcused": found.unexcused,
+            "logits_relative_error": found.logits_error,
+            "expected": labels[found.expected],
+            "expected_probability": found.expected_probability,
+            "answer": labels[found.answer],
+            "probability": found.probability,
+            "differing": [[round(share, 4) for share in gate] for gate in found.differing],
+        }
+
+
+def _accuracies(seen: Comparison) -> dict[str, Any]:
+    return {
+        "top1_accuracy": seen.top1_accuracy,
+        "top1_interval": interval(seen.top1, seen.labelled) if seen.labelled else None,
+        "top5_accuracy": seen.top5_accuracy,
+    }
 
 
 def _accuracy(seen: Comparison) -> tuple[str, str, str]:

@@ -13,8 +13,10 @@ import numpy as np
 from adafuse_deploy.compare.comparison import Comparison
 from adafuse_deploy.compare.reference import Reference
 from adafuse_deploy.core.config import ModelConfig
+from adafuse_deploy.core.cost import dense_macs
 from adafuse_deploy.core.errors import InputError, NotFiniteError
 from adafuse_deploy.core.packages import need
+from adafuse_deploy.core.prediction import Prediction
 from adafuse_deploy.core.progress import progress as show_progress
 from adafuse_deploy.data.listed_clips import LabelledClip
 from adafuse_deploy.engines.engine import Engine
@@ -31,6 +33,9 @@ from adafuse_deploy.verification.report import DEFAULT_THRESHOLDS, Report, Resul
 
 if TYPE_CHECKING:
     from adafuse_deploy.models.recognizer import VideoRecognizer
+
+Watch = Callable[[np.ndarray, "np.ndarray | None", Prediction], None]
+"""Is shown every batch (B, T, 3, H, W), its labels, and what the reference predicted."""
 
 TIMED_BATCHES = 8
 """How many batches the latency is measured on, in turn: the cost depends on the policies."""
@@ -57,6 +62,7 @@ def verify(
     description: str = "",
     progress: bool = False,
     on_failure: Callable[[FailedClip], None] | None = None,
+    watch: Watch | None = None,
 ) -> Report:
     """Compare engines with ``model`` on clips, and time them.
 
@@ -76,6 +82,7 @@ def verify(
         progress: show how far it is on standard error.
         on_failure: is told of every clip that misses an engine's thresholds by itself, which with
             thresholds below 100 % does not fail the engine.
+        watch: is shown what the reference decides.
 
     Raises:
         InputError: there are no engines or no clips, an engine is of another network, or the graph
@@ -103,6 +110,8 @@ def verify(
         expected = trained.run(frames)
         first = reference.clips
         reference.add(trained, frames, expected, expected.prediction, labels)
+        if watch is not None:
+            watch(frames, labels, expected.prediction)
         for name, engine in engines.items():
             got = None
             try:
@@ -131,9 +140,21 @@ def verify(
             failures.append(NOT_FINITE)
         if seen.clips:
             failures += missed(seen, reference, limits, engine.metadata.gates)
-        results.append(Result(name, precision, seen, latencies.get(name), limits, tuple(failures)))
-    description = description or f"{len(clips)} clips"
-    return Report(description, batch, threads, reference, results, source=source)
+        latency = latencies.get(name)
+        results.append(
+            Result(name, precision, seen, latency, limits, tuple(failures), engine.skips_work)
+        )
+    return Report(
+        description or f"{len(clips)} clips",
+        batch,
+        threads,
+        reference,
+        results,
+        source=source,
+        dense_gmacs=dense_macs(next(iter(engines.values())).metadata.layers, config.num_segments)
+        / 1e9,
+        labels=config.labels,
+    )
 
 
 def open_reference(

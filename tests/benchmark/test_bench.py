@@ -23,6 +23,7 @@ from adafuse_deploy.exporters.fused_exporter import lower
 from adafuse_deploy.models.gate import fixed
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import model_config
+from tests.report.pages import assert_needs_nothing, assert_numbers_are_those_of, read
 from tests.support import run_cli
 
 SMALL = model_config("adafuse_tsm_resnet18", size=32, width=0.125, num_segments=2, num_classes=3)
@@ -103,6 +104,8 @@ def test_report() -> None:
     assert report["best_peer"] == "openvino"
     assert report["speedup"] == pytest.approx(2)
     assert report["realised"] == pytest.approx(1)
+    saved = report["saved"]
+    assert saved["macs_share"] == saved["time_share"] == pytest.approx(0.5)
     assert (report["samples"], report["dropped"]) == (1, 1)
     assert report["ours"]["p50_ms"] == 12 and report["ours"]["p90_ms"] == pytest.approx(13.6)
     with pytest.raises(CheckFailed, match="All 3 runs of ours were disturbed"):
@@ -113,13 +116,22 @@ def test_command_line(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("adafuse_deploy.models.registry.model_config", lambda *a, **k: SMALL)
     target = tmp_path / "bench.json"
     arguments = ("--rounds", 2, "--max-disturbance", 1000, "--peers", "openvino,onnxruntime")
+    arguments += ("--html", tmp_path / "bench.html")
     assert run_cli("bench", "--policy-mix", "jester", "--json", target, *arguments) == 0
+    page = read(tmp_path / "bench.html")
+    assert_needs_nothing(page)
+    assert_numbers_are_those_of(page, target)
+    assert "saving realised" in page.text and "layer4.0" in page.text
     assert "Speed-up over" in capsys.readouterr().out
     report = json.loads(target.read_text())
     assert [peer["name"] for peer in report["peers"]] == ["openvino", "onnxruntime"]
     assert all(engine["peak_rss_mb"] > 10 for engine in (report["ours"], *report["peers"]))
     assert report["macs_adaptive"] > 0 and report["macs_dense"] > 0
     assert report["samples"] == 2 and report["machine"]["cores"] >= 1
+    assert sum(layer["gmacs"] for layer in report["layers"]) == pytest.approx(
+        report["macs_adaptive"] / 1e9
+    )
+    assert report["overall"]["skip"] == pytest.approx(0.712, abs=0.05)
 
 
 def test_wrong_choices(capsys: Any) -> None:
@@ -146,7 +158,11 @@ def test_end_to_end_times_add_up(tiny_graph: Path, tmp_path: Path) -> None:
 
     target = tmp_path / "times.json"
     arguments = ("bench", "--model", tiny_graph, "--end-to-end", SAMPLE_VIDEO, "--rounds", 3)
-    assert run_cli(*arguments, "--json", target) == 0
+    assert run_cli(*arguments, "--json", target, "--html", tmp_path / "times.html") == 0
+    page = read(tmp_path / "times.html")
+    assert_needs_nothing(page)
+    assert_numbers_are_those_of(page, target)
+    assert page.tags.count("img") == 4
     found = json.loads(target.read_text())
     parts = found["parts"]
     assert list(parts) == ["decode", "preprocess", "inference", "total"]

@@ -27,6 +27,9 @@ from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.models.gate import fixed
 from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.models.registry import model_config
+from adafuse_deploy.report.bench_page import bench_page
+from adafuse_deploy.report.page import render
+from tests.report.pages import PageReader, assert_needs_nothing
 
 SMALL = {"size": 64, "width": 0.125, "num_segments": 4, "num_classes": 3, "gate_hidden": 8}
 
@@ -88,6 +91,11 @@ def test_a_small_run() -> None:
     )
     report = run_stream_benchmark(model_config("adafuse_tsn_resnet18", **SMALL), options)
     json_text(report)
+    per_frame = sum(layer["gmacs"] for layer in report["layers"])
+    assert per_frame == pytest.approx(report["macs_adaptive"] / 1e9, rel=1e-4)
+    page = PageReader(render(bench_page({"precision": "fp32", "arch": "<x>", **report}, {})))
+    assert_needs_nothing(page)
+    assert "<x> in fp32" in page.text and "state of a stream" in page.text
     names = [peer["name"] for peer in report["peers"]]
     assert names == ["onnxruntime frame", "onnxruntime window"]
     for entry in (report["ours"], *report["peers"]):

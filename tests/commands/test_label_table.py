@@ -139,7 +139,6 @@ def test_options_that_do_not_go_together(videos: Path, tiny_graph: Path, tmp_pat
     assert run_cli("classify", a, b, "--model", tiny_graph) == 2
     assert run_cli("classify", a, "--model", tiny_graph, "--resume") == 2
     assert run_cli("classify", "--model", tiny_graph, "--output", table) == 2
-    assert classify(tiny_graph, a, "--output", table, "--json", "-") == 2
     assert classify(tiny_graph, a, "--output", tmp_path / "t.xlsx") == 1
     assert classify(tiny_graph, a, "--output", tmp_path / "no" / "t.csv") == 1
     assert classify(tiny_graph, tmp_path, "--output", table) == 1
