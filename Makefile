@@ -10,7 +10,7 @@ CMAKE_NATIVE := cmake -S native -G Ninja -DADAFUSE_BUILD_TESTS=ON -DADAFUSE_WERR
 WITH_RUNTIME := -DADAFUSE_BUILD_RUNTIME=ON -DPython3_EXECUTABLE=$(abspath $(BIN))/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all runtime coverage floors lint tidy format bench benchmarks cpp wheels reproduce sanitize thread-sanitize \
+.PHONY: help install demo docs test test-all runtime coverage floors lint tidy format bench benchmarks cpp wheels reproduce sanitize thread-sanitize \
 	tensorrt plugin aarch64 clean
 
 help:  ## List the targets
@@ -69,6 +69,11 @@ format: install  ## Put code into form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	find native -name '*.cpp' -o -name '*.h' -o -name '*.hpp' | xargs $(BIN)/clang-format -i
+
+# A site that fetches anything from elsewhere is refused (scripts/docs/offline.py).
+docs: install  ## Build the documentation as a site in build/docs
+	$(BIN)/pip install --quiet --constraint constraints.txt --group docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: install  ## Time ResNet-50 on our kernels beside dense peers (some minutes)
 	$(BIN)/adafuse-deploy bench --arch adafuse_tsm_resnet50 --policy-mix sthv2 --threads 2

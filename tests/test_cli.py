@@ -58,10 +58,11 @@ for verb in [None, *VERBS]:
     assert done.returncode == 0, done.stderr
 
 
-def test_verbs_are_those_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
+def test_verbs_are_those_of_the_documentation(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli("--help") == 0
     shown = capsys.readouterr().out.partition("Verbs:")[2].partition("\n\n")[0]
-    rows = re.findall(r"^\| ((?:`[a-z-]+`(?:, )?)+) \|", (ROOT / "README.md").read_text(), re.M)
+    page = (ROOT / "docs/command_line.md").read_text()
+    rows = re.findall(r"^\| ((?:`[a-z-]+`(?:, )?)+) \|", page, re.M)
     documented = re.findall(r"`([a-z-]+)`", " ".join(rows))
     assert len(documented) > 10
     assert set(re.findall(r"^  ([a-z-]+) ", shown, re.M)) == set(documented)

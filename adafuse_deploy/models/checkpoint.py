@@ -79,7 +79,8 @@ def load_model(path: str | os.PathLike[str], content: object = None) -> VideoRec
     """Load the network in a checkpoint, in evaluation mode on the CPU.
 
     Args:
-        path, content: as of :func:`read_checkpoint`.
+        path: as of :func:`read_checkpoint`.
+        content: likewise.
 
     Raises:
         InputError: see :func:`read_checkpoint`; also weights that do not fit the configuration.

@@ -1,0 +1,232 @@
+"""Every command and snippet of README.md and docs/, by its form here and executed in the slow run.
+
+``scripts/docs/blocks.py`` says how a page marks what cannot be run, and why.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import click
+import pytest
+
+import adafuse_deploy
+from adafuse_deploy.assets import SAMPLE_VIDEO, SHIPPED_STREAM
+from adafuse_deploy.cli import PROGRAM
+from adafuse_deploy.cli import adafuse_deploy as program
+from scripts.docs.blocks import ROOT, Block, blocks, pages, parsed
+from tests.support import run_cli
+
+FORMS = {"sh", "python", "cpp", "c", "cmake", "json", "text"}
+BLOCKS = [block for page in pages() for block in blocks(page)]
+PAGES = [page for page in pages() if any(b.language in ("sh", "python") for b in blocks(page))]
+
+
+def named(block: Block) -> str:
+    return str(block)
+
+
+def of(*languages: str) -> list[Block]:
+    return [block for block in BLOCKS if block.language in languages]
+
+
+def test_every_block_says_its_language() -> None:
+    assert not [str(block) for block in BLOCKS if block.language not in {*FORMS, ""}]
+    # Drawings in text are the only blocks without one.
+    plain = [block for block in BLOCKS if not block.language]
+    assert not [str(block) for block in plain if PROGRAM in block.code]
+
+
+def test_comments_and_output_belong_to_their_block() -> None:
+    page = """
+<!-- not run: needs
+     a GPU -->
+```sh
+first
+```
+
+<!-- exits with 4 -->
+<!-- before: touch it -->
+```sh
+second
+```
+
+```text
+Error
+```
+"""
+    first, second, _ = parsed(page, "page.md")
+    assert (first.not_run, first.line, first.output) == ("needs a GPU", 5, "")
+    assert (second.exit_code, second.before, second.output) == (4, "touch it", "Error\n")
+
+
+def commands(block: Block) -> list[list[str]]:
+    """Return the words of every adafuse-deploy command in a block for shells."""
+    found = []
+    for line in block.code.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        while PROGRAM in words:
+            words = words[words.index(PROGRAM) + 1 :]
+            ends = (i for i, word in enumerate(words) if set(word) & set("|&;><)"))
+            found.append(words[: next(ends, len(words))])
+    return found
+
+
+@pytest.mark.parametrize("block", of("sh"), ids=named)
+def test_commands_are_ones_that_exist(block: Block) -> None:
+    """Verbs, options, numbers of arguments and choices, also where nothing can be run."""
+    subprocess.run(["bash", "-n"], input=block.code, text=True, check=True)
+    for words in commands(block):
+        if words in ([], ["--help"], ["VERB", "--help"]):
+            continue
+        command = program.get_command(click.Context(program), words[0])
+        assert command is not None, words
+        context = click.Context(command, info_name=words[0])
+        values, rest, _ = command.make_parser(context).parse_args(words[1:])
+        assert not rest, words
+        for parameter in command.params:
+            value = values.get(str(parameter.name))
+            given = isinstance(value, str | tuple | list) and bool(value)
+            assert given or not parameter.required, (words, parameter.name)
+            if isinstance(parameter.type, click.Choice) and isinstance(value, str):
+                parameter.type.convert(value, parameter, context)
+
+
+@pytest.mark.parametrize("block", of("python", "json"), ids=named)
+def test_code_can_be_read(block: Block) -> None:
+    if block.language == "json":
+        json.loads(block.code)
+        return
+    used = [
+        node.attr
+        for node in ast.walk(ast.parse(block.code))
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "adafuse_deploy"
+    ]
+    assert set(used) <= {*adafuse_deploy.__all__, "data", "ops"}
+
+
+COMPILERS = {"cpp": ("c++", "-std=c++17"), "c": ("cc", "-std=c11")}
+CODED = [page for page in pages() if any(b.language in COMPILERS for b in blocks(page))]
+
+
+@pytest.mark.parametrize("language", COMPILERS)
+@pytest.mark.parametrize("page", CODED, ids=lambda page: page.stem)
+def test_c_and_cpp_compile(page: Path, language: str, tmp_path: Path) -> None:
+    """A page's snippets, one behind the other in a function, by the headers alone."""
+    compiler, standard = COMPILERS[language]
+    found = [block for block in blocks(page) if block.language == language]
+    if not found or shutil.which(compiler) is None:
+        pytest.skip("nothing to compile, or nothing to compile with")
+    includes, bodies = [], []
+    for block in found:
+        assert not block.not_run
+        for code, into in ((block.before, includes), (block.code, bodies)):
+            lines = code.splitlines()
+            includes += [line for line in lines if line.startswith("#include")]
+            rest = "\n".join(line for line in lines if not line.startswith("#include"))
+            into.append(rest if into is includes else f"{{\n{rest}\n}}")
+    source = tmp_path / f"snippets.{language}"
+    heads = [line for line in includes if line.startswith("#include")]
+    names = [line for line in includes if not line.startswith("#include")]
+    source.write_text("\n".join([*heads, *names, "void snippets(void) {", *bodies, "}"]))
+    folders = ("native/runtime/include", "native/third_party/onnxruntime")
+    subprocess.run(
+        [
+            compiler,
+            standard,
+            "-fsyntax-only",
+            *(f"-I{ROOT / folder}" for folder in folders),
+            source,
+        ],
+        check=True,
+    )
+
+
+def prepare(folder: Path) -> None:
+    """Make what the pages take for granted, of a small network that also streams."""
+    shutil.copy(SHIPPED_STREAM, folder / "ckpt.pt")
+    for name in ("video.mp4", "hour.mp4"):
+        shutil.copy(SAMPLE_VIDEO, folder / name)
+    (folder / "adafuse_deploy").mkdir()
+    for name in ("assets", "recipes"):
+        (folder / "adafuse_deploy" / name).symlink_to(ROOT / "adafuse_deploy" / name)
+    (folder / "recipes").symlink_to(ROOT / "recipes")
+    runs: list[tuple[object, ...]] = [
+        ("synthesize", "videos", "--count", 12, "--seed", 901, "--size", 64),
+        ("export", "ckpt.pt", "-o", "model.onnx"),
+        ("export", "ckpt.pt", "--mode", "stream", "-o", "model.stream.onnx"),
+        ("build-engine", "model.onnx", "--backend", "onnxruntime", "-o", "model.cpu.onnx"),
+        (
+            "build-engine",
+            "model.stream.onnx",
+            "--backend",
+            "onnxruntime",
+            "-o",
+            "model.stream.cpu.onnx",
+        ),
+    ]
+    for arguments in runs:
+        assert run_cli(*arguments, "--quiet") == 0
+    lines = (folder / "videos/list.txt").read_text().splitlines()
+    for name in ("val.txt", "train.txt", "calibration.txt", "list.txt"):
+        (folder / name).write_text("".join(f"videos/{line}\n" for line in lines))
+    shutil.copy(folder / "videos/classes.txt", folder / "classes.txt")
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("prepared")
+    here = Path.cwd()
+    os.chdir(folder)
+    try:
+        prepare(folder)
+    finally:
+        os.chdir(here)
+    return folder
+
+
+def without_numbers(text: str) -> str:
+    """Return a text whose numbers, and the spaces around its words, do not count."""
+    return " ".join(re.sub(r"\d+(\.\d+)?(e[+-]\d+)?", "#", text).split())
+
+
+def shell(block: Block, environment: dict[str, str]) -> None:
+    script = f"set -eo pipefail\n{block.before}\n{block.code}"
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, env=environment, timeout=600
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == block.exit_code, f"{block} ended with {done.returncode}:\n{said}"
+    for part in without_numbers(block.output).split("..."):
+        assert part.strip() in without_numbers(said), f"{block} shows what was not said:\n{said}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_blocks_run(
+    page: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page's blocks in their order, each page in a folder of its own."""
+    folder = tmp_path / "page"
+    shutil.copytree(prepared, folder, symlinks=True)
+    monkeypatch.chdir(folder)
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "COLUMNS": "200"}
+    names: dict[str, object] = {}
+    for block in blocks(page):
+        if block.not_run or block.language not in ("sh", "python"):
+            continue
+        if block.language == "sh":
+            shell(block, environment)
+        else:
+            code = textwrap.dedent(f"{block.before}\n{block.code}")
+            exec(compile(code, str(block), "exec"), names)
