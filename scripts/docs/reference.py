@@ -18,6 +18,7 @@ from scripts.docs.blocks import blocks, pages
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
 HEADERS = ROOT / "native/runtime/include/adafuse"
@@ -25,9 +26,11 @@ SCHEMA = ROOT / "adafuse_deploy/schema/operators.json"
 
 
 def table(titles: list[str], rows: list[list[str]]) -> str:
-    """Return a table in Markdown; cells may hold any text."""
+    """Return a table in Markdown; cells may hold any text or begin with code."""
     lines = [titles, ["---"] * len(titles), *rows]
-    cells = ([cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines)
+    cells = (
+        [cell if cell[:1] == "`" else cell.replace("|", "\\|") for cell in line] for line in lines
+    )
     return "\n".join(f"| {' | '.join(line)} |" for line in cells) + "\n"
 
 
@@ -55,7 +58,7 @@ def verb_help(command: click.Command, verb: str, parent: click.Context) -> str:
     rows = []
     for parameter in command.get_params(context):
         record = parameter.get_help_record(context)
-        if record is not None:
+        if record is not None and record[1]:  # arguments are explained in the text
             names, meaning = record
             rows.append([f"`{names}`", escaped(re.sub(r"\s+", " ", meaning))])
     return f"{text}\n{table(['option', ''], rows)}\n{paragraphs(command.epilog or '')}"
@@ -125,7 +128,7 @@ GUARDS = re.compile(
     r"|^namespace adafuse \{\n|^\}  // namespace adafuse\n",
     re.M,
 )
-COMMENT = re.compile(r"^(?:/\*.*?\*/\n|(?://.*\n)+)", re.M | re.S)
+COMMENT = re.compile(r"^(?:/\*(?:[^*]|\*(?!/))*\*/\n|(?://.*\n)+)", re.M)
 
 
 def header(source: str, language: str) -> str:
@@ -215,6 +218,14 @@ def reference() -> dict[str, str]:
         "reference/operators.md": operators_page(),
         "reference/not_run.md": not_run_page(),
     }
+
+
+ROLE = re.compile(r":(?:func|class|meth|mod|attr|data|exc|obj):<code>(?:~[\w.]*\.)?(.*?)</code>")
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Show roles of Sphinx in docstrings, such as :func:`name`, as code."""
+    return ROLE.sub(r"<code>\1</code>", html)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
