@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,6 +12,7 @@ from adafuse_deploy.commands.options import (
     ModelFile,
     Number,
     OutputFile,
+    html_option,
     json_option,
     verb,
 )
@@ -58,6 +60,7 @@ from adafuse_deploy.engines.suffixes import GRAPHS
     metavar="FILE",
     help="Write one round as a time line to FILE, which Perfetto (ui.perfetto.dev) opens.",
 )
+@html_option
 @json_option
 def command(
     model: Path,
@@ -70,6 +73,7 @@ def command(
     max_seconds: float,
     trace: Path | None,
     json_file: str | None,
+    html_file: Path | None,
 ) -> None:
     """Show where the time of MODEL, a graph, goes on this machine's CPU when it sees VIDEO.
 
@@ -82,6 +86,7 @@ def command(
     Without VIDEO it sees noise, which says nothing about a trained network's decisions.
     """
     from adafuse_deploy.benchmark.mixes import parse_mix
+    from adafuse_deploy.commands.circumstances import circumstances
     from adafuse_deploy.profiling.cost_model import FITTED, fit_model, mix_macs
     from adafuse_deploy.profiling.profiler import ProfileOptions, profile
 
@@ -103,6 +108,13 @@ def command(
         }
         values["predicted_ms"] = predicted
         lines += [f"Predicted for {text}: {ms:.2f} ms." for text, ms in predicted.items()]
-    report(values, lines, json_file)
+    report({**values, **circumstances([model])}, lines, json_file, html_file, _page)
     if trace is not None:
         made(f"Wrote {trace}.")
+
+
+def _page(values: dict[str, Any]) -> str:
+    from adafuse_deploy.report.page import render
+    from adafuse_deploy.report.profile_page import profile_page
+
+    return render(profile_page(values))

@@ -9,19 +9,15 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from adafuse_deploy import __version__
 from adafuse_deploy.benchmark.graphs import force_policies, force_stream_policies
-from adafuse_deploy.benchmark.machine import describe_machine
 from adafuse_deploy.benchmark.mixes import draw_policies
 from adafuse_deploy.core.errors import InputError, MissingDependencyError
 from adafuse_deploy.core.metadata import GraphMetadata
 from adafuse_deploy.core.progress import progress as show_progress
 from adafuse_deploy.data.clips import open_clip
-from adafuse_deploy.engines.backends import find_backend
 from adafuse_deploy.engines.suffixes import GRAPHS
 from adafuse_deploy.graph.read import read_metadata
 from adafuse_deploy.profiling.layers import GraphNodes
@@ -159,7 +155,6 @@ def profile_in_turn(
                     end_to_end_ms=mean_ms(measured.plain),
                     runs=sum(map(len, measured.plain)),
                     peaks=peaks,
-                    circumstances=_circumstances(),
                 )
             )
     return profiles
@@ -238,13 +233,3 @@ def _peaks(metadata: GraphMetadata, options: ProfileOptions) -> dict[str, float]
         if library is not False:
             raise
         return {}
-
-
-def _circumstances() -> dict[str, Any]:
-    return {
-        "machine": describe_machine(),
-        "versions": {
-            "adafuse-deploy": __version__,
-            "onnxruntime": find_backend("onnxruntime").version(),
-        },
-    }

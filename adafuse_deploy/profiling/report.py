@@ -64,7 +64,6 @@ class Profile:
         end_to_end_ms: mean of runs that nobody recorded, between the recorded ones.
         runs: of either kind.
         peaks: precision -> the machine's 10^9 multiply-accumulates a second.
-        circumstances: machine and versions.
     """
 
     model: str
@@ -79,7 +78,6 @@ class Profile:
     end_to_end_ms: float
     runs: int
     peaks: Mapping[str, float]
-    circumstances: Mapping[str, Any]
 
     @property
     def difference(self) -> float:
@@ -98,16 +96,14 @@ class Profile:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         dense, asked, done = self.macs
-        values = dict(self.__dict__)
-        circumstances = values.pop("circumstances")
         return {
-            **values,
+            **self.__dict__,
             "rows": [asdict(row) for row in self.rows],
             "difference": self.difference,
             "macs_dense": dense,
             "macs_asked": asked,
             "macs_done": done,
-            **circumstances,
+            "phases": PHASES,
         }
 
     def lines(self) -> list[str]:
@@ -123,8 +119,8 @@ class Profile:
         unit = "clip" if self.mode == "clip" else "frame"
         return [
             *table,
-            f"Recorded: {self.recorded_ms:.2f} ms a {unit}, {100 * self.difference:+.1f} % of "
-            f"the {self.end_to_end_ms:.2f} ms when nobody records.",
+            f"All rows are {self.recorded_ms:.2f} ms a {unit}; when nobody records it takes "
+            f"{self.end_to_end_ms:.2f} ms ({100 * self.difference:+.1f} %).",
             f"The quietest quarter of {self.runs} runs each, on {self.threads} "
             f"thread{'s' if self.threads > 1 else ''}.",
             f"Decisions: {self.decisions}.",

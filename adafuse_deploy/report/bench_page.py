@@ -7,8 +7,8 @@ from typing import Any
 
 from adafuse_deploy.report import charts
 from adafuse_deploy.report.numbers import (
-    Number,
     count,
+    giga,
     milliseconds,
     quantity,
     share,
@@ -81,12 +81,7 @@ _REALISED = ("time saved over work saved",)
 
 
 def _of_dense(values: Values) -> list[Any]:
-    return [_giga(values["macs_adaptive"]), " of ", _giga(values["macs_dense"]), " GMACs"]
-
-
-def _giga(macs: float) -> Number:
-    """Multiply-accumulates, which the JSON counts one by one."""
-    return Number(macs, quantity(macs / 1e9).text)
+    return [giga(values["macs_adaptive"]), " of ", giga(values["macs_dense"]), " GMACs"]
 
 
 def _clips(values: Values) -> Section:
@@ -122,8 +117,8 @@ def _stream_facts(values: Values) -> Iterator[Fact]:
         (f"{values['best_window']} of ", count(values["window"]), " frames anew"),
     )
     yield Fact("over single frames", times(values["speedup_over_frame"]), (values["best_frame"],))
-    note = ("of ", _giga(values["macs_dense"]), " without gates")
-    yield Fact("GMACs per frame", _giga(values["macs_adaptive"]), note)
+    note = ("of ", giga(values["macs_dense"]), " without gates")
+    yield Fact("GMACs per frame", giga(values["macs_adaptive"]), note)
     yield Fact("state of a stream", quantity(values["state_mb_per_stream"], "MB"))
 
 

@@ -222,6 +222,52 @@ def parts(values: Mapping[str, Mapping[str, float]]) -> Drawing:
         return drawing(fig, "Shares of the time from the video to its label", f"{said}.")
 
 
+def phases(rows: Sequence[Mapping[str, Any]], unit: str) -> Drawing:
+    """Time per row of a profile, and what it went into.
+
+    Args:
+        rows: from the first to the last.
+        unit: what takes so long.
+    """
+    height = 17 * len(rows) + 62
+    names = [label(row["name"], 22) for row in rows]
+    groups: dict[str, list[float]] = {name: [0.0] * len(rows) for name in _PHASES}
+    for place, row in enumerate(rows):
+        if not row["phases"]:
+            groups["other nodes"][place] = row["ms"]
+        for phase, ms in row["phases"].items():
+            group = next((name for name, (_, of) in _PHASES.items() if phase in of), "convolutions")
+            groups[group][place] += ms
+    with figure(height) as fig:
+        gutter = min(0.4, 0.03 + 0.0185 * max(map(len, names)))
+        axes = fig.add_axes((gutter, 20 / height, 0.98 - gutter, 1 - 62 / height))
+        left = np.zeros(len(rows))
+        for name, times in groups.items():
+            if any(times):
+                colour = COLOURS[_PHASES[name][0]]
+                axes.barh(range(len(rows)), times, 0.74, left=left, color=colour, label=name)
+            left += times
+        axes.set(ylim=(len(rows) - 0.5, -0.5))
+        axes.set_yticks(range(len(rows)), names)
+        axes.tick_params(length=0)
+        axes.grid(axis="x")
+        axes.locator_params(axis="x", nbins=5)
+        fig.legend(loc="upper left", ncols=3, frameon=False, fontsize=10, borderaxespad=0)
+        said = "; ".join(f"{row['name']} {milliseconds(row['ms'])}" for row in rows)
+        return drawing(fig, f"Milliseconds per {unit} of each node", f"{said}.")
+
+
+_PHASES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "convolutions": ("ours", ()),
+    "packing": ("reuse", ("pack",)),
+    "policy networks": ("saved", ("policy",)),
+    "other": ("muted", ("other",)),
+    "waiting": ("skip", ("wait",)),
+    "other nodes": ("peer", ()),
+}
+"""What a profile's phases are called together, and in which colour."""
+
+
 def timeline(segments: Sequence[Mapping[str, Any]]) -> Drawing:
     """Spans of one class each over the time of a video."""
     names = list(dict.fromkeys(segment["label"] for segment in segments))

@@ -82,6 +82,16 @@ def quantity(value: float | None, unit: str = "") -> Number:
     return _number(value, f".{digits}f", unit)
 
 
+def giga(value: float | None) -> Number:
+    """Billions of what the JSON counts one by one, such as multiply-accumulates."""
+    return Number(value, quantity(None if value is None else value / 1e9).text)
+
+
+def mega(value: float | None) -> Number:
+    """Millions of what the JSON counts one by one, such as bytes."""
+    return Number(value, quantity(None if value is None else value / 1e6).text)
+
+
 def error(value: float | None) -> Number:
     """A small number, as a power of ten."""
     return _number(value, ".1e")

@@ -34,7 +34,6 @@ def profile_of(conv1: float, conv2: float, **changes: Any) -> Profile:
         "end_to_end_ms": recorded,
         "runs": 1,
         "peaks": {},
-        "circumstances": {},
     }
     return Profile(**{**values, **changes})
 

@@ -107,8 +107,8 @@ def _same(value: float, text: str) -> bool:
     power = 10 ** int(exponent or "0")
     shown = float(digits.replace(",", "")) * power
     slack = 0.5001 * 10 ** -len(decimals or "") * power
-    # Shares are shown in per cent, multiply-accumulates in billions.
-    return any(abs(shown - factor * value) <= slack for factor in (1, 100, 1e-9)) or (
+    # Shares are shown in per cent, multiply-accumulates in billions, bytes in millions.
+    return any(abs(shown - factor * value) <= slack for factor in (1, 100, 1e-6, 1e-9)) or (
         text.endswith("%") and shown == 99.9999 and 99.9999 < value < 100
     )
 

@@ -102,6 +102,13 @@ def test_many_videos(
     assert "a summary is made together with a table" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [(), ("--predict", "sthv1")])
+def test_a_profile(words: tuple[str, ...], tmp_path: Path) -> None:
+    page = _page(tmp_path, "profile", SHIPPED_GRAPH, SAMPLE_VIDEO, "--rounds", 2, *words)
+    assert "layer1.0.conv1" in page.text and "SHA-256" in page.text
+    assert ("What other policies would cost" in page.text) == bool(words)
+
+
 def test_a_timeline(tmp_path: Path) -> None:
     arguments = ("--model", SHIPPED_GRAPH, "--window", 1)
     page = _page(tmp_path, "classify", SAMPLE_VIDEO, *arguments)
