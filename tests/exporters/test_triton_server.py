@@ -235,6 +235,8 @@ def test_what_cannot_be_packaged(
     refused(tmp_path / "none.onnx", "There is no graph", 1)
     refused(tmp_path / "broken.onnx", "broken.onnx", 1)
     refused(SHIPPED_GRAPH, "is no name for a model", 1, "--name", "a/b")
+    refused(SHIPPED_GRAPH, "2147483647 for --max-batch, not 10000000000", 1, "--max-batch", 10**10)
+    refused(SHIPPED_GRAPH, "an absolute path such as /models", 1, "--mounted-at", "models")
     refused(SHIPPED_GRAPH, "does not exist", 1, to=tmp_path / "no" / "such" / "place")
     refused(SHIPPED_GRAPH, "is no folder", 1, to=tmp_path / "file" / "models")
     refused(engines["rtx"], "--backend tensorrt'", 4)

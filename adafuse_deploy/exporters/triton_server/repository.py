@@ -24,6 +24,8 @@ from adafuse_deploy.ops.library import operator_library_path
 
 MOUNTED_AT = "/models"
 """Where containers of the server have the repository by custom."""
+MOST = 2**31 - 1
+"""Clips or streams that the server can count; its configuration has 32 bits for them."""
 _VERSION = "1"
 
 
@@ -79,7 +81,8 @@ def write_repository(
         The model's folder.
 
     Raises:
-        InputError: the model's folder exists or cannot be made, or ``model`` is not to be served.
+        InputError: the model's folder exists or cannot be made, ``model`` is not to be served, or
+            a number or ``mounted_at`` is none that the server takes.
         MissingDependencyError: the operator library or the plugin library is missing.
         IncompatibleArtifactError: an engine of another runtime, or a graph that does not run.
     """
@@ -93,6 +96,14 @@ def write_repository(
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise InputError(
             f"{name!r} is no name for a model; use letters, digits, '_', '.' and '-' (--name)."
+        )
+    for what, number in (("--max-batch", max_batch), ("--max-streams", max_streams)):
+        if number is not None and not 1 <= number <= MOST:
+            raise InputError(f"The server takes 1 to {MOST} for {what}, not {number}.")
+    if not PurePosixPath(mounted_at).is_absolute():
+        raise InputError(
+            f"The server finds the operator library by an absolute path such as {MOUNTED_AT}, not "
+            f"{mounted_at!r} (--mounted-at)."
         )
     folder = Path(repository, name)
     check_new_folder(folder)
