@@ -79,8 +79,9 @@ def _readme(
     lines = [
         "# The paper's claims in miniature",
         "",
-        "Written by `python scripts/reproduce.py` (`make reproduce`); do not edit by hand. What it "
-        "means is discussed in [discussion.md](discussion.md).",
+        "The paper's systems, trained and measured on procedural videos. Written by `python "
+        "scripts/reproduce.py` (`make reproduce`); do not edit by hand. What it means is discussed "
+        "in [discussion.md](discussion.md).",
         "",
         f"ResNet-18 with {setting.width:g} of the channels, {setting.size} x {setting.size} pixels,"
         f" 8 frames; {setting.train} procedural training clips of 12 classes in time-reversed "

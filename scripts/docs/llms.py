@@ -29,7 +29,7 @@ def first_sentence(markdown: str) -> str:
     """
     for part in re.sub(r"<!--.*?-->", "", markdown, flags=re.S).split("\n\n"):
         text = " ".join(part.split())
-        if text and not re.match(r"[#|`!<]|:::|- ", text):
+        if text and not re.match(r"[#|!<]|```|:::|- ", text):
             text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text).replace("**", "")
             return re.split(r"(?<=[.!?:])\s+(?=[A-Z`])", text)[0].rstrip(":")
     raise ValueError("no text behind the title")
@@ -44,7 +44,9 @@ def llms_txt(
         if heading != section:
             lines += ["", f"## {heading}", ""]
             section = heading
-        lines.append(f"- [{title}]({uri}): {first_sentence(pages[uri])}")
+        made_in_html = "\n::: " in pages[uri]  # of docstrings
+        address = uri.replace(".md", ".html") if made_in_html else uri
+        lines.append(f"- [{title}]({address}): {first_sentence(pages[uri])}")
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Every command and snippet of README.md and docs/, by its form here and executed in the slow run.
+"""Every command and snippet of README.md and docs/, by its form; test_snippets_run.py runs them.
 
 ``scripts/docs/blocks.py`` says how a page marks what cannot be run, and why.
 """
@@ -7,28 +7,21 @@ from __future__ import annotations
 
 import ast
 import json
-import os
-import re
 import shlex
 import shutil
 import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import click
 import pytest
 
 import adafuse_deploy
-from adafuse_deploy.assets import SAMPLE_VIDEO, SHIPPED_STREAM
 from adafuse_deploy.cli import PROGRAM
 from adafuse_deploy.cli import adafuse_deploy as program
 from scripts.docs.blocks import ROOT, Block, blocks, pages, parsed
-from tests.support import run_cli
 
 FORMS = {"sh", "python", "cpp", "c", "cmake", "json", "text"}
 BLOCKS = [block for page in pages() for block in blocks(page)]
-PAGES = [page for page in pages() if any(b.language in ("sh", "python") for b in blocks(page))]
 
 
 def named(block: Block) -> str:
@@ -149,84 +142,3 @@ def test_c_and_cpp_compile(page: Path, language: str, tmp_path: Path) -> None:
         ],
         check=True,
     )
-
-
-def prepare(folder: Path) -> None:
-    """Make what the pages take for granted, of a small network that also streams."""
-    shutil.copy(SHIPPED_STREAM, folder / "ckpt.pt")
-    for name in ("video.mp4", "hour.mp4"):
-        shutil.copy(SAMPLE_VIDEO, folder / name)
-    (folder / "adafuse_deploy").mkdir()
-    for name in ("assets", "recipes"):
-        (folder / "adafuse_deploy" / name).symlink_to(ROOT / "adafuse_deploy" / name)
-    (folder / "recipes").symlink_to(ROOT / "recipes")
-    runs: list[tuple[object, ...]] = [
-        ("synthesize", "videos", "--count", 12, "--seed", 901, "--size", 64),
-        ("export", "ckpt.pt", "-o", "model.onnx"),
-        ("export", "ckpt.pt", "--mode", "stream", "-o", "model.stream.onnx"),
-        ("build-engine", "model.onnx", "--backend", "onnxruntime", "-o", "model.cpu.onnx"),
-        (
-            "build-engine",
-            "model.stream.onnx",
-            "--backend",
-            "onnxruntime",
-            "-o",
-            "model.stream.cpu.onnx",
-        ),
-    ]
-    for arguments in runs:
-        assert run_cli(*arguments, "--quiet") == 0
-    lines = (folder / "videos/list.txt").read_text().splitlines()
-    for name in ("val.txt", "train.txt", "calibration.txt", "list.txt"):
-        (folder / name).write_text("".join(f"videos/{line}\n" for line in lines))
-    shutil.copy(folder / "videos/classes.txt", folder / "classes.txt")
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("prepared")
-    here = Path.cwd()
-    os.chdir(folder)
-    try:
-        prepare(folder)
-    finally:
-        os.chdir(here)
-    return folder
-
-
-def without_numbers(text: str) -> str:
-    """Return a text whose numbers, and the spaces around its words, do not count."""
-    return " ".join(re.sub(r"\d+(\.\d+)?(e[+-]\d+)?", "#", text).split())
-
-
-def shell(block: Block, environment: dict[str, str]) -> None:
-    script = f"set -eo pipefail\n{block.before}\n{block.code}"
-    done = subprocess.run(
-        ["bash", "-c", script], capture_output=True, text=True, env=environment, timeout=600
-    )
-    said = done.stdout + done.stderr
-    assert done.returncode == block.exit_code, f"{block} ended with {done.returncode}:\n{said}"
-    for part in without_numbers(block.output).split("..."):
-        assert part.strip() in without_numbers(said), f"{block} shows what was not said:\n{said}"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_blocks_run(
-    page: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A page's blocks in their order, each page in a folder of its own."""
-    folder = tmp_path / "page"
-    shutil.copytree(prepared, folder, symlinks=True)
-    monkeypatch.chdir(folder)
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": path, "COLUMNS": "200"}
-    names: dict[str, object] = {}
-    for block in blocks(page):
-        if block.not_run or block.language not in ("sh", "python"):
-            continue
-        if block.language == "sh":
-            shell(block, environment)
-        else:
-            code = textwrap.dedent(f"{block.before}\n{block.code}")
-            exec(compile(code, str(block), "exec"), names)
