@@ -32,8 +32,8 @@ def bench_page(values: Values, pictures: Pictures) -> Page:
         return Page("bench", verdict, subtitle, facts, [first, *sections], "", warnings)
     peer = values["best_window" if streams else "best_peer"]
     speedup = values["speedup_over_window" if streams else "speedup"]
-    gain = " as fast as " if speedup >= 1 else " as fast only as "
-    verdict = [times(speedup), gain, peer]
+    slower = [] if speedup >= 1 else ["No gain here: "]
+    verdict = [*slower, times(speedup), " as fast as ", peer]
     facts = list(_stream_facts(values) if streams else _clip_facts(values))
     first = _streams(values) if streams else _clips(values)
     return Page("bench", verdict, _subtitle(values), facts, [first, *sections], "", warnings)

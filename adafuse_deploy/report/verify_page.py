@@ -33,16 +33,17 @@ def verify_page(values: Values, pictures: Pictures) -> Page:
     results = values["results"]
     failed = [result for result in results if not result["passed"]]
     source = values["reference"]["source"]
+    peer = source if source == "PyTorch" else "the graph itself"
     if failed:
-        verdict = (f"{len(failed)} of {len(results)} engines differ from {source}",)
+        verdict = (f"{len(failed)} of {len(results)} engines differ from {peer}",)
     elif len(results) == 1:
-        verdict = (f"{results[0]['name']} answers as {source}",)
+        verdict = (f"{results[0]['name']} answers as {peer}",)
     else:
-        verdict = (f"All {len(results)} engines answer as {source}",)
+        verdict = (f"All {len(results)} engines answer as {peer}",)
     return Page(
         "verify",
         verdict,
-        (f"Compared on {values['clips']}.",),
+        (f"Compared with {source} on {values['clips']}.",),
         list(_facts(values)),
         list(_sections(values, pictures)),
         "failed" if failed else "passed",
@@ -121,7 +122,7 @@ def _table(values: Values) -> Table:
         "GMACs", "p50", "p90", "p99",
     )  # fmt: skip
     reference = values["reference"]
-    first: list[Any] = [f"reference: {reference['source']}", "", "", "", "", ""]
+    first: list[Any] = ["reference", "", "", "", "", ""]
     first += [*_accuracy(reference), quantity(reference["gmacs_per_clip"]), "", "", ""]
     rows = [first]
     for result in values["results"]:

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-_VOID = {"meta", "link", "img", "br", "path", "use", "rect"}
+_VOID = {"meta", "link", "col", "img", "br", "path", "use", "rect"}
 
 
 class PageReader(HTMLParser):
