@@ -45,21 +45,30 @@ def _graph(file: Path) -> Description:
 
     model, metadata = read_graph(file)
     counts = Counter(node.op_type for node in model.graph.node)
+    ours = Counter(node.op_type for node in model.graph.node if node.domain in metadata.operators)
     gated = "GatedConv" if metadata.mode == "clip" else "StreamGatedConv"
     kinds = ("Conv", gated, "SkipConv")
     return (
-        "ONNX graph",
+        _form(metadata),
         metadata,
         {
             "operators": metadata.operators,
+            "operator_nodes": dict(ours),
             "convolutions": {name: counts[name] for name in kinds},
             **_lowering(metadata, counts),
             "outputs": metadata.outputs,
             **_state(metadata),
+            "calibration": metadata.calibration,
             "checkpoint_sha256": metadata.checkpoint_sha256,
             "sha256": sha256(file),
         },
     )
+
+
+def _form(metadata: GraphMetadata) -> str:
+    """Return what kind of graph a file is, in the words of the glossary."""
+    form = "fused" if metadata.portable_name else "portable"
+    return f"{form} {'stream ' if metadata.mode == 'stream' else ''}graph (ONNX)"
 
 
 def _state(metadata: GraphMetadata) -> dict[str, Any]:
@@ -67,7 +76,7 @@ def _state(metadata: GraphMetadata) -> dict[str, Any]:
     if metadata.mode == "clip":
         return {}
     values = sum(math.prod(entry.shape) for entry in metadata.state)
-    return {"state": f"{len(metadata.state)} tensors, {4 * values / 1e6:.1f} MB per stream"}
+    return {"state": {"tensors": len(metadata.state), "bytes_per_stream": 4 * values}}
 
 
 def _lowering(metadata: GraphMetadata, counts: Mapping[str, int]) -> dict[str, Any]:

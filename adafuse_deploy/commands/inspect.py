@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from adafuse_deploy.commands.checkpoints import DESCRIPTION, checkpoint_options
-from adafuse_deploy.commands.description import describe, gmacs_of, in_words, read_model
+from adafuse_deploy.commands.description import read_model
+from adafuse_deploy.commands.inspection import inspection, inspection_lines
 from adafuse_deploy.commands.next_step import (
     advise,
     advise_running,
@@ -28,16 +29,15 @@ from adafuse_deploy.engines.suffixes import CHECKPOINTS, ENGINES, GRAPHS
 def command(file: Path, json_file: str | None, **options: Any) -> None:
     """Describe FILE: a checkpoint, ours or an official one, a graph, or an engine.
 
-    No runtime is needed; of an engine the sidecar is read, after it was checked against the engine.
+    The table has the same rows for all of them, with a dash for what a file does not say; so has
+    --json.  No runtime is needed; of an engine the sidecar is read, after it was checked against
+    the engine.
     """
-    kind, metadata, details = read_model(file, options)
+    found = read_model(file, options)
+    kind, metadata, _ = found
     checkpoint = file.suffix not in (*GRAPHS, *ENGINES)
-    values = {"file": str(file), "kind": kind, **details, "gmacs_per_clip": gmacs_of(metadata)}
-    described = {**describe(metadata), **details}
-    if checkpoint:
-        del described["written_by"]  # a checkpoint does not say
-    lines = [f"  {name.replace('_', ' ')}: {in_words(value)}" for name, value in described.items()]
-    report({**values, "metadata": metadata.to_dict()}, [f"{file}: {kind}", *lines], json_file)
+    values = inspection(file, found)
+    report(values, [str(file), *inspection_lines(values, metadata)], json_file)
     if file.suffix in ENGINES and not gpu_present():
         advise("doctor")
         return

@@ -199,7 +199,7 @@ def test_other_verbs(
     assert "input frame (N, 3x64x64)" in capsys.readouterr().out
 
     assert run_cli("inspect", stream_graph) == 0
-    described = capsys.readouterr().out
+    described = " ".join(capsys.readouterr().out.split())
     assert "the next frame of N streams" in described and "StreamGatedConv 5" in described
     assert "state: 25 tensors" in described
 

@@ -230,4 +230,4 @@ def test_command_line(
     assert "Least precise" in capsys.readouterr().out
     assert json.loads(report.read_text())["percentile"] == 99.99
     assert run_cli("inspect", target) == 0
-    assert "precision: int8" in capsys.readouterr().out
+    assert "precision: int8" in " ".join(capsys.readouterr().out.split())
