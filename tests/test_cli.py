@@ -268,11 +268,11 @@ def test_json_to_standard_output_leaves_it_alone(
     target = tmp_path / "x.json"
     assert run_cli("inspect", tiny_checkpoint, "--json", target) == 0
     text = capsys.readouterr().out
-    assert "network: resnet18" in text
+    assert "resnet18 of 2+1+1+1 blocks" in text
     assert run_cli("inspect", tiny_checkpoint, "--json", "-") == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out) == json.loads(target.read_text())
-    assert "network: resnet18" in printed.err
+    assert "resnet18 of 2+1+1+1 blocks" in printed.err
 
 
 def test_quiet_leaves_results_and_errors(
@@ -280,7 +280,7 @@ def test_quiet_leaves_results_and_errors(
 ) -> None:
     assert run_cli("inspect", tiny_checkpoint, "--quiet") == 0
     printed = capsys.readouterr()
-    assert "network: resnet18" in printed.out and printed.err == ""
+    assert "resnet18 of 2+1+1+1 blocks" in printed.out and printed.err == ""
     assert run_cli("synthesize", tmp_path / "v", "--count", 1, "--size", 32, "-q") == 0
     assert capsys.readouterr() == ("", "")
     assert run_cli("synthesize", tmp_path / "v", "--count", 1, "-q") == 1
