@@ -54,7 +54,8 @@ class Block:
 
 def pages() -> list[Path]:
     """Return the pages whose blocks are run."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    shipped = sorted((ROOT / "adafuse_deploy").rglob("README.md"))
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *shipped]
 
 
 def blocks(page: Path) -> list[Block]:

@@ -14,6 +14,7 @@ import adafuse_deploy
 from adafuse_deploy.cli import PROGRAM, VERBS
 from adafuse_deploy.cli import adafuse_deploy as program
 from scripts.docs.blocks import blocks, pages
+from scripts.docs.source_links import site_uri
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -185,9 +186,11 @@ def not_run_page() -> str:
     rows = []
     for block in code:
         if block.not_run:
-            page = block.page.removeprefix("docs/")
-            where = "README.md" if page == "README.md" else f"[{page}](../{page}), {block.line}"
-            rows.append([where, f"`{block.code.strip().splitlines()[0]}`", block.not_run])
+            name = block.page.removeprefix("docs/")
+            where = name if name == "README.md" else f"[{name}](../{site_uri(block.page)})"
+            rows.append(
+                [f"{where}, {block.line}", f"`{block.code.strip().splitlines()[0]}`", block.not_run]
+            )
     return (
         "# What no test executes\n\n"
         f"The commands and snippets of these pages that tests check by form only, and why: "

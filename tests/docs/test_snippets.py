@@ -108,37 +108,27 @@ def test_code_can_be_read(block: Block) -> None:
 
 
 COMPILERS = {"cpp": ("c++", "-std=c++17"), "c": ("cc", "-std=c11")}
-CODED = [page for page in pages() if any(b.language in COMPILERS for b in blocks(page))]
+CODED = sorted({(block.page, block.language) for block in BLOCKS if block.language in COMPILERS})
 
 
-@pytest.mark.parametrize("language", COMPILERS)
-@pytest.mark.parametrize("page", CODED, ids=lambda page: page.stem)
-def test_c_and_cpp_compile(page: Path, language: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("page", "language"), CODED)
+def test_c_and_cpp_compile(page: str, language: str, tmp_path: Path) -> None:
     """A page's snippets, one behind the other in a function, by the headers alone."""
     compiler, standard = COMPILERS[language]
-    found = [block for block in blocks(page) if block.language == language]
-    if not found or shutil.which(compiler) is None:
-        pytest.skip("nothing to compile, or nothing to compile with")
-    includes, bodies = [], []
-    for block in found:
-        assert not block.not_run
-        for code, into in ((block.before, includes), (block.code, bodies)):
-            lines = code.splitlines()
-            includes += [line for line in lines if line.startswith("#include")]
-            rest = "\n".join(line for line in lines if not line.startswith("#include"))
-            into.append(rest if into is includes else f"{{\n{rest}\n}}")
+    if shutil.which(compiler) is None:
+        pytest.skip(f"there is no {compiler}")
+    found = [block for block in blocks(ROOT / page) if block.language == language]
+    assert not [str(block) for block in found if block.not_run]
+    everything = "\n".join(f"{block.before}\n{block.code}" for block in found)
+    includes = [line for line in everything.splitlines() if line.startswith("#include")]
+
+    def rest(code: str) -> str:
+        return "\n".join(line for line in code.splitlines() if line not in includes)
+
+    names = [rest(block.before) for block in found]
+    bodies = [f"{{\n{rest(block.code)}\n}}" for block in found]
     source = tmp_path / f"snippets.{language}"
-    heads = [line for line in includes if line.startswith("#include")]
-    names = [line for line in includes if not line.startswith("#include")]
-    source.write_text("\n".join([*heads, *names, "void snippets(void) {", *bodies, "}"]))
+    source.write_text("\n".join([*includes, *names, "void snippets(void) {", *bodies, "}"]))
     folders = ("native/runtime/include", "native/third_party/onnxruntime")
-    subprocess.run(
-        [
-            compiler,
-            standard,
-            "-fsyntax-only",
-            *(f"-I{ROOT / folder}" for folder in folders),
-            source,
-        ],
-        check=True,
-    )
+    paths = [f"-I{ROOT / folder}" for folder in folders]
+    subprocess.run([compiler, standard, "-fsyntax-only", *paths, str(source)], check=True)

@@ -47,8 +47,10 @@ def prepare(folder: Path) -> None:
     for arguments in runs:
         assert run_cli(*arguments, "--quiet") == 0
     lines = (folder / "videos/list.txt").read_text().splitlines()
-    for name in ("val.txt", "train.txt", "calibration.txt", "list.txt"):
-        (folder / name).write_text("".join(f"videos/{line}\n" for line in lines))
+    listed = "".join(f"videos/{line}\n" for line in lines)
+    for name in ("val.txt", "calibration.txt", "list.txt"):
+        (folder / name).write_text(listed)
+    (folder / "train.txt").write_text(3 * listed)  # a batch at least
     shutil.copy(folder / "videos/classes.txt", folder / "classes.txt")
 
 
