@@ -31,21 +31,23 @@ from adafuse_deploy.profiling.cost_model import FITTED, CostModel, mix_macs
 from adafuse_deploy.profiling.profiler import ProfileOptions, profile_in_turn
 
 ROWS = {
-    "resnet50-fp32": ("adafuse_tsm_resnet50", "fp32"),
-    "resnet50-bf16": ("adafuse_tsm_resnet50", "bf16"),
-    "resnet18-fp32": ("adafuse_tsm_resnet18", "fp32"),
-    "bninception-fp32": ("adafuse_tsn_bninception", "fp32"),
+    "resnet50-fp32": ("adafuse_tsm_resnet50", "fp32", 224),
+    "resnet50-bf16": ("adafuse_tsm_resnet50", "bf16", 224),
+    "resnet18-fp32": ("adafuse_tsm_resnet18", "fp32", 224),
+    "resnet18-112-fp32": ("adafuse_tsm_resnet18", "fp32", 112),
+    "bninception-fp32": ("adafuse_tsn_bninception", "fp32", 224),
 }
+"""Name to network, precision and pixels."""
 REPORT, PAGE = "cost_model.json", DOCS / "profile.md"
 
 
 def measure(row: str, options: ProfileOptions) -> dict[str, dict[str, float]]:
     """Return mix -> milliseconds as measured, as recorded and as predicted."""
-    arch, precision = ROWS[row]
+    arch, precision, size = ROWS[row]
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory(prefix="adafuse-cost-model-") as folder:
         portable, graph = Path(folder, "portable.onnx"), Path(folder, "fused.onnx")
-        export(VideoRecognizer(model_config(arch)).eval(), portable)
+        export(VideoRecognizer(model_config(arch, size=size)).eval(), portable)
         lower(portable, graph, precision=precision)
         taken = profile_in_turn(graph, list(MIXES.values()), None, options, progress=True)
         profiles = dict(zip(MIXES, taken, strict=True))
@@ -64,13 +66,13 @@ def measure(row: str, options: ProfileOptions) -> dict[str, dict[str, float]]:
 def page_table(report: dict[str, Any]) -> str:
     """Return a machine's figures as a Markdown table."""
     rows = []
-    for row, mixes in report["rows"].items():
-        for mix, found in mixes.items():
+    for row, entry in report["rows"].items():
+        for mix, found in entry["mixes"].items():
             measured, predicted = found["measured_ms"], found["predicted_ms"]
             error = f"{100 * (predicted / measured - 1):+.1f} %"
             rows.append(
                 [
-                    row,
+                    f"{row}, {entry['threads']} thread{'s' if entry['threads'] > 1 else ''}",
                     mix,
                     f"{measured:.1f}",
                     f"{predicted:.1f}",
@@ -79,8 +81,7 @@ def page_table(report: dict[str, Any]) -> str:
                 ]
             )
     columns = ["", "mix", "measured, ms", "predicted, ms", "error", "all rows, beside measured"]
-    threads = "thread" if report["threads"] == 1 else "threads"
-    return f"{table(columns, rows)}\n\nOn {report['threads']} {threads}; {report['rounds']} rounds."
+    return table(columns, rows)
 
 
 def main() -> None:
@@ -94,13 +95,9 @@ def main() -> None:
     machine = describe_machine()
     path = machines.folder(machine) / REPORT
     old = json.loads(path.read_text())["rows"] if path.exists() else {}
-    rows = {**old, **{row: measure(row, options) for row in given.rows or ROWS}}
-    report = {
-        "rows": {row: rows[row] for row in ROWS if row in rows},
-        "threads": given.threads,
-        "rounds": given.rounds,
-        "machine": machine,
-    }
+    how = {"threads": given.threads, "rounds": given.rounds}
+    rows = {**old, **{r: {**how, "mixes": measure(r, options)} for r in given.rows or ROWS}}
+    report = {"rows": {row: rows[row] for row in ROWS if row in rows}, "machine": machine}
     path.parent.mkdir(exist_ok=True)
     write_text(path, json_text(report, indent=2) + "\n")
     reports = [json.loads((path / REPORT).read_text()) for path in machines.folders(REPORT)]
