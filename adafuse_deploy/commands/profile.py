@@ -41,6 +41,12 @@ from adafuse_deploy.engines.suffixes import GRAPHS
     help="Predict the time of a mix, from profiles of two others; more than once for several.",
 )
 @click.option(
+    "--saved",
+    is_flag=True,
+    help="Profile the graph in turn while it keeps every channel too: what its decisions save, "
+    "node by node.",
+)
+@click.option(
     "--operator-library/--no-operator-library",
     default=True,
     help="Run the graph on the operator library (default) or on its function bodies.",
@@ -67,6 +73,7 @@ def command(
     video: str | None,
     policy_mix: str | None,
     predict: tuple[str, ...],
+    saved: bool,
     operator_library: bool,
     threads: int,
     rounds: int,
@@ -88,7 +95,8 @@ def command(
     from adafuse_deploy.benchmark.mixes import parse_mix
     from adafuse_deploy.commands.circumstances import circumstances
     from adafuse_deploy.profiling.cost_model import FITTED, fit_model, mix_macs
-    from adafuse_deploy.profiling.profiler import ProfileOptions, profile
+    from adafuse_deploy.profiling.profiler import ProfileOptions, profile_in_turn
+    from adafuse_deploy.profiling.saved import KEEP_ALL, saved_by_decisions
 
     if video is not None and policy_mix is not None:
         raise click.UsageError(
@@ -98,8 +106,16 @@ def command(
     wanted = {text: parse_mix(text) for text in predict}
     options = ProfileOptions(threads, rounds, max_seconds, operator_library)
     note(f"Profiling {model} ...")
-    found = profile(model, video, options, mix=mix, trace=trace, progress=talkative())
+    mixes = [mix, KEEP_ALL] if saved else [mix]
+    found, *kept = profile_in_turn(model, mixes, video, options, trace=trace, progress=talkative())
     values, lines = found.to_dict(), found.lines()
+    if kept:
+        values["saved"] = saved_by_decisions(found, kept[0])
+        total = values["saved"]["total"]
+        lines.append(
+            f"Saved by the decisions: {100 * total['macs_share']:.1f} % of the "
+            f"multiply-accumulates and {100 * total['time_share']:.1f} % of the time."
+        )
     if wanted:
         note(f"Fitting a cost model to {' and '.join(FITTED)} ...")
         fitted = fit_model(model, options, progress=talkative())

@@ -41,7 +41,7 @@ def _facts(values: Values) -> Iterator[Fact]:
 
 def _classes(values: Values) -> Section:
     names = [entry["name"] for entry in values["classes"]]
-    caption = ("A row per true class, darker where more of its videos got that answer.",)
+    caption = ("A row per true class, stronger where more of its videos got that answer.",)
     parts: list[Part] = [Chart(charts.confusion(values["confusion"], names), caption)]
     if values["confused"]:
         rows = [

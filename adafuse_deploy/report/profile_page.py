@@ -8,7 +8,7 @@ from typing import Any
 from adafuse_deploy.report import charts
 from adafuse_deploy.report.numbers import count, giga, mega, milliseconds, quantity, share
 from adafuse_deploy.report.page import Cell, Chart, Fact, Page, Section, Table
-from adafuse_deploy.report.sections import Values, machine
+from adafuse_deploy.report.sections import Values, machine, saving_parts
 
 
 def profile_page(values: Values) -> Page:
@@ -18,7 +18,8 @@ def profile_page(values: Values) -> Page:
     subtitle: list[Any] = [f"{values['model']} ({values['summary']}) on {values['engine']}, "]
     subtitle += [count(values["threads"]), " thread" if values["threads"] == 1 else " threads"]
     subtitle += [f"; decisions: {values['decisions']}."]
-    sections = [_nodes(values, unit), *_predicted(values), *machine(values)]
+    sections = [*_saved(values, unit), _nodes(values, unit)]
+    sections += [*_predicted(values), *machine(values)]
     facts = list(_facts(values, unit))
     return Page("profile", verdict, subtitle, facts, sections, "", values.get("warnings", ()))
 
@@ -36,6 +37,35 @@ def _facts(values: Values, unit: str) -> Iterator[Fact]:
     yield Fact("GMACs asked", giga(values["macs_asked"]), done)
     for precision, peak in values["peaks"].items():
         yield Fact(f"peak in {precision}", quantity(peak), ("GMACs a second, measured here",))
+
+
+def _saved(values: Values, unit: str) -> Iterator[Section]:
+    """Show work and time that the decisions save, per node and in all."""
+    saved = values.get("saved")
+    if not saved:
+        return
+    caption = "Grey: the same graph while it keeps everything. Blue: under these decisions."
+    heads = ("node", "GMACs, all kept", "GMACs", "saved", "ms, all kept", "ms", "realised")
+    rows: list[list[Cell]] = [
+        [
+            row["name"],
+            quantity(row["dense_gmacs"]),
+            quantity(row["gmacs"]),
+            share(row["saved"]),
+            quantity(row["dense_ms"]),
+            quantity(row["ms"]),
+            share(row["realised_share"], 0),
+        ]
+        for row in saved["rows"]
+    ]
+    yield Section(
+        "What the decisions save",
+        [
+            *saving_parts(saved["total"], "itself while it keeps everything"),
+            Chart(charts.layers(saved["rows"], unit), (caption,)),
+            Table("Node by node", heads, rows, folded=True),
+        ],
+    )
 
 
 def _nodes(values: Values, unit: str) -> Section:

@@ -38,7 +38,7 @@ def saving_parts(values: Values, against: str) -> list[Part]:
         values: that.
         against: name of the dense engine.
     """
-    caption: list[str | Number] = ["Beside ", against, ", which computes everything: "]
+    caption: list[str | Number] = ["Beside ", against, ": "]
     caption += [share(values["macs_share"]), " of the multiply-accumulates"]
     if values["time_share"] >= 0:
         caption += [" and ", share(values["time_share"]), " of the time are saved ("]
@@ -53,9 +53,7 @@ def saving_parts(values: Values, against: str) -> list[Part]:
 def _layer_parts(layers: Sequence[Values], unit: str) -> tuple[Part, Part]:
     """Show work, and time where it is known, per layer."""
     timed = all(layer.get("ms") is not None for layer in layers)
-    caption = (
-        "Light: computed in full. Dark: what the policies left of it. Layers from first to last."
-    )
+    caption = "Grey: in full. Blue: what the policies left of it. From the first layer to the last."
     chart = Chart(charts.layers(layers, unit), (caption,))
     heads = ["layer", "GMACs in full", "GMACs", "saved"]
     if timed:
@@ -146,7 +144,7 @@ def maps(values: Values, pictures: Pictures, more: str = "") -> Iterator[Section
         parts.append(FrameMap(entry["video"], words, names, cells, ("keep", "reuse"), shown))
     about = (
         "A row per gate, from the first to the last, above the frames that the network saw. Each "
-        "cell is one frame's channels: dark ones were computed."
+        "cell is one frame's channels: blue ones were computed."
     )
     yield Section("Where the network looked", parts, [about, more])
 

@@ -23,6 +23,7 @@ from adafuse_deploy.models.recognizer import VideoRecognizer
 from adafuse_deploy.ops.recorder import Recorder
 from adafuse_deploy.profiling.profiler import ProfileOptions, profile
 from adafuse_deploy.profiling.report import Profile
+from tests.report.pages import assert_needs_nothing, assert_numbers_are_those_of, read
 from tests.support import run_cli
 
 QUICK = ProfileOptions(rounds=3)
@@ -190,7 +191,9 @@ def test_from_the_command_line(
 ) -> None:
     video, target, trace = tmp_path / "video.mp4", tmp_path / "profile.json", tmp_path / "t.json"
     write_video(video, np.random.default_rng(0).integers(0, 255, (9, 48, 64, 3), np.uint8))
+    page = tmp_path / "profile.html"
     options = ["--rounds", 2, "--json", target, "--trace", trace, "--predict", "sthv1"]
+    options += ["--saved", "--html", page]
     assert run_cli("profile", fused, video, *options) == 0
     out = capsys.readouterr().out
     values = json.loads(target.read_text())
@@ -201,6 +204,19 @@ def test_from_the_command_line(
     assert values["decisions"] == "the network's own on video.mp4"
     with load_engine(fused) as engine:
         assert values["macs_asked"] == engine.classify(str(video)).prediction.macs[0]
+    saved = values["saved"]
+    assert [row["name"] for row in saved["rows"]] == [
+        row["name"] for row in values["rows"] if row["layers"]
+    ]
+    for row in saved["rows"]:
+        assert 0 < row["gmacs"] <= row["dense_gmacs"] and row["ms"] > 0 and row["dense_ms"] > 0
+        blocks = row["name"].startswith("layer") and "gate" not in row["name"]
+        assert blocks or row["saved"] == 0
+    total = saved["total"]["macs_share"]
+    assert total == pytest.approx(1 - values["macs_asked"] / values["macs_dense"])
+    read_page = read(page)
+    assert_needs_nothing(read_page)
+    assert_numbers_are_those_of(read_page, target)
     assert values["predicted_ms"]["sthv1"] > 0 and "Predicted for sthv1: " in out
     assert json.loads(trace.read_text())["traceEvents"]
 
