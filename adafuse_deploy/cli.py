@@ -26,6 +26,7 @@ PROGRAM = "adafuse-deploy"
 # with none of the optional runtimes installed.
 VERBS = {
     "export": "Export a checkpoint to ONNX with conditional operators.",
+    "prune": "Take out of a checkpoint the channels that no video needs.",
     "quantize": "Quantise a portable graph to INT8.",
     "build-engine": "Build an engine, or a fused graph, from a portable graph.",
     "package": "Package a graph or an engine for Triton Inference Server.",
@@ -36,6 +37,7 @@ VERBS = {
     "stream": "Recognise what happens before a camera, frame by frame.",
     "train": "Train a network.",
     "evaluate": "Measure a checkpoint's accuracy and FLOPs.",
+    "policies": "Count and draw what the gates decide over videos.",
     "convert": "Convert a checkpoint of other code (AdaFuse, TSM, mmaction2).",
     "synthesize": "Write a labelled set of procedural videos.",
     "card": "Write a model card of a checkpoint, graph or engine.",

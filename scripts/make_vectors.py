@@ -135,6 +135,12 @@ def record_cases() -> Iterable[Case]:
         for value in (0, -1, "1", None):
             spacing = {**ordered, field: value}
             yield changed(clip, "config.frame_spacing", spacing, "damaged", path)
+    yield changed(clip, "config.gate_channels", {"layer1.0.gate1": 5}, "good")
+    yield changed(clip, "config.plain_gates", ["layer1.0.gate1"], "good")
+    for left in ([5], {"layer1.0.gate1": 0}, {"layer1.0.gate1": 1.5}):
+        yield changed(clip, "config.gate_channels", left, "damaged", "config.gate_channels")
+    for plain in ("layer1.0.gate1", [1]):
+        yield changed(clip, "config.plain_gates", plain, "damaged", "config.plain_gates")
     for gate in ((1000, 0, 8), (0, 8, 8), (0, 8, 0)):
         channels = dict(zip(("gate", "start", "stop"), gate, strict=True))
         yield changed(clip, "layers.0.output", channels, "damaged", "channels of no gate")

@@ -32,7 +32,8 @@ HEAVY = ("torch", "onnx", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx",
 FILE_OPTIONS = {
     *("checkpoint", "classes", "data", "engines", "file", "folder", "graph", "init"),
     *("json_file", "lists", "model", "output", "recipe", "root", "source", "timing_cache", "val"),
-    *("csv_file", "skipped_file", "video"),
+    *("csv_file", "skipped_file", "video", "models", "holdout", "figures", "replay"),
+    "save_failures",
 }
 
 
@@ -228,11 +229,14 @@ def test_models_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
         (["export", "c.pt", "-o", "model"], "-o/--output"),
         (["quantize", "m.onnx", "--data", "l.txt", "-o", "no/x.onnx"], "-o/--output"),
         (["quantize", "m.onnx", "--data", "l", "-o", "x.onnx", "--json", "no/x.json"], "--json"),
+        (["prune", "c.pt", "--data", "l.txt", "-o", "no/x.pt"], "-o/--output"),
+        (["prune", "c.pt", "--data", "l.txt", "-o", "model"], "-o/--output"),
         (["build-engine", "m.onnx", "-o", "no/x.onnx"], "-o/--output"),
         (["build-engine", "m.onnx", "-o", "model"], "-o/--output"),
         (["build-engine", "no/m.onnx"], "-o/--output"),
         (["build-engine", "m.onnx", "--timing-cache", "no/cache"], "--timing-cache"),
         (["verify", "m.onnx", "--checkpoint", "c.pt", "--json", "no/v.json"], "--json"),
+        (["verify", "m.onnx", "--save-failures", "folder"], "--save-failures"),
         (["bench", "--json", "no/b.json"], "--json"),
         (["profile", "m.onnx", "--trace", "no/t.json"], "--trace"),
         (["classify", "v.mp4", "--model", "m.onnx", "--json", "no/c.json"], "--json"),
@@ -240,6 +244,7 @@ def test_models_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
         (["train", "--synthetic", "-o", "no/x.pt"], "-o/--output"),
         (["train", "--synthetic", "-o", "folder"], "-o/--output"),
         (["evaluate", "c.pt", "--synthetic", "9", "--json", "no/e.json"], "--json"),
+        (["policies", "c.pt", "--data", "l.txt", "--figures", "folder"], "--figures"),
         (["convert", "c.pt", "-o", "no/x.pt"], "-o/--output"),
         (["inspect", "c.pt", "--json", "folder"], "--json"),
         (["doctor", "--json", "no/d.json"], "--json"),

@@ -185,7 +185,7 @@ def describe(metadata: GraphMetadata) -> dict[str, Any]:
     """Return what a record tells people, by name."""
     config = metadata.config
     preparation = config.preprocessing
-    stages = ", ".join(map(str, config.gated_stages))
+    stages = ", ".join(map(str, config.gated_stages)) + (", pruned" if config.pruned else "")
     gates = f"{len(metadata.gates)} in stages {stages}" if metadata.gates else "none (dense)"
     gmacs = gmacs_of(metadata)
     spread = ""

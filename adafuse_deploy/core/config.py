@@ -101,6 +101,9 @@ class ModelConfig:
         width: multiplier on all channel counts, for small models (1.0 is the paper's network).
         depths: residual blocks of each of the four ResNet stages, for shallower or deeper models;
             empty for the backbone's own.
+        gate_channels: of pruned networks, gate -> how many of its channels are left, such as
+            ``{"layer1.0.gate1": 5}``.  Its policy network has as many hidden units as before.
+        plain_gates: of pruned networks, gates that are no more: their channels are always computed.
         dropout: before the classifier, in training only.
         class_names: K names, or empty when unknown.
         preprocessing: how frames become network input.
@@ -129,6 +132,8 @@ class ModelConfig:
     lstm_hidden: int = 512
     width: float = 1.0
     depths: tuple[int, ...] = ()
+    gate_channels: dict[str, int] = field(default_factory=dict)
+    plain_gates: tuple[str, ...] = ()
     dropout: float = 0.5
     class_names: tuple[str, ...] = ()
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
@@ -139,6 +144,7 @@ class ModelConfig:
         object.__setattr__(self, "gate_actions", tuple(sorted(set(self.gate_actions))))
         object.__setattr__(self, "class_names", tuple(self.class_names))
         object.__setattr__(self, "depths", tuple(self.depths))
+        object.__setattr__(self, "plain_gates", tuple(self.plain_gates))
         if self.frame_spacing is not None and not isinstance(self.frame_spacing, FrameSpacing):
             object.__setattr__(self, "frame_spacing", FrameSpacing.from_dict(self.frame_spacing))
         self._choice("backbone", BACKBONES)
@@ -168,6 +174,13 @@ class ModelConfig:
                 f"depths are {list(self.depths)}; give the number of blocks, at least 1, of each "
                 "of the four stages, such as [2, 2, 2, 2]."
             )
+        if self.pruned and (self.backbone == "bninception" or self.shared_policy):
+            raise InputError(
+                "Pruned networks are ResNets without shared policy networks; bninception and "
+                "shared_policy cannot be combined with gate_channels and plain_gates."
+            )
+        if any(count < 1 for count in self.gate_channels.values()):
+            raise InputError("gate_channels must leave at least one channel of every gate.")
         if self.num_classes < 1 or self.num_segments < 1 or self.width <= 0:
             raise InputError("num_classes, num_segments and width must be positive.")
         hidden = self.gate_hidden > 0 or self.gate_quota > 0 or self.gate_ratio > 0
@@ -205,7 +218,7 @@ class ModelConfig:
         return (
             f"{'AdaFuse' if self.gated else 'dense'} {system[self.temporal_shift]} "
             f"{self.backbone}{width}{self.depths_text}, {self.num_segments} frames of "
-            f"{crop} x {crop}, {self.num_classes} classes"
+            f"{crop} x {crop}, {self.num_classes} classes{', pruned' if self.pruned else ''}"
         )
 
     @property
@@ -220,6 +233,11 @@ class ModelConfig:
     def gated(self) -> bool:
         """Whether any stage carries gates."""
         return bool(self.gated_stages)
+
+    @property
+    def pruned(self) -> bool:
+        """Whether channels or gates were taken out."""
+        return bool(self.gate_channels or self.plain_gates)
 
     @property
     def accumulates(self) -> bool:
@@ -267,7 +285,7 @@ class ModelConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, fit for JSON and for ``torch.load(weights_only=True)``."""
         values = asdict(self)
-        for name in ("depths", "frame_spacing"):
+        for name in ("depths", "frame_spacing", "gate_channels", "plain_gates"):
             if not values[name]:
                 del values[name]  # which older versions do not know
         for name, value in values.items():

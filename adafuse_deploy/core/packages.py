@@ -46,7 +46,7 @@ PACKAGES = {
         "huggingface_hub", "hub", "take models from repositories on Hugging Face"
     ),
     "model_signing": Package("model-signing", "sign", "sign models and to check signatures"),
-    "matplotlib": Package("Matplotlib", "report", "write --html"),
+    "matplotlib": Package("Matplotlib", "report", "draw figures and write --html"),
     "jinja2": Package("Jinja", "report", "write --html"),
     "triton": Package("Triton", "gpu-kernels", "compile the GPU kernels"),
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,6 +59,14 @@ class ListedClips(Sequence[LabelledClip]):
 
     def __len__(self) -> int:
         return len(self._records)
+
+    def some(self, indices: Sequence[int]) -> ListedClips:
+        """Return the clips of these numbers."""
+        part = copy.copy(self)
+        part._records = replace(
+            self._records, records=tuple(self._records[index] for index in indices)
+        )
+        return part
 
     @property
     def videos(self) -> list[str]:

@@ -75,8 +75,7 @@ def export(
     """
     check_finite(model.state_dict(), "The network")
     deployed = model.deployed()
-    gated = model.config.gated
-    operators = {DOMAIN: VERSION} if gated else {}
+    operators = {DOMAIN: VERSION} if model.gate_names() else {}
     metadata = metadata_of(model, checkpoint_sha256, operators, mode)
     # The output is opened first, so that a path that cannot be written fails before the work.
     with atomic_path(path) as temporary:

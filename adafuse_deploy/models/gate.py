@@ -138,20 +138,24 @@ class PolicyNetworks:
         self._config = config
         self._shared: dict[tuple[int, int], list[nn.Linear]] = {}
 
-    def make(self, in_channels: int, channels: int) -> PolicyNetwork:
-        """Return a network from pooled ``in_channels`` to actions for ``channels`` channels."""
+    def make(self, in_channels: int, channels: int, left: int | None = None) -> PolicyNetwork:
+        """Return a network from pooled ``in_channels`` to actions for ``channels`` channels.
+
+        Where pruning has left fewer, those are ``left``.
+        """
+        left = channels if left is None else left
         if not self._config.shared_policy:
-            return PolicyNetwork(self._config, self._linears(in_channels, channels))
+            return PolicyNetwork(self._config, self._linears(in_channels, channels, left))
         shape = (in_channels, channels)
         if shape not in self._shared:
-            self._shared[shape] = self._linears(in_channels, channels)
+            self._shared[shape] = self._linears(in_channels, channels, left)
         return PolicyNetwork(self._config, self._shared[shape])
 
-    def _linears(self, in_channels: int, channels: int) -> list[nn.Linear]:
+    def _linears(self, in_channels: int, channels: int, left: int) -> list[nn.Linear]:
         config = self._config
         hidden = [config.hidden_units(channels)] * (config.gate_layers - 1)
         frames = 2 if "reuse" in config.gate_actions else 1
-        sizes = [frames * in_channels, *hidden, len(config.gate_actions) * channels]
+        sizes = [frames * in_channels, *hidden, len(config.gate_actions) * left]
         linears = [nn.Linear(*pair) for pair in itertools.pairwise(sizes)]
         for linear in linears:
             # Almost equal logits at the start: no action is preferred before anything is learnt.

@@ -98,8 +98,9 @@ def dense_counterpart(config: ModelConfig) -> ModelConfig:
 def dense_peer(config: ModelConfig) -> ModelConfig:
     """Return the configuration of what others deploy on that backbone: TSN's or TSM's network.
 
-    It has the backbone, frames and classes of ``config``; benchmarks measure it beside ours.
+    It has the backbone, frames and classes of ``config``, all its channels included where that was
+    pruned; benchmarks measure it beside ours.
     """
-    dense = dense_counterpart(config)
+    dense = replace(dense_counterpart(config), gate_channels={}, plain_gates=())
     shifted = config.temporal_shift != "none"
     return replace(dense, **tsm_placement(config.backbone)) if shifted else dense

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -35,6 +37,7 @@ class ResidualBlock(nn.Module):
         stride: int,
         policies: PolicyNetworks | None,
         index: int,
+        name: str,
     ) -> None:
         super().__init__()
         self.shift = config.temporal_shift if index % config.shift_every == 0 else "none"
@@ -44,14 +47,26 @@ class ResidualBlock(nn.Module):
         self.downsample = None
         if stride != 1 or in_channels != out_channels:
             self.downsample = ConvBN(in_channels, out_channels, 1, stride)
-        self.gate1 = None if policies is None else policies.make(in_channels, channels)
-        self.gate2 = None
-        if policies is not None and config.dense_gates:
-            self.gate2 = policies.make(channels, channels)
-        self.make_convolutions(in_channels, channels, stride)
+        first, second = f"{name}.gate1", f"{name}.gate2"
+        widths = [config.gate_channels.get(gate, channels) for gate in (first, second)]
+        self.gate1 = self.gate2 = None
+        if policies is not None and first not in config.plain_gates:
+            self.gate1 = policies.make(in_channels, channels, widths[0])
+        if policies is not None and config.dense_gates and second not in config.plain_gates:
+            self.gate2 = policies.make(widths[0], channels, widths[1])
+        self.make_convolutions(in_channels, widths, channels, stride)
 
-    def make_convolutions(self, in_channels: int, channels: int, stride: int) -> None:
-        """Set the block's convolutions, ``channels`` wide."""
+    def make_convolutions(
+        self, in_channels: int, widths: Sequence[int], channels: int, stride: int
+    ) -> None:
+        """Set the block's convolutions.
+
+        Args:
+            in_channels: of the block's input.
+            widths: channels that the gates decide over, where there are gates.
+            channels: those of the block that was not pruned.
+            stride: of the block.
+        """
         raise NotImplementedError
 
     def forward(self, x: Tensor, run: ForwardPass) -> Tensor:
@@ -75,9 +90,11 @@ class BasicBlock(ResidualBlock):
 
     expansion = 1
 
-    def make_convolutions(self, in_channels: int, channels: int, stride: int) -> None:
-        self.conv1 = ConvBN(in_channels, channels, 3, stride)
-        self.conv2 = ConvBN(channels, channels, 3)
+    def make_convolutions(
+        self, in_channels: int, widths: Sequence[int], channels: int, stride: int
+    ) -> None:
+        self.conv1 = ConvBN(in_channels, widths[0], 3, stride)
+        self.conv2 = ConvBN(widths[0], channels, 3)
 
     def residual(self, x: Tensor, run: ForwardPass, first: Policy | None) -> Tensor:
         y = run.conv(x, self.conv1, output=first)
@@ -89,10 +106,12 @@ class Bottleneck(ResidualBlock):
 
     expansion = 4
 
-    def make_convolutions(self, in_channels: int, channels: int, stride: int) -> None:
-        self.conv1 = ConvBN(in_channels, channels, 1)
-        self.conv2 = ConvBN(channels, channels, 3, stride)
-        self.conv3 = ConvBN(channels, channels * self.expansion, 1)
+    def make_convolutions(
+        self, in_channels: int, widths: Sequence[int], channels: int, stride: int
+    ) -> None:
+        self.conv1 = ConvBN(in_channels, widths[0], 1)
+        self.conv2 = ConvBN(widths[0], widths[1], 3, stride)
+        self.conv3 = ConvBN(widths[1], channels * self.expansion, 1)
 
     def residual(self, x: Tensor, run: ForwardPass, first: Policy | None) -> Tensor:
         y = run.conv(x, self.conv1, output=first)
@@ -120,7 +139,8 @@ class ResNet(nn.Module):
             blocks = nn.ModuleList()
             for index in range(depth):
                 stride = 2 if stage > 1 and index == 0 else 1
-                blocks.append(block(config, in_channels, channels, stride, gates, index))
+                name = f"layer{stage}.{index}"
+                blocks.append(block(config, in_channels, channels, stride, gates, index, name))
                 in_channels = channels * block.expansion
             setattr(self, f"layer{stage}", blocks)
         self.channels = in_channels

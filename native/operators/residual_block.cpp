@@ -46,7 +46,7 @@ const ResidualBlockSpec& validated(const ResidualBlockSpec& spec) {
   const std::size_t one = spec.conv3 ? 1 : 9;
   require(spec.conv1.taps == one && spec.conv2.taps == 9,
           "a bottleneck has kernels of 1x1, 3x3 and 1x1, a basic block two of 3x3");
-  require(inputs > 0 && middle > 0 && last(spec).outputs > 0,
+  require(inputs > 0 && middle > 0 && spec.conv2.outputs > 0 && last(spec).outputs > 0,
           "every convolution must have inputs and outputs");
   require(spec.conv2.inputs == middle, "conv2 must read what conv1 gives");
   require(spec.stride >= 1, "the stride must be positive");
@@ -56,7 +56,6 @@ const ResidualBlockSpec& validated(const ResidualBlockSpec& spec) {
   if (spec.conv3) {
     require(spec.conv3->taps == 1 && spec.conv3->inputs == spec.conv2.outputs,
             "conv3 must be 1x1 and read what conv2 gives");
-    require(spec.conv2.outputs == middle, "conv1 and conv2 must have equally many outputs");
   }
   if (spec.shortcut) {
     require(spec.shortcut->taps == 1 && spec.shortcut->inputs == inputs &&
@@ -86,6 +85,7 @@ ResidualBlock::ResidualBlock(const ResidualBlockSpec& spec, const IgemmKernel& k
     : kernel_(kernel),
       in_channels_(validated(spec).conv1.inputs),
       mid_channels_(spec.conv1.outputs),
+      conv2_channels_(spec.conv2.outputs),
       out_channels_(spec.conv3 ? spec.conv3->outputs : spec.conv2.outputs),
       stride_(spec.stride),
       shift_(spec.shift),

@@ -99,6 +99,7 @@ class ResidualBlock {
   const IgemmKernel& kernel_;
   std::size_t in_channels_;
   std::size_t mid_channels_;
+  std::size_t conv2_channels_;  // which pruning leaves different from mid_channels_
   std::size_t out_channels_;
   std::size_t stride_;
   TemporalShift shift_, shortcut_shift_;

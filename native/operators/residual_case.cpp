@@ -101,8 +101,9 @@ void ResidualCase::fill(std::mt19937& random) {
   convs.clear();
   if (bottleneck) {
     convs.push_back(draw_conv(random, mid_channels, in_channels, 1, 1));
-    convs.push_back(draw_conv(random, mid_channels, mid_channels, 3, stride));
-    convs.push_back(draw_conv(random, out_channels, mid_channels, 1, 1));
+    const std::size_t narrow = conv2_channels == 0 ? mid_channels : conv2_channels;
+    convs.push_back(draw_conv(random, narrow, mid_channels, 3, stride));
+    convs.push_back(draw_conv(random, out_channels, narrow, 1, 1));
   } else {
     convs.push_back(draw_conv(random, mid_channels, in_channels, 3, stride));
     convs.push_back(draw_conv(random, out_channels, mid_channels, 3, 1));

@@ -28,7 +28,8 @@ ResidualPlan::ResidualPlan(const ResidualBlock& of, std::size_t frame_count,
   conv1 = {in, of.in_channels_, bottleneck ? std::size_t{1} : std::size_t{3},
            bottleneck ? std::size_t{1} : of.stride_};
   conv2 = {{middle.height, middle.width, 1, 0}, mid, 3, bottleneck ? of.stride_ : std::size_t{1}};
-  conv3 = {{output.height, output.width, 0, channel_pitch(mid, kernel.precision)}, mid, 1, 1};
+  const std::size_t narrow = of.conv2_channels_;
+  conv3 = {{output.height, output.width, 0, channel_pitch(narrow, kernel.precision)}, narrow, 1, 1};
   shortcut = {in, of.in_channels_, 1, of.stride_};
   // A single frame may come to very few strips.
   const bool few = frames * ceil_div(output.height, strip_step) < kFewTasks;

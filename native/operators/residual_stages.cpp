@@ -230,7 +230,7 @@ void ResidualStages::conv2(std::size_t frame, const BPanels& weights, ImageRows 
                            Arena& scratch) const {
   const SpanTimer timer(recording_, Span::kConv2);
   const ConvTarget target = z_target(z, z_first_row);
-  const std::size_t channels = plan_.block.mid_channels_;
+  const std::size_t channels = plan_.block.conv2_channels_;
   if (winograd2()) {
     convolve_winograd(plan_.kernel, plan_.lists.conv2_winograd.reads(frame), &weights, target, true,
                       rows, plan_.output.height, plan_.output.width, channels, panels.begin,
@@ -326,7 +326,7 @@ void ResidualStages::conv2_of_frames(std::size_t first, std::size_t last, std::s
   const SpanTimer timer(recording_, Span::kConv2);
   const std::size_t mark = scratch.mark(), nr = plan_.kernel.nr;
   const BPanels weights = plan_.block.conv2_.panels();
-  const std::size_t channels = has_conv3() ? plan_.block.mid_channels_ : plan_.block.out_channels_;
+  const std::size_t channels = plan_.block.conv2_channels_;
   std::vector<WinogradFrame> frames;
   frames.reserve(last - first);
   for (std::size_t frame = first; frame < last; ++frame) {

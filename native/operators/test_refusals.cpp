@@ -72,7 +72,7 @@ void residual_blocks() {
       {[](auto& s) { s.shift = {1, static_cast<std::size_t>(-1)}; }, "more channels than"},
       {[](auto& s) { s.conv3->taps = 9; }, "conv3 must be 1x1"},
       {[](auto& s) { s.conv3->inputs = 5; }, "conv3 must be 1x1 and read"},
-      {[](auto& s) { s.conv2.outputs = s.conv3->inputs = 5; }, "equally many outputs"},
+      {[](auto& s) { s.conv2.outputs = s.conv3->inputs = 0; }, "must have inputs and outputs"},
       {[](auto& s) { s.stride = 2; }, "an identity shortcut needs"},
       {[](auto& s) { s.conv3->outputs = 7; }, "an identity shortcut needs"},
       {[](auto& s) { s.shortcut = sized(8, 8, 9); }, "the shortcut must be 1x1"},

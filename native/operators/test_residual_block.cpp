@@ -32,6 +32,7 @@ ResidualCase random_case(std::mt19937& random, Precision precision) {
   c.width = between(1, 24);
   c.in_channels = between(1, 70);
   c.mid_channels = between(1, 70);
+  c.conv2_channels = between(0, 1) * between(1, 70);
   c.projects = between(0, 1) > 0;
   c.stride = c.projects ? between(1, 3) : 1;
   c.out_channels = c.projects ? between(1, 100) : c.in_channels;
@@ -150,6 +151,7 @@ void handles_every_width_and_number_of_channels(Precision precision) {
     c.height = 2;
     c.width = size % 31 + 1;
     c.in_channels = c.mid_channels = c.out_channels = size;
+    c.conv2_channels = size % 4 == 0 ? 67 - size : 0;
     c.fill(random);
     c.draw_policy(random);
     check_result(c);

@@ -46,6 +46,8 @@ CASES = {
     "export ckpt.pt --classes classes.txt -o new.onnx": "verify",
     "export official.pth.tar --no-temporal-shift --num-segments 4 --size 32 -o new.onnx": "verify",
     "export online.pt --mode stream -o new.onnx": "stream",
+    "prune ckpt.pt --data list.txt -o new.pt": "export",
+    "prune ckpt.pt --data list.txt --holdout list.txt -o new.onnx": "build-engine",
     "quantize model.onnx --data list.txt -o new.onnx": "build-engine",
     "quantize model.onnx --data list.txt -o new.onnx --activations int8": "inspect",
     "build-engine model.onnx": "classify",
@@ -56,6 +58,7 @@ CASES = {
         "classify"
     ),
     "verify stream.onnx --checkpoint online.pt --random 1 --rounds 1": "stream",
+    "policies model.onnx --data list.txt": "inspect",
     "classify video.mp4 --model model.onnx": "inspect",
     "stream stream.onnx video.mp4": "inspect",
     "inspect ckpt.pt": "export",
@@ -142,7 +145,12 @@ def test_advice_runs(
 
 def test_every_verb_advises_something_or_is_known_not_to() -> None:
     """Nothing follows from a benchmark or a signature, and a server's start from a package."""
-    assert {line.split()[0] for line in CASES} == set(VERBS) - {"bench", "package", "sign"}
+    assert {line.split()[0] for line in CASES} == set(VERBS) - {
+        "bench",
+        "package",
+        "profile",
+        "sign",
+    }
 
 
 def test_all_that_describes_a_checkpoint_is_given_again() -> None:

@@ -117,6 +117,12 @@ class _Lowering:
         if size is None:
             self.blocks_left["its frames have no fixed size"] += 1
             return False
+        inner = [dims(weight) for weight, *_ in block.weights[:-1]]
+        if len({shape[0] for shape in inner if shape is not None}) > 1:
+            self.blocks_left[
+                "their convolutions are as wide as each other, unlike pruned ones"
+            ] += 1
+            return False
         spec, network, reason = self._spec(block)
         why = why_not(spec, *size, self._clips, self._frames)
         if why is not None:
