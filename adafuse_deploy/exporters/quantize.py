@@ -138,7 +138,7 @@ def _check(
     graph: str | os.PathLike[str], metadata: GraphMetadata, clips: Sequence[np.ndarray]
 ) -> None:
     if metadata.portable_name or metadata.precision != "fp32" or metadata.mode != "clip":
-        kind = "lowered" if metadata.portable_name else f"{metadata.precision} {metadata.mode}"
+        kind = "fused" if metadata.portable_name else f"{metadata.precision} {metadata.mode}"
         raise InputError(
             f"{graph} is a {kind} graph; quantise the portable float32 graph in clip mode that "
             "'adafuse-deploy export' makes, and build engines from the result."
