@@ -270,11 +270,12 @@ def _lines(report: dict[str, Any]) -> list[str]:
         f"{engine['peak_rss_mb']:.0f} MB"
         for engine in engines
     ]
-    dense, adaptive = report["macs_dense"], report["macs_adaptive"]
+    saved, realised = report["saved"], report["saved"]["realised_share"]
+    share = "" if realised is None else f", a realised share of {100 * realised:.0f} %"
     return [
         *rows,
         *(f"{entry['name']:<12} missing: {entry['reason']}" for entry in report["missing"]),
         f"Speed-up over {report['best_peer']}: {report['speedup']:.2f}; "
-        f"{dense / adaptive:.2f} fewer multiply-accumulates, of which "
-        f"{100 * report['realised']:.0f} % became time saved.",
+        f"{100 * saved['macs_share']:.1f} % of the multiply-accumulates and "
+        f"{100 * saved['time_share']:.1f} % of the time saved{share}.",
     ]
