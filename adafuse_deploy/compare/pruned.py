@@ -98,7 +98,7 @@ class PrunedComparison:
     def __str__(self) -> str:
         found = self.to_dict()
         decisions = (
-            f"{found['policy_agreement']:.4g} % of the remaining decisions"
+            f"{_percent(found['policy_agreement'])} of the remaining decisions"
             if self.decisions
             else "no decisions are left"
         )
@@ -108,7 +108,12 @@ class PrunedComparison:
                 f", top-1 {found['top1_accuracy']:.2f} -> {found['pruned_top1_accuracy']:.2f} %"
             )
         return (
-            f"{self.clips} clips: {decisions} and {found['top1_agreement']:.4g} % of the best "
+            f"{self.clips} clips: {decisions} and {_percent(found['top1_agreement'])} of the best "
             f"classes are the same, logits differ by {found['logits_relative_error']:.1e} of their "
             f"RMS{accuracy}, GMACs {found['gmacs']:.4g} -> {found['pruned_gmacs']:.4g}"
         )
+
+
+def _percent(share: float) -> str:
+    """Write a share so that only a whole one reads as 100 %."""
+    return "100 %" if share == 100 else f"{min(share, 99.9999):.6g} %"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,23 +131,22 @@ def _classes(name: str, study: PolicyStudy) -> Figure:
     axes.set_xlim(low, max(*saved, mean) + 0.3 * (max(saved) - low))
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
-    axes.legend(loc="lower right", frameon=False)
+    figure.legend(loc="outside lower center", frameon=False)
     _plain(axes)
     figure.suptitle(name, fontweight="bold")
     return figure
 
 
 def _accuracy(studies: Mapping[str, PolicyStudy]) -> Figure:
-    figure, axes = _figure(7, 4.5)
-    for name, study in studies.items():
+    figure, axes = _figure(7, 4.2 + 0.25 * len(studies))
+    for marker, (name, study) in zip(itertools.cycle("osD^vP"), studies.items(), strict=False):
         found = study.evaluation
-        (line,) = axes.plot(found.gmacs, found.top1, "o", markersize=7)
-        axes.annotate(
-            name, (found.gmacs, found.top1), (7, 5), textcoords="offset points", fontsize=8,
-            color=line.get_color(),
-        )  # fmt: skip
+        label = f"{name}: {found.top1:.1f} % at {found.gmacs:.4g}"
+        axes.plot(found.gmacs, found.top1, marker, markersize=8, alpha=0.8, label=label)
     axes.set(xlabel="GMACs per clip", ylabel="top-1 accuracy, %", title="Accuracy over cost")
-    axes.margins(0.25, 0.2)
+    axes.set_xlim(left=0)
+    axes.margins(y=0.2)
     axes.grid(alpha=0.25)
     _plain(axes)
+    figure.legend(loc="outside lower center", frameon=False)
     return figure
