@@ -10,7 +10,7 @@ CMAKE_NATIVE := cmake -S native -G Ninja -DADAFUSE_BUILD_TESTS=ON -DADAFUSE_WERR
 WITH_RUNTIME := -DADAFUSE_BUILD_RUNTIME=ON -DPython3_EXECUTABLE=$(abspath $(BIN))/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo docs test test-all runtime coverage floors lint tidy format bench benchmarks cpp wheels reproduce sanitize thread-sanitize \
+.PHONY: help install demo docs test test-all runtime coverage floors lint tidy format bench benchmarks cpp wheels reproduce sanitize thread-sanitize fuzz \
 	tensorrt plugin aarch64 clean
 
 help:  ## List the targets
@@ -117,6 +117,17 @@ thread-sanitize: install  ## Run the native tests and an engine in several threa
 	ctest --test-dir build/thread --output-on-failure --parallel 2
 	$(BIN)/adafuse-deploy export $(ONLINE) --mode stream -o build/thread/stream.onnx
 	build/thread/runtime/tests/test_runtime_engine build/thread/stream.onnx --threads=1 --test-case="threads share an engine"
+
+# apt install clang; finds lie in build/fuzz: what did harm becomes a file of native/fuzz/corpus.
+FUZZ_RUNS ?= 1000000
+FUZZ_TARGETS := metadata npy onnx_properties residual_block
+FUZZ_FLAGS := -O1 -g1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+fuzz: install  ## Give the C++ readers and a block a million inputs each, made up by libFuzzer (an hour or so)
+	CC=$${CC:-clang} CXX=$${CXX:-clang++} $(CMAKE_NATIVE) -B build/fuzz -DCMAKE_BUILD_TYPE=None "-DCMAKE_CXX_FLAGS=$(FUZZ_FLAGS)" \
+		-DADAFUSE_FUZZ=ON $(WITH_RUNTIME)
+	cmake --build build/fuzz --target $(addprefix fuzz_,$(FUZZ_TARGETS))
+	cd build/fuzz && for target in $(FUZZ_TARGETS); do mkdir -p corpus/$$target && fuzz/fuzz_$$target -runs=$(FUZZ_RUNS) -timeout=5 \
+		-rss_limit_mb=1024 -max_len=8192 -print_final_stats=1 corpus/$$target ../../native/fuzz/corpus/$$target || exit 1; done
 
 # apt install g++-aarch64-linux-gnu qemu-user
 aarch64:  ## Build the kernels for 64-bit ARM and run their tests in an emulator

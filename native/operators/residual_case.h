@@ -42,7 +42,7 @@ struct ResidualCase {
   std::size_t clips = 1, frames = 1, height = 1, width = 1;
   std::size_t in_channels = 1, mid_channels = 1, out_channels = 1, stride = 1;
   std::size_t conv2_channels = 0;  // of a bottleneck; 0: as many as mid_channels
-  bool projects = false;  // the shortcut is a convolution
+  bool projects = false;           // the shortcut is a convolution
   TemporalShift shift;
   bool winograd = false;
   bool shift_shortcut = true;

@@ -11,6 +11,8 @@
 namespace adafuse::VARIANT {
 namespace {
 
+#include "microkernels/simd/shuffle.h"
+
 constexpr std::size_t kLanes = VARIANT_LANES;
 constexpr std::size_t kInputs = VARIANT_INPUTS;  // multiplied by rows once these are read
 using Vector
@@ -49,7 +51,7 @@ float sum_of(Vector v) {
   }
 #pragma GCC unroll 4
   for (int distance = kLanes / 2; distance > 0; distance /= 2) {
-    v += __builtin_shuffle(v, lanes ^ distance);
+    v += shuffle(v, v, lanes ^ distance);
   }
   return v[0];
 }

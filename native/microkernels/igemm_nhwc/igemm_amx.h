@@ -10,6 +10,7 @@
 namespace adafuse::VARIANT {
 namespace {
 
+#include "microkernels/simd/shuffle.h"
 #include "microkernels/simd/vectors.h"
 
 constexpr int kVectors = VARIANT_NR / kLanes;

@@ -15,8 +15,8 @@ inline void exchange(GroupVector* rows) {
   for (int i = 0; i < kLanes; ++i) {
     if ((i & distance) == 0) {
       const GroupVector upper = rows[i], lower = rows[i + distance];
-      rows[i] = __builtin_shuffle(upper, lower, low);
-      rows[i + distance] = __builtin_shuffle(upper, lower, high);
+      rows[i] = shuffle(upper, lower, low);
+      rows[i + distance] = shuffle(upper, lower, high);
     }
   }
   if constexpr (2 * distance < kLanes) {

@@ -37,12 +37,13 @@ adafuse::Tensor<T> read(const std::string& path) {
   }
   std::string header(std::min(length, 65536u), '\0');
   file.read(header.data(), static_cast<std::streamsize>(header.size()));
-  if (header.find(std::string("'") + kType<T> + "'") == header.npos ||
+  const std::size_t open = header.find('(');  // of the shape
+  if (open == header.npos || header.find(std::string("'") + kType<T> + "'") == header.npos ||
       header.find("'fortran_order': False") == header.npos) {
     throw wrong("has another type or order");
   }
   adafuse::Shape shape;
-  for (const char* at = header.c_str() + header.find('(') + 1; *at != ')' && *at != '\0';) {
+  for (const char* at = header.c_str() + open + 1; *at != ')' && *at != '\0';) {
     char* end = nullptr;
     shape.push_back(std::strtoll(at, &end, 10));
     if (end == at || shape.back() < 0) {

@@ -3,17 +3,25 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <numeric>
 #include <vector>
+
+#include "adafuse/errors.hpp"
 
 namespace adafuse {
 
 using Shape = std::vector<std::int64_t>;
 
+// Elements of a tensor of this shape.  Throws InputError where no memory could hold it.
 inline std::size_t element_count(const Shape& shape) {
-  return static_cast<std::size_t>(
-      std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>()));
+  constexpr std::int64_t most = PTRDIFF_MAX / 8;  // elements have at most 8 bytes
+  std::int64_t count = 1;
+  for (const std::int64_t size : shape) {
+    if (size < 0 || (size > 0 && count > most / size)) {
+      throw InputError("A tensor has a size below zero, or more elements than memory can hold.");
+    }
+    count *= size;
+  }
+  return static_cast<std::size_t>(count);
 }
 
 template <class T>
