@@ -33,10 +33,6 @@ const OperatorSchema& operator_schema(const char* name);
 template <typename Operator, typename Kernel>
 class SchemaOperator : public Ort::CustomOpBase<Operator, Kernel, true> {
  public:
-  explicit SchemaOperator(const char* name) : schema_(operator_schema(name)) {
-    OrtCustomOp::version = kApiVersion;
-  }
-
   const char* GetName() const { return schema_.name; }
   const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
   std::size_t GetInputTypeCount() const { return schema_.inputs.size(); }
@@ -52,6 +48,11 @@ class SchemaOperator : public Ort::CustomOpBase<Operator, Kernel, true> {
   }
 
  private:
+  friend Operator;  // the only class that may derive from this instance
+  explicit SchemaOperator(const char* name) : schema_(operator_schema(name)) {
+    OrtCustomOp::version = kApiVersion;
+  }
+
   const OperatorSchema& schema_;
 };
 

@@ -1,8 +1,7 @@
 // RegisterCustomOps(), the function that ONNX Runtime looks for, and the table of all operators.
-#include <algorithm>
 #include <array>
 #include <charconv>
-#include <string_view>
+#include <string>
 #include <utility>
 
 #include "ort/conv_operator.h"
@@ -21,12 +20,13 @@ namespace {
 
 // Runtimes before 1.24 crash when an operator with shape inference has an optional input that the
 // node leaves empty; without it they only learn the output's shape later.
-bool can_infer_shapes(std::string_view version) {
-  const auto number = [&version] {
+bool can_infer_shapes(const std::string& version) {
+  const char* at = version.c_str();
+  const char* const end = at + version.size();
+  const auto number = [&at, end] {
     unsigned value = 0;
-    const char* const end = version.data() + version.size();
-    const char* const rest = std::from_chars(version.data(), end, value).ptr;
-    version.remove_prefix(std::min<std::size_t>(rest - version.data() + 1, version.size()));
+    at = std::from_chars(at, end, value).ptr;
+    at += at == end ? 0 : 1;  // the full stop
     return value;
   };
   const unsigned major = number(), minor = number();

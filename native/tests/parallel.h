@@ -57,7 +57,7 @@ inline void spoil_workspaces() {
 
 // An executor whose threads do other work while a loop is under way: after every turn the calling
 // thread runs `meanwhile`, say a whole other run.
-inline ParallelFor nested(std::function<void()> meanwhile = spoil_workspaces) {
+inline ParallelFor nested(const std::function<void()>& meanwhile = spoil_workspaces) {
   return [meanwhile](std::size_t count, const std::function<void(std::size_t)>& body) {
     for (std::size_t i = 0; i < count; ++i) {
       meanwhile();
