@@ -157,7 +157,8 @@ def test_all_that_describes_a_checkpoint_is_given_again() -> None:
     command = adafuse_deploy.get_command(click.Context(adafuse_deploy), "export")
     assert command is not None
     names = {str(option.name) for option in command.params}
-    assert names - {"checkpoint", "output", "mode", "quiet", "verbose"} == set(DESCRIPTION)
+    others = {"checkpoint", "output", "mode", "quiet", "verbose", "require_signature"}
+    assert names - others == set(DESCRIPTION)
 
 
 def test_quotes(capsys: pytest.CaptureFixture[str]) -> None:
