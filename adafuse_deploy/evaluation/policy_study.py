@@ -10,6 +10,7 @@ import numpy as np
 
 from adafuse_deploy.core.actions import ACTION_NAMES, SKIP
 from adafuse_deploy.core.cost import gate_widths
+from adafuse_deploy.core.decisions import gate_title
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.core.prediction import Prediction
 from adafuse_deploy.data.labelled import LabelledVideo
@@ -122,7 +123,7 @@ def study_policies(
         workers=workers,
         progress=progress,
     )
-    names = [gate.removeprefix("backbone.") for gate in subject.gates]
+    names = [gate_title(gate) for gate in subject.gates]
     ends = np.cumsum([0, *counts.widths])
     ranges = zip(names, ends[:-1], ends[1:], strict=True)
     return PolicyStudy(

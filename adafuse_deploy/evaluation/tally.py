@@ -8,6 +8,7 @@ import numpy as np
 
 from adafuse_deploy.core.actions import KEEP, REUSE, SKIP
 from adafuse_deploy.core.cost import Layer, dense_macs, official_gflops
+from adafuse_deploy.core.decisions import gate_title
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.core.prediction import Prediction
 from adafuse_deploy.evaluation.result import Evaluation, PolicyMix
@@ -36,7 +37,7 @@ class Tally:
         self, layers: Sequence[Layer], gates: Sequence[str], num_classes: int, frames: int
     ) -> None:
         self._layers, self._frames, self._classes = layers, frames, num_classes
-        self._gates = [gate.removeprefix("backbone.") for gate in gates]
+        self._gates = [gate_title(gate) for gate in gates]
         # Videos, top-5 hits, clips, multiply-accumulates, official GFLOPs; three counts of actions
         # per gate; the confusion matrix.
         self.counts = np.zeros(5 + 3 * len(gates) + num_classes**2)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from adafuse_deploy.core.actions import KEEP
+from adafuse_deploy.core.decisions import gate_title
 from adafuse_deploy.core.errors import InputError
 from adafuse_deploy.models.forward import ForwardPass, Policy
 from adafuse_deploy.models.gate import PolicyNetwork, argmax
@@ -96,7 +97,7 @@ class ChannelUse:
             )
         self._model, self.frames = model, 0
         widths = [m.channels for m in model.modules() if isinstance(m, PolicyNetwork)]
-        gates = [name.removeprefix("backbone.") for name in names]
+        gates = [gate_title(name) for name in names]
         self.needed = {g: np.zeros(w, np.int64) for g, w in zip(gates, widths, strict=True)}
         self.kept = {g: np.zeros(w, np.int64) for g, w in zip(gates, widths, strict=True)}
 

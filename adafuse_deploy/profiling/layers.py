@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from adafuse_deploy.core.decisions import gate_title
 from adafuse_deploy.core.metadata import GraphMetadata
 
 if TYPE_CHECKING:
@@ -135,9 +136,9 @@ class GraphNodes:
 def part_name(layers: Sequence[str]) -> str:
     """Return what layers have in common: that of a block's is the block."""
     if len(layers) == 1:
-        return layers[0].removeprefix("backbone.")
+        return gate_title(layers[0])
     whole = Counter(_INNER.sub("", name) for name in layers).most_common(1)[0][0]
-    return whole.removeprefix("backbone.")
+    return gate_title(whole)
 
 
 def _product(shape: Sequence[int]) -> int:
