@@ -198,6 +198,7 @@ def test_verify_compares_tied_clips_too(
     assert any("logits differ by" in text for text in report.failures)
 
 
+@pytest.mark.slow
 def test_a_published_network_with_a_tie(tmp_path: Path, capsys: Any) -> None:
     """Weights of which one decision on the checks' clip has a gap of 9e-8.
 

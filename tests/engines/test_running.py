@@ -195,7 +195,7 @@ def test_graph_that_onnxruntime_cannot_run(tiny_graph: Path, tmp_path: Path) -> 
         ("missing.pt", {}, "no checkpoint .*missing.pt"),
         ("missing.engine", {}, "no engine .*missing.engine"),
         ("video.mp4", {}, "none of the files that run"),
-        ("missing.onnx", {"threads": 0}, "at least 1"),
+        ("missing.onnx", {"threads": 0}, "is 1 to 1024, not 0"),
         ("missing.onnx", {"backend": "tflite"}, "'onnxruntime' or 'openvino', not in 'tflite'"),
     ],
 )

@@ -96,6 +96,7 @@ def test_dense_tsm_in_lower_precision(
     assert error <= limit * np.sqrt(np.mean(expected**2))
 
 
+@pytest.mark.slow
 def test_what_is_fused_in_part_stays_in_float32(make_model: Make, tmp_path: Path) -> None:
     """Blocks with two gates stay on portable operators, which cannot read bfloat16."""
     model = make_model("adafuse_tsm_last_resnet18", **SMALL, size=32, dense_gates=True)
@@ -237,6 +238,7 @@ def test_bfloat16_graphs(tiny_graph: Path, tmp_path: Path) -> None:
     assert np.mean([np.mean(ours == theirs) for ours, theirs in pairs]) > 0.9
 
 
+@pytest.mark.slow
 def test_networks_without_anything_to_fuse(make_model: Make, tmp_path: Path) -> None:
     model = make_model("adafuse_tsn_resnet18", **SMALL, size=32, dense_gates=True)
     portable = tmp_path / "model.onnx"

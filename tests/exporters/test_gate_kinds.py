@@ -39,7 +39,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize(
     "kind",
-    ["keep or reuse", slow("keep or skip"), slow("one layer"), "three layers on maxima"],
+    ["keep or reuse", slow("keep or skip"), slow("one layer"), slow("three layers on maxima")],
 )
 def test_graphs_built_from_the_portable_one(
     kind: str, make_model: Callable[..., VideoRecognizer], tmp_path: Path

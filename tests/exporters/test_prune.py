@@ -54,7 +54,7 @@ def pruned(model: VideoRecognizer) -> VideoRecognizer:
     return found.model
 
 
-@pytest.mark.parametrize("mode", ["clip", "stream"])
+@pytest.mark.parametrize("mode", ["clip", slow("stream")])
 def test_every_backend_runs_it(
     mode: str, model: VideoRecognizer, pruned: VideoRecognizer, tmp_path: Path
 ) -> None:

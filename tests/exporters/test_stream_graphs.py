@@ -44,7 +44,11 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-SLOW = {"bottlenecks, online shift, dense gates", "BN-Inception"}
+SLOW = {
+    "bottlenecks, online shift, dense gates",
+    "basic blocks, dense gates, LSTM",
+    "BN-Inception",
+}
 
 
 @dataclass(frozen=True)

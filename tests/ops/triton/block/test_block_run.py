@@ -45,7 +45,7 @@ def make_block(
     """Return a block with lively weights, its normalisation folded."""
     torch.manual_seed(1)
     policies = PolicyNetworks(config) if config.gated_stages else None
-    block = kind(config, channels, width, stride, policies, 0)
+    block = kind(config, channels, width, stride, policies, 0, "block")
     holder: Any = torch.nn.Module()
     holder.block, holder.config = block, config
     enliven(holder)
