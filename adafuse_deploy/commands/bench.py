@@ -13,6 +13,7 @@ from adafuse_deploy.commands.options import (
     ANY_PATH,
     FILE,
     THREADS,
+    ModelFile,
     Number,
     html_option,
     json_option,
@@ -20,6 +21,7 @@ from adafuse_deploy.commands.options import (
 )
 from adafuse_deploy.commands.output import note, report, talkative
 from adafuse_deploy.core.packages import need
+from adafuse_deploy.engines.suffixes import GRAPHS
 
 if TYPE_CHECKING:
     from adafuse_deploy.core.metadata import GraphMetadata
@@ -39,7 +41,9 @@ if TYPE_CHECKING:
     help="sthv1, sthv2, jester, minikinetics, dense, or shares of skip,reuse,keep.",
 )
 @click.option(
-    "--model", type=FILE, help="Trained graph that decides for itself, instead of --policy-mix."
+    "--model",
+    type=ModelFile(*GRAPHS),
+    help="Trained graph that decides for itself, instead of --policy-mix.",
 )
 @click.option("--data", type=FILE, help="With --model: list file of the videos it decides on.")
 @list_options

@@ -24,7 +24,7 @@ from adafuse_deploy.commands.options import (
     verb,
 )
 from adafuse_deploy.commands.output import made, report, talkative
-from adafuse_deploy.engines.suffixes import CHECKPOINTS, GRAPHS
+from adafuse_deploy.engines.suffixes import CHECKPOINTS, ENGINES, GRAPHS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ RANDOM_CLIPS = 8
     "--json verify.json"
 )
 @click.argument("graph", type=ModelFile(*GRAPHS))
-@click.argument("engines", nargs=-1, type=FILE)
+@click.argument("engines", nargs=-1, type=ModelFile(*GRAPHS, *ENGINES, *CHECKPOINTS))
 @click.option(
     "--checkpoint",
     type=ModelFile(*CHECKPOINTS),

@@ -136,6 +136,9 @@ def test_verbs_and_engines_refuse(
     assert run_cli("sign", graph, "--key", keys / "one.pem") == 0
     assert run_cli(*classify, keys / "one.pub") == 0
     assert run_cli(*classify, keys / "two.pub") == 4
+    other = shutil.copy(graph, graph.with_name("other.onnx"))
+    assert run_cli("verify", graph, other, "--require-signature", keys / "one.pub") == 4
+    assert "other.onnx is not signed" in capsys.readouterr().err
     with adafuse_deploy.load_engine(graph, signed_by=keys / "one.pub"):
         pass
     monkeypatch.setenv(REQUIRED, str(keys / "two.pub"))
