@@ -447,3 +447,12 @@ def test_outputs_never_replace_inputs(
     error = capsys.readouterr().err
     assert "would replace what this command reads" in error and error.count("\n") == 1
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_help_reaches_no_heavy_package() -> None:
+    code = (
+        "import sys, adafuse_deploy.cli, adafuse_deploy.commands.options as _; "
+        "print(*{'numpy', 'onnx', 'onnxruntime', 'torch', 'av'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"

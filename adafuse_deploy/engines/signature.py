@@ -19,7 +19,6 @@ from typing import Any
 from adafuse_deploy.core.errors import IncompatibleArtifactError, InputError
 from adafuse_deploy.core.files import atomic_path
 from adafuse_deploy.core.packages import need
-from adafuse_deploy.engines.sidecar import read_sidecar, sidecar_path
 from adafuse_deploy.engines.suffixes import ENGINES
 
 HOW_TO_MAKE_KEYS = (
@@ -129,7 +128,11 @@ _UNUSABLE_KEY = (ValueError, TypeError, AttributeError)
 
 
 def _signed(model: Path) -> Path:
-    return sidecar_path(model) if model.suffix in ENGINES else model
+    if model.suffix not in ENGINES:
+        return model
+    from adafuse_deploy.engines.sidecar import sidecar_path  # with NumPy, which --help does without
+
+    return sidecar_path(model)
 
 
 def _existing(model: Path) -> Path:
@@ -140,6 +143,8 @@ def _existing(model: Path) -> Path:
 
 def _check_engine(model: Path) -> None:
     if model.suffix in ENGINES:
+        from adafuse_deploy.engines.sidecar import read_sidecar
+
         read_sidecar(model)
 
 
