@@ -178,6 +178,10 @@ class Verb(click.Command):
     Then packages are asked for that its outputs are made with.
     """
 
+    def get_help_option_names(self, ctx: click.Context) -> list[str]:
+        """Return both, whatever context asks first: click keeps the option that it then makes."""
+        return ["-h", "--help"]
+
     def invoke(self, ctx: click.Context) -> Any:
         _keep_inputs(ctx)
         for param in self.params:
