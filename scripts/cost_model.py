@@ -21,8 +21,6 @@ from page import DOCS, table, write_section
 
 from adafuse_deploy.benchmark.machine import describe_machine
 from adafuse_deploy.benchmark.mixes import MIXES
-from adafuse_deploy.core.files import write_text
-from adafuse_deploy.core.json_text import json_text
 from adafuse_deploy.exporters.fused_exporter import lower
 from adafuse_deploy.exporters.onnx_exporter import export
 from adafuse_deploy.models.recognizer import VideoRecognizer
@@ -98,11 +96,8 @@ def main() -> None:
     how = {"threads": given.threads, "rounds": given.rounds}
     rows = {**old, **{r: {**how, "mixes": measure(r, options)} for r in given.rows or ROWS}}
     report = {"rows": {row: rows[row] for row in ROWS if row in rows}, "machine": machine}
-    path.parent.mkdir(exist_ok=True)
-    write_text(path, json_text(report, indent=2) + "\n")
-    reports = [json.loads((path / REPORT).read_text()) for path in machines.folders(REPORT)]
-    text = "\n\n".join(f"### {machines.title(r['machine'])}\n\n{page_table(r)}" for r in reports)
-    write_section(PAGE, "cost model", "cost_model.py", text)
+    machines.save(report, REPORT)
+    write_section(PAGE, "cost model", "cost_model.py", machines.all_tables(REPORT, page_table))
 
 
 if __name__ == "__main__":

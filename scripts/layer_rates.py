@@ -24,8 +24,6 @@ from adafuse_deploy.benchmark.graphs import fix_batch, force_policies
 from adafuse_deploy.benchmark.machine import describe_machine
 from adafuse_deploy.benchmark.mixes import MIXES, draw_policies
 from adafuse_deploy.core.cost import layer_macs
-from adafuse_deploy.core.files import write_text
-from adafuse_deploy.core.json_text import json_text
 from adafuse_deploy.core.metadata import GraphMetadata
 from adafuse_deploy.exporters.fused_exporter import lower
 from adafuse_deploy.exporters.onnx_exporter import export
@@ -123,12 +121,8 @@ def table(report: dict[str, Any]) -> str:
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="adafuse-layers-") as folder:
         report = {"peaks": peaks(), "layers": measure(Path(folder)), "machine": describe_machine()}
-    path = machines.folder(report["machine"]) / REPORT
-    path.parent.mkdir(exist_ok=True)
-    write_text(path, json_text(report, indent=2) + "\n")
-    reports = [json.loads((path / REPORT).read_text()) for path in machines.folders(REPORT)]
-    text = "\n\n".join(f"### {machines.title(r['machine'])}\n\n{table(r)}" for r in reports)
-    write_section(PAGE, "layers", "layer_rates.py", text)
+    machines.save(report, REPORT)
+    write_section(PAGE, "layers", "layer_rates.py", machines.all_tables(REPORT, table))
 
 
 if __name__ == "__main__":

@@ -23,9 +23,11 @@ from adafuse_deploy.commands.options import (
     THREADS,
     ModelFile,
     OutputFile,
+    batch_size_option,
     html_option,
     json_option,
     verb,
+    workers_option,
 )
 from adafuse_deploy.commands.output import made, report, talkative
 from adafuse_deploy.core.errors import InputError
@@ -96,14 +98,8 @@ _FOR_CHECKPOINTS = (*(name for name in DESCRIPTION if name != "classes"), "sampl
     help="Run a graph on our kernels (default) or on its function bodies.",
 )
 @click.option("--threads", type=THREADS, help="Threads of a graph's runtime.")
-@click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True)
-@click.option(
-    "--workers",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Threads that read videos ahead.",
-)
+@batch_size_option
+@workers_option
 @click.option("--device", default="", help="cpu, cuda, cuda:1 ... [for checkpoints a GPU, if any]")
 @click.option(
     "--csv",

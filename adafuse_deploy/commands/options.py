@@ -65,6 +65,11 @@ class ModelFile(click.Path):
             )
 
 
+def _option_names(param: click.Parameter | None) -> str:
+    """How an option is given, for a message; nothing of an argument."""
+    return "/".join(param.opts) if isinstance(param, click.Option) else ""
+
+
 class OutputFile(click.Path):
     """A file to write, as a path; refused before any work if it cannot be written.
 
@@ -85,7 +90,7 @@ class OutputFile(click.Path):
         ctx: click.Context | None,
     ) -> Any:
         name = os.fspath(value)
-        option = "/".join(param.opts) if isinstance(param, click.Option) else ""
+        option = _option_names(param)
         if name == "-" and self.allow_dash:
             leave_stdout_to_data(ctx)
             return name
@@ -112,7 +117,7 @@ class NewFolder(click.Path):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Any:
-        check_new_folder(value, "/".join(param.opts) if isinstance(param, click.Option) else "")
+        check_new_folder(value, _option_names(param))
         return Path(value)
 
 
@@ -148,6 +153,17 @@ class NumberOr(Number):
 
 THREADS = click.IntRange(1, MOST_THREADS)
 """Of a runtime."""
+
+batch_size_option = click.option(
+    "--batch-size", type=click.IntRange(1), default=16, show_default=True
+)
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Threads that read videos ahead.",
+)
 
 json_option = click.option(
     "--json",

@@ -11,7 +11,16 @@ import click
 
 from adafuse_deploy.commands.lists import list_options
 from adafuse_deploy.commands.next_step import advise
-from adafuse_deploy.commands.options import FILE, THREADS, ModelFile, NewFolder, json_option, verb
+from adafuse_deploy.commands.options import (
+    FILE,
+    THREADS,
+    ModelFile,
+    NewFolder,
+    batch_size_option,
+    json_option,
+    verb,
+    workers_option,
+)
 from adafuse_deploy.commands.output import made, report, talkative
 from adafuse_deploy.engines.suffixes import CHECKPOINTS, GRAPHS
 
@@ -37,14 +46,8 @@ if TYPE_CHECKING:
     "--format", "kind", type=click.Choice(["png", "svg"]), default="png", show_default=True
 )
 @click.option("--threads", type=THREADS, help="Threads of the runtime. [its own choice]")
-@click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True)
-@click.option(
-    "--workers",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Threads that read videos ahead.",
-)
+@batch_size_option
+@workers_option
 @json_option
 def command(
     models: tuple[Path, ...],

@@ -10,7 +10,14 @@ import click
 from adafuse_deploy.commands.checkpoints import checkpoint_options
 from adafuse_deploy.commands.lists import list_options
 from adafuse_deploy.commands.next_step import advise, graph_name
-from adafuse_deploy.commands.options import FILE, ModelFile, OutputFile, json_option, verb
+from adafuse_deploy.commands.options import (
+    FILE,
+    ModelFile,
+    OutputFile,
+    batch_size_option,
+    json_option,
+    verb,
+)
 from adafuse_deploy.commands.output import made, note, report, talkative
 from adafuse_deploy.engines.suffixes import CHECKPOINTS, GRAPHS
 
@@ -50,7 +57,7 @@ EVERY = 5
 @click.option(
     "--clips", type=click.IntRange(1), help="Take so many clips of each list, evenly spaced. [all]"
 )
-@click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True)
+@batch_size_option
 @json_option
 @checkpoint_options
 def command(

@@ -26,21 +26,21 @@ from tests.models.test_pruning import always
 from tests.support import assert_same, run_cli, slow
 
 Make = Callable[..., VideoRecognizer]
+SMALL: dict[str, Any] = {
+    "size": 32,
+    "width": 0.25,
+    "num_segments": 4,
+    "num_classes": 5,
+    "gate_hidden": 8,
+    "gate_quota": 0,
+    "shared_policy": False,
+}
 
 
 @pytest.fixture(scope="module")
 def model(make_model: Make) -> VideoRecognizer:
     """An online network with a gate that always skips some channels, and one that always keeps."""
-    made = make_model(
-        "adafuse_tsm_online_resnet18",
-        size=32,
-        width=0.25,
-        num_segments=4,
-        num_classes=5,
-        gate_hidden=8,
-        gate_quota=0,
-        shared_policy=False,
-    )
+    made = make_model("adafuse_tsm_online_resnet18", **SMALL)
     always(made, "layer1.0.gate1", dict.fromkeys(range(5), SKIP))
     always(made, "layer1.1.gate1", dict.fromkeys(range(15), SKIP))
     always(made, "layer2.0.gate1", dict.fromkeys(range(32), KEEP) | {1: SKIP, 9: SKIP, 31: SKIP})
@@ -84,13 +84,7 @@ def test_bottlenecks(dense_gates: bool, make_model: Make, tmp_path: Path) -> Non
     """Their three convolutions have two widths then, and TensorRT's blocks one."""
     model = make_model(
         "adafuse_tsm_resnet50",
-        size=32,
-        width=0.25,
-        num_segments=4,
-        num_classes=5,
-        gate_hidden=8,
-        gate_quota=0,
-        shared_policy=False,
+        **SMALL,
         dense_gates=dense_gates,
     )
     always(model, "layer2.0.gate1", dict.fromkeys(range(16), SKIP))
